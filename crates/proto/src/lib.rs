@@ -1,1 +1,21 @@
-//! proto
+//! Segue's pure core: what a node knows and decides, without I/O.
+//!
+//! Nothing here opens a socket, reads a clock, starts a thread or asks the
+//! operating system for random numbers: time ([`time::Instant`],
+//! [`time::Wall`]) and seeds come in as arguments. That is what lets the
+//! simulator run the very same state machines that the daemon runs.
+//!
+//! In reading order:
+//!
+//! - [`time`], [`rng`]: the two clocks and the seeded generator;
+//! - [`buzhash`]: the hash that finds a record and places it in the farm;
+//! - [`record`]: what a cache memory holds, and how two versions merge;
+//! - [`table`]: the cache memory itself;
+//! - [`keyring`]: the farm's keys and what is derived from them.
+
+pub mod buzhash;
+pub mod keyring;
+pub mod record;
+pub mod rng;
+pub mod table;
+pub mod time;

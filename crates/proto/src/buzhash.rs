@@ -1,0 +1,1 @@
+//! BUZhash, the hash of the cache memory and of placement.

@@ -1,0 +1,84 @@
+//! The hybrid logical clock that every version comes from.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Hlc;
+use crate::time::Wall;
+
+/// How far ahead of ours another node's clock may be. What is further ahead
+/// is merged by its version all the same, but does not drag our clock along.
+pub const MAX_SKEW: Duration = Duration::from_millis(500);
+
+/// What [`HybridClock::observe`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// The time is near ours.
+    InStep,
+    /// The time is more than [`MAX_SKEW`] ahead of the given wall clock; our
+    /// clock moved only that far.
+    Clamped,
+}
+
+/// A hybrid logical clock (Kulkarni et al., 2014): follows the wall clock,
+/// never goes back, and never gives one time twice. Shared by every writer
+/// of a node without a lock.
+#[derive(Debug, Default)]
+pub struct HybridClock {
+    /// The last time given or seen.
+    last: AtomicU64,
+}
+
+impl HybridClock {
+    /// A time later than every one given or observed before.
+    pub fn tick(&self, wall: Wall) -> Hlc {
+        let floor = Hlc::at(wall).0;
+        let next = |last: u64| floor.max(last + 1);
+        let last = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)))
+            .expect("the closure always gives a value");
+        Hlc(next(last))
+    }
+
+    /// Takes note of another node's time, so that our next is later.
+    pub fn observe(&self, seen: Hlc, wall: Wall) -> Observed {
+        let limit = Hlc::at(wall + MAX_SKEW);
+        self.last.fetch_max(seen.min(limit).0, Ordering::Relaxed);
+        if seen > limit { Observed::Clamped } else { Observed::InStep }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_gives_a_time_twice_and_never_goes_back() {
+        let clock = HybridClock::default();
+        let walls = [5, 5, 5, 9, 3, 3, 10];
+        let times: Vec<Hlc> =
+            walls.iter().map(|&wall| clock.tick(Wall::from_millis(wall))).collect();
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+        assert_eq!(times[3].wall(), Wall::from_millis(9));
+        assert_eq!(times[4].wall(), Wall::from_millis(9), "the wall clock went back, we did not");
+    }
+
+    #[test]
+    fn ticks_past_what_it_observed() {
+        let clock = HybridClock::default();
+        let wall = Wall::from_millis(1_000);
+        let seen = Hlc::at(Wall::from_millis(1_400));
+        assert_eq!(clock.observe(seen, wall), Observed::InStep);
+        assert!(clock.tick(wall) > seen);
+    }
+
+    #[test]
+    fn a_clock_far_ahead_is_clamped() {
+        let clock = HybridClock::default();
+        let wall = Wall::from_millis(1_000);
+        let seen = Hlc::at(Wall::from_millis(3_600_000));
+        assert_eq!(clock.observe(seen, wall), Observed::Clamped);
+        assert!(clock.tick(wall).wall() <= wall + MAX_SKEW);
+    }
+}

@@ -1,0 +1,1 @@
+//! The cache memory of a node.
