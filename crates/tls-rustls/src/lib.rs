@@ -1,1 +1,35 @@
-//! tls-rustls
+//! The rustls adapter: TLS sessions that go on at any server of the farm.
+//!
+//! Rustls asks its session store in the middle of a handshake and cannot wait
+//! for an answer from the network. So the farm's part is done before and
+//! after: read the raw ClientHello ([`HelloReader`]), look up the few ids in it
+//! that can name a session ([`Hello::candidates`]), give rustls a configuration
+//! whose store holds the session that was found ([`Terminator::attempt`]), and
+//! write the sessions that it began to the farm ([`Attempt::settle`]).
+//!
+//! TLS 1.2 sessions by id and TLS 1.3 sessions by stateful ticket, both: no
+//! key exists that opens tickets. There is no socket and no clock here, and
+//! nothing of how the farm keeps its records.
+//!
+//! In reading order:
+//!
+//! - [`hello`]: the raw ClientHello;
+//! - [`session`]: a session as a record, and what it may be resumed under;
+//! - `certificates`: the server's certificates, by name;
+//! - `store`: the session store of one connection;
+//! - `terminator`: what ties them together.
+
+mod certificates;
+pub mod hello;
+mod reader;
+pub mod session;
+mod store;
+mod terminator;
+
+pub use certificates::{CertificateError, Identity};
+pub use hello::{Hello, HelloError, HelloReader};
+pub use session::{Miss, Origin, SessionId};
+pub use store::MAX_TICKETS;
+pub use terminator::{
+    Attempt, Config, ConfigError, MAX_LIFETIME, NewSession, Resumable, Settled, Terminator,
+};

@@ -1,0 +1,282 @@
+//! The server's side of TLS, without its sockets and without the farm.
+//!
+//! A [`Terminator`] holds what all connections of a listener share. For each
+//! connection it says whether a record of the farm may be resumed
+//! ([`Terminator::recognise`]), makes the rustls configuration that can resume
+//! just that one ([`Terminator::attempt`]), and afterwards says what came of it
+//! and which records are to be written ([`Attempt::settle`]). Looking records
+//! up and writing them is the caller's part, and so is the clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::time::Wall;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{HandshakeKind, RootCertStore, ServerConfig};
+use zeroize::Zeroizing;
+
+use crate::certificates::{CertificateError, Certificates, Identity};
+use crate::hello::Hello;
+use crate::session::{self, Miss, Origin, Scope, SessionId};
+use crate::store::{ConnectionStore, MAX_TICKETS, Offered};
+
+/// The longest that a session may live since its full handshake: what the
+/// client's credentials were then is believed no longer.
+pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest name of a node, in bytes.
+const MAX_NODE_BYTES: usize = 255;
+
+/// What a [`Terminator`] is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// This node's name, written into the sessions that begin here; at most
+    /// 255 bytes.
+    pub node: String,
+    /// The server's certificates; the first is for clients that name no
+    /// server.
+    pub identities: Vec<Identity>,
+    /// The CA certificates that clients' certificates must go back to. Empty,
+    /// the default: clients need no certificate.
+    pub client_ca: Vec<CertificateDer<'static>>,
+    /// The protocols to agree on (ALPN, RFC 7301), most wanted first. Empty,
+    /// the default: none is agreed on.
+    pub alpn: Vec<Vec<u8>>,
+    /// How many tickets a TLS 1.3 handshake gives; 1 by default, at most
+    /// [`MAX_TICKETS`].
+    pub tickets: usize,
+    /// How long a session may be resumed after its full handshake, through
+    /// however many resumptions; 12 hours by default, at most
+    /// [`MAX_LIFETIME`].
+    pub lifetime: Duration,
+}
+
+impl Config {
+    /// The defaults, for a node and its certificates.
+    #[must_use]
+    pub const fn new(node: String, identities: Vec<Identity>) -> Self {
+        Self {
+            node,
+            identities,
+            client_ca: Vec::new(),
+            alpn: Vec::new(),
+            tickets: 1,
+            lifetime: Duration::from_secs(12 * 60 * 60),
+        }
+    }
+}
+
+/// Why a [`Terminator`] cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The certificates are unusable.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A CA certificate is unusable.
+    #[error("client CA certificate {position}: {source}")]
+    ClientCa {
+        /// Which one, from 0.
+        position: usize,
+        /// What rustls says.
+        source: rustls::Error,
+    },
+    /// The CA certificates together are unusable.
+    #[error("client CA: {0}")]
+    ClientVerifier(#[from] VerifierBuilderError),
+    /// Rustls refuses the combination.
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+    /// The node's name is longer than a header holds.
+    #[error("a node name of {0} bytes; at most {MAX_NODE_BYTES} are allowed")]
+    NodeTooLong(usize),
+    /// More tickets than a handshake may give.
+    #[error("{0} tickets a handshake; at most {MAX_TICKETS} are allowed")]
+    TooManyTickets(usize),
+    /// Sessions would live too long.
+    #[error("a session lifetime of {0:?}; at most 24h are allowed")]
+    LifetimeTooLong(Duration),
+}
+
+/// What all connections of a server share: certificates, the client CA, and
+/// the rules for sessions. Cheap to make attempts from.
+#[derive(Debug)]
+pub struct Terminator {
+    node: String,
+    lifetime: Duration,
+    certificates: Arc<Certificates>,
+    /// Every connection's configuration but for its session store.
+    template: ServerConfig,
+}
+
+impl Terminator {
+    /// Checks and prepares a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a certificate, a key or the client CA is unusable,
+    /// or a limit is passed.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        let Config { node, identities, client_ca, alpn, tickets, lifetime } = config;
+        if node.len() > MAX_NODE_BYTES {
+            return Err(ConfigError::NodeTooLong(node.len()));
+        }
+        if tickets > MAX_TICKETS {
+            return Err(ConfigError::TooManyTickets(tickets));
+        }
+        if lifetime > MAX_LIFETIME {
+            return Err(ConfigError::LifetimeTooLong(lifetime));
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certificates = Arc::new(Certificates::new(identities, &client_ca, &provider)?);
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
+        let builder = if client_ca.is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            let roots = client_roots(client_ca)?;
+            builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(roots, provider).build()?,
+            )
+        };
+        let mut template = builder.with_cert_resolver(Arc::clone(&certificates) as _);
+        template.alpn_protocols = alpn;
+        template.send_tls13_tickets = tickets;
+        Ok(Self { node, lifetime, certificates, template })
+    }
+
+    /// Judges a record that was found under one of the hello's candidates.
+    ///
+    /// # Errors
+    ///
+    /// [`Miss`] when it must not be resumed; the handshake is then a full one.
+    pub fn recognise(
+        &self,
+        hello: &Hello,
+        id: SessionId,
+        record: &[u8],
+        now: Wall,
+    ) -> Result<Resumable, Miss> {
+        let (origin, state) = session::decode(record, &self.scope(hello))?;
+        if origin.age(now) >= self.lifetime {
+            return Err(Miss::Expired);
+        }
+        let state = Zeroizing::new(state.to_vec());
+        Ok(Resumable { origin, offered: Offered { id, state } })
+    }
+
+    /// Prepares a connection that can resume `resumable` and nothing else.
+    #[must_use]
+    pub fn attempt(&self, hello: &Hello, resumable: Option<Resumable>) -> Attempt<'_> {
+        let (origin, offered) =
+            resumable.map(|Resumable { origin, offered }| (origin, offered)).unzip();
+        let store = Arc::new(ConnectionStore::new(offered));
+        let mut config = self.template.clone();
+        config.session_storage = Arc::clone(&store) as _;
+        Attempt { terminator: self, scope: self.scope(hello), origin, store, config: config.into() }
+    }
+
+    fn scope(&self, hello: &Hello) -> Scope {
+        Scope {
+            fingerprint: self.certificates.fingerprint(hello.server_name()),
+            server_name: hello.server_name().map(str::to_owned),
+        }
+    }
+}
+
+/// A session of the farm that a client may resume.
+pub struct Resumable {
+    origin: Origin,
+    offered: Offered,
+}
+
+impl std::fmt::Debug for Resumable {
+    /// Where it began: its state is secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Resumable").field(&self.origin).finish()
+    }
+}
+
+/// One connection's handshake.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    terminator: &'a Terminator,
+    scope: Scope,
+    /// Of the session that may be resumed.
+    origin: Option<Origin>,
+    store: Arc<ConnectionStore>,
+    config: Arc<ServerConfig>,
+}
+
+impl Attempt<'_> {
+    /// The configuration for this connection, and for no other.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// What came of it, once rustls has finished a handshake of `kind`.
+    #[must_use]
+    pub fn settle(self, kind: HandshakeKind, now: Wall) -> Settled {
+        let resumed_from = match kind {
+            HandshakeKind::Resumed => self.origin,
+            HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest => None,
+        };
+        let resumed = resumed_from.is_some();
+        let origin =
+            resumed_from.unwrap_or_else(|| Origin { node: self.terminator.node.clone(), at: now });
+        let ends = origin.at + self.terminator.lifetime;
+        let sessions = self
+            .store
+            .take_stored()
+            .into_iter()
+            .map(|stored| NewSession {
+                id: stored.id,
+                record: session::encode(&self.scope, &origin, &stored.state),
+                ends,
+            })
+            .collect();
+        Settled { resumed, origin, sessions }
+    }
+}
+
+/// What came of a handshake.
+#[derive(Debug)]
+pub struct Settled {
+    /// Whether it resumed a session.
+    pub resumed: bool,
+    /// The full handshake that its session goes back to: this one, if none
+    /// was resumed.
+    pub origin: Origin,
+    /// The sessions that it began, for the farm to keep.
+    pub sessions: Vec<NewSession>,
+}
+
+/// A session that a handshake began.
+pub struct NewSession {
+    /// The record's id.
+    pub id: SessionId,
+    /// The record's payload.
+    pub record: Zeroizing<Vec<u8>>,
+    /// When it can no longer be resumed.
+    pub ends: Wall,
+}
+
+impl std::fmt::Debug for NewSession {
+    /// When it ends: the rest is secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSession").field("ends", &self.ends).finish_non_exhaustive()
+    }
+}
+
+fn client_roots(
+    client_ca: Vec<CertificateDer<'static>>,
+) -> Result<Arc<RootCertStore>, ConfigError> {
+    let mut roots = RootCertStore::empty();
+    for (position, certificate) in client_ca.into_iter().enumerate() {
+        roots.add(certificate).map_err(|source| ConfigError::ClientCa { position, source })?;
+    }
+    Ok(Arc::new(roots))
+}
