@@ -1,0 +1,101 @@
+//! Socket options that have no safe wrapper elsewhere.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use socket2::SockAddr;
+
+/// Sets one option. `T` is what the kernel's manual says for it: an integer or
+/// a structure of the kernel's interface.
+fn set<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: T) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes");
+    // SAFETY: `value` lives over the call, and the kernel reads no more than
+    // the `length` bytes of it and keeps no reference.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets the don't-fragment bit on all that is sent, and does not believe path
+/// sizes that ICMP messages claim: there are none for multicast, and for the
+/// rest anyone could forge them. A packet larger than the interface's own MTU
+/// is refused with EMSGSIZE.
+pub(crate) fn set_never_fragment(socket: BorrowedFd<'_>, family: IpAddr) -> io::Result<()> {
+    match family {
+        IpAddr::V4(_) => {
+            set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+        }
+        IpAddr::V6(_) => {
+            set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
+        }
+    }
+}
+
+/// Sends multicast out of the interface of that index.
+pub(crate) fn set_multicast_interface(
+    socket: BorrowedFd<'_>,
+    family: IpAddr,
+    index: u32,
+) -> io::Result<()> {
+    let index = libc::c_int::try_from(index).map_err(io::Error::other)?;
+    match family {
+        IpAddr::V4(_) => {
+            let any = libc::in_addr { s_addr: libc::INADDR_ANY };
+            let request =
+                libc::ip_mreqn { imr_multiaddr: any, imr_address: any, imr_ifindex: index };
+            set(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, request)
+        }
+        IpAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, index),
+    }
+}
+
+/// Hears `group` on the interface of that index, whoever sends (RFC 3678, 5.1.1).
+pub(crate) fn join(socket: BorrowedFd<'_>, group: IpAddr, index: u32) -> io::Result<()> {
+    let request = libc::group_req { gr_interface: index, gr_group: storage(group) };
+    set(socket, level(group), libc::MCAST_JOIN_GROUP, request)
+}
+
+/// Hears what `source` sends to `group` (RFC 3678, 5.1.2).
+pub(crate) fn join_source(
+    socket: BorrowedFd<'_>,
+    group: IpAddr,
+    source: IpAddr,
+    index: u32,
+) -> io::Result<()> {
+    let request = source_request(group, source, index);
+    set(socket, level(group), libc::MCAST_JOIN_SOURCE_GROUP, request)
+}
+
+/// Undoes [`join_source`].
+pub(crate) fn leave_source(
+    socket: BorrowedFd<'_>,
+    group: IpAddr,
+    source: IpAddr,
+    index: u32,
+) -> io::Result<()> {
+    let request = source_request(group, source, index);
+    set(socket, level(group), libc::MCAST_LEAVE_SOURCE_GROUP, request)
+}
+
+fn source_request(group: IpAddr, source: IpAddr, index: u32) -> libc::group_source_req {
+    libc::group_source_req {
+        gsr_interface: index,
+        gsr_group: storage(group),
+        gsr_source: storage(source),
+    }
+}
+
+fn level(group: IpAddr) -> i32 {
+    match group {
+        IpAddr::V4(_) => libc::IPPROTO_IP,
+        IpAddr::V6(_) => libc::IPPROTO_IPV6,
+    }
+}
+
+fn storage(address: IpAddr) -> libc::sockaddr_storage {
+    let mut storage = SockAddr::from(SocketAddr::new(address, 0)).as_storage();
+    // SAFETY: socket2's storage is a transparent wrapper of this very type.
+    *unsafe { storage.view_as::<libc::sockaddr_storage>() }
+}

@@ -1,0 +1,143 @@
+//! Processes: their time and memory, their limits, their end.
+
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use nix::time::ClockId;
+use nix::unistd::{Pid, getppid};
+
+use crate::memory::page_bytes;
+
+/// The processor time that a process has used, in all its threads.
+///
+/// # Errors
+///
+/// ESRCH when there is no such process.
+pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+    Ok(ClockId::pid_cpu_clock_id(known(pid)?)?.now()?.into())
+}
+
+/// The processor time that this thread has used.
+///
+/// # Errors
+///
+/// `clock_gettime`'s.
+pub fn thread_cpu_time() -> io::Result<Duration> {
+    Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
+}
+
+/// How much memory a process has, in bytes.
+///
+/// # Errors
+///
+/// When there is no such process.
+pub fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let path = format!("/proc/{pid}/statm");
+    let pages = fs::read_to_string(&path)?
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, path))?;
+    Ok(pages * page_bytes() as u64)
+}
+
+/// Keeps this process from leaving core dumps and from being read by others of
+/// its user, debuggers included. `/proc/self` belongs to root from then on.
+///
+/// # Errors
+///
+/// `prctl`'s.
+pub fn forbid_core_dumps() -> io::Result<()> {
+    Ok(prctl::set_dumpable(false)?)
+}
+
+/// Lets this process open as many files as it may at most, and gives that
+/// number.
+///
+/// # Errors
+///
+/// `setrlimit`'s.
+pub fn raise_open_files() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
+}
+
+/// Makes the child that `command` starts die (SIGKILL) when its parent does,
+/// however that ends.
+///
+/// To the kernel the parent is the *thread* that starts the child
+/// (`PR_SET_PDEATHSIG`): start it from one that lives as long as the child
+/// should, not from a pool's.
+pub fn die_with_parent(command: &mut Command) {
+    let parent = Pid::this();
+    let ask = move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // A parent that died before the request sends no signal any more.
+        if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls and
+    // allocates nothing: its errors are plain numbers.
+    unsafe { command.pre_exec(ask) };
+}
+
+fn known(pid: u32) -> io::Result<Pid> {
+    let pid = i32::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    Ok(Pid::from_raw(pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Stdio;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn time_and_memory_of_processes() {
+        let pid = std::process::id();
+        let before = (cpu_time(pid).unwrap(), thread_cpu_time().unwrap());
+        let sum = (0..1_000_000_u64).fold(0, |sum: u64, n| std::hint::black_box(sum ^ n));
+        assert_ne!(sum, 1);
+        assert!(cpu_time(pid).unwrap() > before.0);
+        assert!(thread_cpu_time().unwrap() > before.1);
+        assert!(resident_bytes(pid).unwrap() > page_bytes() as u64);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there() {
+        // Above the largest that Linux gives (PID_MAX_LIMIT, 2^22).
+        for pid in [1 << 23, u32::MAX] {
+            assert!(cpu_time(pid).is_err() && resident_bytes(pid).is_err());
+        }
+    }
+
+    #[test]
+    fn the_limit_of_open_files_rises() {
+        let hard = raise_open_files().unwrap();
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
+    }
+
+    #[test]
+    fn a_child_dies_with_the_thread_that_started_it() {
+        let start = || {
+            let mut command = Command::new("cat");
+            die_with_parent(command.stdin(Stdio::piped()));
+            command.spawn().unwrap()
+        };
+        let mut child = thread::spawn(start).join().unwrap();
+        // Its standard input stays open, so that nothing else ends it.
+        let input = child.stdin.take();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+        drop(input);
+    }
+}
