@@ -11,11 +11,16 @@
 //! - [`buzhash`]: the hash that finds a record and places it in the farm;
 //! - [`record`]: what a cache memory holds, and how two versions merge;
 //! - [`table`]: the cache memory itself;
-//! - [`keyring`]: the farm's keys and what is derived from them.
+//! - [`keyring`]: the farm's keys and what is derived from them;
+//! - [`wire`], [`seal`]: what nodes say to each other, as sealed bytes;
+//! - [`nak`]: the reliable multicast, one machine per stream and side.
 
 pub mod buzhash;
 pub mod keyring;
+pub mod nak;
 pub mod record;
 pub mod rng;
+pub mod seal;
 pub mod table;
 pub mod time;
+pub mod wire;

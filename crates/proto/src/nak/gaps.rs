@@ -1,0 +1,272 @@
+//! The gaps in one stream, and when each is asked for.
+
+use std::time::Duration;
+
+use crate::nak::rtt::Rtt;
+use crate::rng::Rng;
+use crate::time::Instant;
+use crate::wire::control::{MAX_NAK_RANGES, Range};
+
+/// The shortest time that a gap is waited for: packets overtake each other.
+const MIN_PATIENCE: Duration = Duration::from_micros(100);
+/// The longest time between two requests for one gap.
+const MAX_INTERVAL: Duration = Duration::from_millis(64);
+/// More gaps than this are not told apart: what would add one is taken as
+/// not received.
+pub const MAX_GAPS: usize = 4_096;
+
+/// A run of missing numbers.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    range: Range,
+    /// When it is asked for next; `None` while it is recovered otherwise.
+    due: Option<Instant>,
+    /// How long after that it is asked for again.
+    interval: Duration,
+    /// When it was asked for, if it was exactly once: then the repair tells
+    /// the round trip (Karn's rule).
+    asked_once: Option<Instant>,
+    asked: bool,
+}
+
+/// All gaps of a stream, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Gaps(Vec<Gap>);
+
+impl Gaps {
+    /// Whether there is no gap.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether there is no room for another gap.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.0.len() >= MAX_GAPS
+    }
+
+    /// Adds a gap above all others. It is asked for after the stream's
+    /// patience and `back_off`.
+    pub fn open(&mut self, now: Instant, range: Range, rtt: &Rtt, back_off: Duration) {
+        let due = now + (rtt.mean() / 4).max(MIN_PATIENCE) + back_off;
+        self.0.push(Gap {
+            range,
+            due: Some(due),
+            interval: rtt.patience(),
+            asked_once: None,
+            asked: false,
+        });
+    }
+
+    /// Adds a gap below all others, to be asked for at once.
+    pub fn open_below(&mut self, now: Instant, range: Range, rtt: &Rtt) {
+        let gap =
+            Gap { range, due: Some(now), interval: rtt.patience(), asked_once: None, asked: false };
+        self.0.insert(0, gap);
+    }
+
+    /// Takes a number that has come out of its gap. Gives the time since it
+    /// was asked for, when that tells the round trip.
+    pub fn close(&mut self, now: Instant, sequence: u64) -> Option<Duration> {
+        let at = self.find(sequence)?;
+        let gap = self.0[at];
+        self.cut(at, Range { first: sequence, last: sequence });
+        gap.asked_once.map(|asked| now - asked)
+    }
+
+    /// Takes a whole range out.
+    pub fn close_range(&mut self, range: Range) {
+        self.for_each_part(range, |gaps, at, part| gaps.cut(at, part));
+    }
+
+    /// Stops asking for what of `range` is missing, because it is recovered
+    /// otherwise. Whether any of it was being asked for.
+    pub fn suspend(&mut self, range: Range) -> bool {
+        let mut any = false;
+        self.for_each_part(range, |gaps, at, part| {
+            let gap = gaps.0[at];
+            if gap.due.is_some() {
+                any = true;
+                gaps.cut(at, part);
+                let at = gaps.0.partition_point(|other| other.range.first < part.first);
+                gaps.0.insert(at, Gap { range: part, due: None, ..gap });
+            }
+        });
+        any
+    }
+
+    /// Asks again, at `now`, for what was suspended.
+    pub fn resume(&mut self, now: Instant) {
+        for gap in self.0.iter_mut().filter(|gap| gap.due.is_none()) {
+            gap.due = Some(now);
+        }
+    }
+
+    /// Another receiver asked for these: waits for its repair instead of
+    /// asking too. How many gaps of ours that spared.
+    pub fn suppress(&mut self, now: Instant, ranges: &[Range]) -> u64 {
+        let mut spared = 0;
+        for gap in &mut self.0 {
+            let covered = ranges
+                .iter()
+                .any(|other| other.first <= gap.range.first && gap.range.last <= other.last);
+            if let (true, Some(due)) = (covered, gap.due) {
+                spared += u64::from(due <= now + gap.interval);
+                gap.due = Some(due.max(now + gap.interval));
+            }
+        }
+        spared
+    }
+
+    /// The ranges to ask for at `now`, at most [`MAX_NAK_RANGES`]; each is
+    /// then due again after its interval, which doubles, with jitter.
+    pub fn take_due(&mut self, now: Instant, rng: &mut Rng) -> Vec<Range> {
+        let mut ranges = Vec::new();
+        for gap in &mut self.0 {
+            if ranges.len() == MAX_NAK_RANGES {
+                break;
+            }
+            if gap.due.is_some_and(|due| due <= now) {
+                ranges.push(gap.range);
+                gap.due = Some(now + jittered(gap.interval, rng));
+                gap.interval = (gap.interval * 2).min(MAX_INTERVAL);
+                gap.asked_once = (!gap.asked).then_some(now);
+                gap.asked = true;
+            }
+        }
+        ranges
+    }
+
+    /// When the next gap is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|gap| gap.due).min()
+    }
+
+    /// Where the gap with that number stands.
+    fn find(&self, sequence: u64) -> Option<usize> {
+        let at = self.0.partition_point(|gap| gap.range.last < sequence);
+        self.0.get(at).is_some_and(|gap| gap.range.first <= sequence).then_some(at)
+    }
+
+    /// Calls `act` with each part of `range` that lies in one gap.
+    fn for_each_part(&mut self, range: Range, mut act: impl FnMut(&mut Self, usize, Range)) {
+        let mut from = range.first;
+        loop {
+            let at = self.0.partition_point(|gap| gap.range.last < from);
+            let Some(gap) = self.0.get(at).map(|gap| gap.range) else { return };
+            let part = Range { first: gap.first.max(from), last: gap.last.min(range.last) };
+            if part.first > part.last {
+                return;
+            }
+            act(self, at, part);
+            from = part.last + 1;
+        }
+    }
+
+    /// Takes `part` out of the gap at `at`, which it lies in.
+    fn cut(&mut self, at: usize, part: Range) {
+        let gap = self.0[at];
+        let (keep_left, keep_right) = (gap.range.first < part.first, part.last < gap.range.last);
+        let left = Gap { range: Range { last: part.first.wrapping_sub(1), ..gap.range }, ..gap };
+        let right = Gap { range: Range { first: part.last + 1, ..gap.range }, ..gap };
+        match (keep_left, keep_right) {
+            (true, true) => {
+                self.0[at] = left;
+                self.0.insert(at + 1, right);
+            }
+            (true, false) => self.0[at] = left,
+            (false, true) => self.0[at] = right,
+            (false, false) => {
+                self.0.remove(at);
+            }
+        }
+    }
+}
+
+/// A duration between three quarters and five quarters of `interval`, so that
+/// receivers do not ask in step.
+fn jittered(interval: Duration, rng: &mut Rng) -> Duration {
+    let micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(micros - micros / 4 + rng.below(micros / 2 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Instant = Instant::from_micros(1_000_000);
+
+    fn gaps(ranges: &[(u64, u64)]) -> Gaps {
+        let mut gaps = Gaps::default();
+        for &(first, last) in ranges {
+            gaps.open(START, Range { first, last }, &Rtt::default(), Duration::ZERO);
+        }
+        gaps
+    }
+
+    fn ranges(gaps: &Gaps) -> Vec<(u64, u64)> {
+        gaps.0.iter().map(|gap| (gap.range.first, gap.range.last)).collect()
+    }
+
+    #[test]
+    fn numbers_come_out_of_their_gaps() {
+        let mut gaps = gaps(&[(1, 5), (10, 10)]);
+        for sequence in [3, 10, 7, 1] {
+            gaps.close(START, sequence);
+        }
+        assert_eq!(ranges(&gaps), [(2, 2), (4, 5)]);
+        gaps.close_range(Range { first: 0, last: 4 });
+        assert_eq!(ranges(&gaps), [(5, 5)]);
+    }
+
+    #[test]
+    fn asks_after_patience_then_less_and_less_often() {
+        let mut gaps = gaps(&[(1, 5)]);
+        let mut rng = Rng::from_u64(1);
+        assert!(gaps.take_due(START, &mut rng).is_empty());
+        let mut intervals = Vec::new();
+        let mut asked = gaps.poll_timeout().unwrap();
+        for _ in 0..12 {
+            assert_eq!(gaps.take_due(asked, &mut rng), [Range { first: 1, last: 5 }]);
+            let next = gaps.poll_timeout().unwrap();
+            intervals.push(next - asked);
+            asked = next;
+        }
+        assert!(intervals[0] < Duration::from_millis(6), "{intervals:?}");
+        assert!(intervals[11] <= MAX_INTERVAL * 5 / 4, "{intervals:?}");
+        assert!(intervals[11] >= MAX_INTERVAL * 3 / 4, "{intervals:?}");
+    }
+
+    #[test]
+    fn only_the_first_repair_tells_the_round_trip() {
+        let mut gaps = gaps(&[(1, 2)]);
+        let mut rng = Rng::from_u64(1);
+        let asked = gaps.poll_timeout().unwrap();
+        gaps.take_due(asked, &mut rng);
+        let later = asked + Duration::from_micros(300);
+        assert_eq!(gaps.close(later, 1), Some(Duration::from_micros(300)));
+        gaps.take_due(asked + Duration::from_secs(1), &mut rng);
+        assert_eq!(gaps.close(asked + Duration::from_secs(2), 2), None);
+    }
+
+    #[test]
+    fn what_is_recovered_otherwise_is_not_asked_for() {
+        let mut gaps = gaps(&[(1, 5), (8, 9)]);
+        assert!(gaps.suspend(Range { first: 4, last: 8 }));
+        assert!(!gaps.suspend(Range { first: 4, last: 8 }));
+        assert_eq!(ranges(&gaps), [(1, 3), (4, 5), (8, 8), (9, 9)]);
+        let asked = gaps.take_due(START + Duration::from_secs(1), &mut Rng::from_u64(1));
+        assert_eq!(asked, [Range { first: 1, last: 3 }, Range { first: 9, last: 9 }]);
+    }
+
+    #[test]
+    fn another_receivers_request_spares_ours() {
+        let mut gaps = gaps(&[(1, 1), (4, 4)]);
+        assert_eq!(gaps.suppress(START, &[Range { first: 1, last: 2 }]), 1);
+        let soon = START + Duration::from_millis(1);
+        let asked = gaps.take_due(soon, &mut Rng::from_u64(1));
+        assert_eq!(asked, [Range { first: 4, last: 4 }]);
+    }
+}

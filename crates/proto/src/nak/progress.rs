@@ -1,0 +1,170 @@
+//! How far the others have come with the node's own stream.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::time::Instant;
+use crate::wire::header::Incarnation;
+
+/// The most packets that may be sent past the slowest healthy receiver.
+pub const FLOW_PACKETS: u64 = 1_024;
+/// The fewest: a receiver's credit does not shut the window altogether.
+const MIN_FLOW_PACKETS: u64 = 16;
+/// A receiver that holds the window shut for so long without any progress is
+/// moved to catch-up.
+const STALL: Duration = Duration::from_millis(250);
+
+/// One receiver's progress.
+#[derive(Debug, Clone, Copy)]
+struct Receiver {
+    watermark: u64,
+    /// How many packets its socket holds at the most.
+    credit: u64,
+    /// When its watermark last moved, or had nothing to move for.
+    moved: Instant,
+    /// Whether it is in catch-up: it holds nobody back.
+    catching_up: bool,
+}
+
+/// Every live receiver's progress.
+#[derive(Debug, Default)]
+pub struct Progress(BTreeMap<Incarnation, Receiver>);
+
+impl Progress {
+    /// A receiver follows the stream from `position` on.
+    pub fn join(&mut self, now: Instant, receiver: Incarnation, position: u64) {
+        self.0.entry(receiver).or_insert(Receiver {
+            watermark: position,
+            credit: FLOW_PACKETS,
+            moved: now,
+            catching_up: false,
+        });
+    }
+
+    /// A receiver left or died.
+    pub fn leave(&mut self, receiver: Incarnation) {
+        self.0.remove(&receiver);
+    }
+
+    /// A receiver's status. Gives whether its watermark moved.
+    pub fn report(
+        &mut self,
+        now: Instant,
+        receiver: Incarnation,
+        watermark: u64,
+        credit: u32,
+        high: u64,
+    ) -> bool {
+        let Some(known) = self.0.get_mut(&receiver) else { return false };
+        let moved = watermark > known.watermark;
+        if moved || watermark == high {
+            known.moved = now;
+        }
+        known.watermark = known.watermark.max(watermark.min(high));
+        known.credit = credit.into();
+        if known.catching_up && high - known.watermark <= FLOW_PACKETS / 2 {
+            known.catching_up = false;
+        }
+        moved
+    }
+
+    /// The last number that may be sent.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.healthy()
+            .map(|receiver| {
+                let window = receiver.credit.clamp(MIN_FLOW_PACKETS, FLOW_PACKETS);
+                receiver.watermark.saturating_add(window)
+            })
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// Moves the receivers that hold the window shut at `high` and stalled to
+    /// catch-up. Gives them.
+    pub fn drop_stalled(&mut self, now: Instant, high: u64) -> Vec<Incarnation> {
+        let mut stalled = Vec::new();
+        for (&incarnation, receiver) in &mut self.0 {
+            let shut = receiver.watermark + receiver.credit.min(FLOW_PACKETS) <= high;
+            if shut && !receiver.catching_up && now - receiver.moved >= STALL {
+                receiver.catching_up = true;
+                stalled.push(incarnation);
+            }
+        }
+        stalled
+    }
+
+    /// How many receivers there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What every receiver has; `None` without receivers.
+    #[must_use]
+    pub fn least(&self) -> Option<u64> {
+        self.0.values().map(|receiver| receiver.watermark).min()
+    }
+
+    /// What at least one receiver has; `None` without receivers.
+    #[must_use]
+    pub fn most(&self) -> Option<u64> {
+        self.0.values().map(|receiver| receiver.watermark).max()
+    }
+
+    /// A receiver's watermark.
+    #[must_use]
+    pub fn watermark(&self, receiver: Incarnation) -> Option<u64> {
+        self.0.get(&receiver).map(|receiver| receiver.watermark)
+    }
+
+    fn healthy(&self) -> impl Iterator<Item = &Receiver> {
+        self.0.values().filter(|receiver| !receiver.catching_up)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Incarnation = Incarnation(1);
+    const OTHER: Incarnation = Incarnation(2);
+
+    #[test]
+    fn the_slowest_receiver_holds_the_window() {
+        let start = Instant::default();
+        let mut progress = Progress::default();
+        assert_eq!(progress.limit(), u64::MAX);
+        progress.join(start, ONE, 0);
+        progress.join(start, OTHER, 100);
+        assert_eq!(progress.limit(), FLOW_PACKETS);
+        progress.report(start, ONE, 300, 50, 400);
+        assert_eq!(
+            (progress.limit(), progress.least(), progress.most()),
+            (350, Some(100), Some(300))
+        );
+    }
+
+    #[test]
+    fn a_stalled_receiver_holds_nobody_back_until_it_has_caught_up() {
+        let start = Instant::default();
+        let mut progress = Progress::default();
+        progress.join(start, ONE, 0);
+        progress.join(start, OTHER, 0);
+        let high = 4 * FLOW_PACKETS;
+        progress.report(start + STALL, OTHER, high, 1_024, high);
+        assert_eq!(progress.drop_stalled(start + STALL, high), [ONE]);
+        assert!(progress.drop_stalled(start + STALL, high).is_empty());
+        assert_eq!(progress.limit(), high + FLOW_PACKETS);
+        progress.report(start + STALL, ONE, high - 1, 1_024, high);
+        assert_eq!(progress.limit(), high - 1 + FLOW_PACKETS);
+    }
+
+    #[test]
+    fn a_status_cannot_claim_what_was_never_sent() {
+        let mut progress = Progress::default();
+        progress.join(Instant::default(), ONE, 0);
+        progress.report(Instant::default(), ONE, u64::MAX, 1, 7);
+        assert_eq!(progress.most(), Some(7));
+    }
+}

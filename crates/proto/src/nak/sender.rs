@@ -1,0 +1,299 @@
+//! The node's own stream: packed, numbered, sealed, sent, kept for repair.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::nak::log::KeyLog;
+use crate::nak::progress::Progress;
+use crate::nak::reassembly::{FRAGMENT_BYTES, Fragment};
+use crate::nak::ring::Ring;
+use crate::record::KeyHash;
+use crate::seal::Sealer;
+use crate::time::Instant;
+use crate::wire::control::Range;
+use crate::wire::frame::Frame;
+use crate::wire::header::{FLAG_FRAGMENT, HEADER_BYTES};
+use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES, TAG_BYTES};
+
+/// The packets that one call to the kernel sends as one run.
+pub const RUN_PACKETS: u64 = 16;
+/// The most repairs that wait to be sent. What is asked for beyond that is
+/// asked for again.
+const MAX_REPAIRS: usize = 4_096;
+/// A packet is not sent again within this time, or the asker's round trip.
+const REPAIR_PAUSE: Duration = Duration::from_millis(1);
+/// The first heartbeat comes this long after the last data, so that a lost
+/// tail is noticed; the pause then doubles.
+const HEARTBEAT_FIRST: Duration = Duration::from_millis(1);
+const HEARTBEAT_LAST: Duration = Duration::from_millis(100);
+/// Heartbeats keep coming while nothing is sent.
+const HEARTBEAT_IDLE: Duration = Duration::from_millis(500);
+
+/// To whom a packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To every other node.
+    Farm,
+    /// To one.
+    Node(SocketAddr),
+}
+
+/// Packets to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Transmit<'a> {
+    /// To whom.
+    pub to: Destination,
+    /// One packet, or a run of packets of [`MAX_PACKET_BYTES`] of which only
+    /// the last may be shorter.
+    pub bytes: &'a [u8],
+}
+
+/// A repair that waits to be sent.
+#[derive(Debug, Clone, Copy)]
+struct Repair {
+    sequence: u64,
+    to: Destination,
+}
+
+/// What the sender did, counted since it began.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sent {
+    /// Packets sent for the first time.
+    pub packets: u64,
+    /// Packets sent again.
+    pub repairs: u64,
+}
+
+/// The sending side of the node's own stream.
+pub struct Sender {
+    sealer: Sealer,
+    ring: Ring,
+    log: KeyLog,
+    /// The packet that is being filled: room for a header, then frames.
+    open: Zeroizing<Vec<u8>>,
+    /// The keys in it.
+    open_keys: Vec<KeyHash>,
+    /// The first packet that was not sent yet.
+    unsent: u64,
+    repairs: VecDeque<Repair>,
+    /// How far the receivers have come.
+    pub progress: Progress,
+    heartbeat_due: Instant,
+    heartbeat_pause: Duration,
+    sent: Sent,
+}
+
+impl Sender {
+    /// A sender whose stream is empty, with a ring of `ring_bytes`.
+    #[must_use]
+    pub fn new(sealer: Sealer, ring_bytes: usize) -> Self {
+        Self {
+            sealer,
+            ring: Ring::new(ring_bytes),
+            log: KeyLog::default(),
+            open: new_packet(),
+            open_keys: Vec::new(),
+            unsent: 1,
+            repairs: VecDeque::new(),
+            progress: Progress::default(),
+            heartbeat_due: Instant::default(),
+            heartbeat_pause: HEARTBEAT_IDLE,
+            sent: Sent::default(),
+        }
+    }
+
+    /// The last packet of the stream that is sealed.
+    #[must_use]
+    pub const fn high(&self) -> u64 {
+        self.ring.high()
+    }
+
+    /// What was sent so far.
+    #[must_use]
+    pub const fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// The keys of the packets that were sent.
+    #[must_use]
+    pub const fn log(&self) -> &KeyLog {
+        &self.log
+    }
+
+    /// When a packet was sent first, while it is in the ring.
+    #[must_use]
+    pub fn sent_at(&self, sequence: u64) -> Option<Instant> {
+        self.ring.slot(sequence).and_then(|slot| slot.sent)
+    }
+
+    /// Whether another frame may be pushed: what waits to be sent must not
+    /// outgrow the ring.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.ring.high() + 1 - self.unsent < self.ring.capacity() / 4
+    }
+
+    /// Appends a frame about `keys` to the stream. Gives the number of the
+    /// packet that its last byte goes into.
+    pub fn push(&mut self, frame: &Frame<'_>, keys: &[KeyHash]) -> u64 {
+        if frame.encoded_len() > MAX_BODY_BYTES {
+            return self.push_fragments(frame, keys);
+        }
+        if self.open.len() + frame.encoded_len() > HEADER_BYTES + MAX_BODY_BYTES {
+            // Padded to the full size, so that it can be part of a run.
+            self.open.resize(HEADER_BYTES + MAX_BODY_BYTES, 0);
+            self.seal_open(0);
+        }
+        frame.encode(&mut self.open);
+        self.open_keys.extend_from_slice(keys);
+        self.ring.high() + 1
+    }
+
+    /// Ends the packet that is being filled, so that it can be sent.
+    pub fn flush(&mut self) {
+        if self.open.len() > HEADER_BYTES {
+            self.seal_open(0);
+        }
+    }
+
+    /// A receiver misses these packets. Gives the parts that are gone.
+    pub fn handle_nak(
+        &mut self,
+        now: Instant,
+        asker: SocketAddr,
+        ranges: &[Range],
+        round_trip: Duration,
+    ) -> Vec<Range> {
+        let mut gone = Vec::new();
+        for &range in ranges {
+            // What was never sent is not missing.
+            let last = range.last.min(self.unsent - 1);
+            let floor = self.ring.floor();
+            if range.first < floor && range.first <= last {
+                gone.push(Range { first: range.first, last: last.min(floor - 1) });
+            }
+            for sequence in range.first.max(floor)..=last {
+                if self.repairs.len() >= MAX_REPAIRS {
+                    return gone;
+                }
+                self.repair(now, asker, sequence, round_trip.max(REPAIR_PAUSE));
+            }
+        }
+        gone
+    }
+
+    /// The next packets to be sent: repairs ahead of new data.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        while let Some(repair) = self.repairs.pop_front() {
+            if let Some(slot) = self.ring.slot_mut(repair.sequence) {
+                slot.repaired = Some(now);
+                slot.queued = false;
+                self.sent.repairs += 1;
+                let bytes = self.ring.packet(repair.sequence)?;
+                return Some(Transmit { to: repair.to, bytes });
+            }
+        }
+        let limit = self.progress.limit().min(self.ring.high());
+        if self.unsent > limit {
+            return None;
+        }
+        let (first, most) = (self.unsent, (limit - self.unsent + 1).min(RUN_PACKETS));
+        let last = self.ring.run(first, most)?.1;
+        for sequence in first..=last {
+            if let Some(slot) = self.ring.slot_mut(sequence) {
+                slot.sent = Some(now);
+            }
+        }
+        self.unsent = last + 1;
+        self.sent.packets += last + 1 - first;
+        self.heartbeat_pause = HEARTBEAT_FIRST;
+        self.heartbeat_due = now + HEARTBEAT_FIRST;
+        let (bytes, _) = self.ring.run(first, most)?;
+        Some(Transmit { to: Destination::Farm, bytes })
+    }
+
+    /// The last packet that was sent, when it is time for a heartbeat that
+    /// says so.
+    pub fn poll_heartbeat(&mut self, now: Instant) -> Option<u64> {
+        if self.heartbeat_due > now {
+            return None;
+        }
+        self.heartbeat_due = now + self.heartbeat_pause;
+        self.heartbeat_pause = if self.heartbeat_pause >= HEARTBEAT_LAST {
+            HEARTBEAT_IDLE
+        } else {
+            self.heartbeat_pause * 2
+        };
+        Some(self.unsent - 1)
+    }
+
+    /// When the next heartbeat is due.
+    #[must_use]
+    pub const fn heartbeat_timeout(&self) -> Instant {
+        self.heartbeat_due
+    }
+
+    fn push_fragments(&mut self, frame: &Frame<'_>, keys: &[KeyHash]) -> u64 {
+        self.flush();
+        let mut whole = Zeroizing::new(Vec::with_capacity(frame.encoded_len()));
+        frame.encode(&mut whole);
+        let count = u16::try_from(whole.len().div_ceil(FRAGMENT_BYTES))
+            .expect("a payload has at most 1 MiB");
+        for (index, bytes) in (0..count).zip(whole.chunks(FRAGMENT_BYTES)) {
+            Fragment { index, count, bytes }.encode(&mut self.open);
+            // Every fragment leads to the keys: whichever is gone.
+            self.open_keys.extend_from_slice(keys);
+            self.seal_open(FLAG_FRAGMENT);
+        }
+        self.ring.high()
+    }
+
+    fn seal_open(&mut self, flags: u8) {
+        debug_assert!(self.open.len() <= HEADER_BYTES + MAX_BODY_BYTES, "a packet's size");
+        let len = self.open.len() + TAG_BYTES;
+        let (open, sealer) = (&self.open, &mut self.sealer);
+        let mut sealed = 0;
+        let sequence = self.ring.push(len, |packet| {
+            packet[..open.len()].copy_from_slice(open);
+            sealed = sealer.seal(flags, packet);
+        });
+        debug_assert_eq!(sequence, sealed, "ring and sealer count alike");
+        for key in self.open_keys.drain(..) {
+            self.log.push(sequence, key);
+        }
+        self.open.as_mut_slice().zeroize();
+        self.open.truncate(HEADER_BYTES);
+    }
+
+    fn repair(&mut self, now: Instant, asker: SocketAddr, sequence: u64, pause: Duration) {
+        let Some(slot) = self.ring.slot_mut(sequence) else { return };
+        if slot.repaired.is_some_and(|repaired| now - repaired < pause) {
+            return;
+        }
+        let to = Destination::Node(asker);
+        if !slot.queued {
+            slot.queued = true;
+            self.repairs.push_back(Repair { sequence, to });
+        } else if let Some(repair) =
+            self.repairs.iter_mut().find(|repair| repair.sequence == sequence)
+            && repair.to != to
+        {
+            repair.to = Destination::Farm;
+        }
+    }
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sender({:?}, unsent from {})", self.ring, self.unsent)
+    }
+}
+
+fn new_packet() -> Zeroizing<Vec<u8>> {
+    let mut packet = Vec::with_capacity(MAX_PACKET_BYTES);
+    packet.resize(HEADER_BYTES, 0);
+    Zeroizing::new(packet)
+}

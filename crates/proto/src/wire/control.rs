@@ -1,0 +1,547 @@
+//! Control messages: everything that is not part of a stream.
+//!
+//! A control packet's body is a run of messages, each with a type byte and a
+//! length, so that a node can pass over a type that it does not know.
+//!
+//! ```text
+//! message   type(1) length(2) fields
+//! address   family(1: 4 or 6) octets(4 or 16) port(2)
+//! range     first(8) last(8)
+//! ranges    first(8), then for each: skipped(4) more(4)
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::codec::{Malformed, Reader};
+use super::header::Incarnation;
+use crate::record::{Hlc, Writer};
+
+/// The most ranges that one NAK names.
+pub const MAX_NAK_RANGES: usize = 100;
+/// The most addresses and streams that one message lists.
+pub const MAX_LISTED: usize = 40;
+/// The longest node name, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// Sequence numbers from `first` to `last`, both among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Range {
+    /// The first.
+    pub first: u64,
+    /// The last, not before the first.
+    pub last: u64,
+}
+
+impl Range {
+    /// How many numbers there are in the range.
+    #[must_use]
+    pub const fn count(self) -> u64 {
+        self.last - self.first + 1
+    }
+}
+
+/// What a pull asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Every record of the table.
+    Table,
+    /// The current values of the keys that these packets of the provider's
+    /// own stream were about.
+    Log(Range),
+    /// The records that a writer wrote at `since` or later: what a dead node
+    /// left with its survivors.
+    Written {
+        /// Who wrote them.
+        writer: Writer,
+        /// From when on.
+        since: Hlc,
+    },
+}
+
+/// Who a node is and where its stream stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Its name, for people.
+    pub name: String,
+    /// Where it takes unicast packets; an unspecified IP address stands for
+    /// the one that its packets come from.
+    pub address: SocketAddr,
+    /// Whether its portion has arrived.
+    pub ready: bool,
+}
+
+/// A control message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Prove that you are alive: send the nonce back.
+    Challenge {
+        /// Drawn anew for each challenge.
+        nonce: u64,
+        /// Who asks.
+        hello: Hello,
+    },
+    /// I am alive; follow my stream from here.
+    Answer {
+        /// The challenge's.
+        nonce: u64,
+        /// Who answers.
+        hello: Hello,
+        /// The last packet of its stream.
+        high: u64,
+        /// Where other members are.
+        members: Vec<SocketAddr>,
+    },
+    /// My stream has come this far.
+    Heartbeat {
+        /// The last packet of the sender's stream.
+        high: u64,
+        /// What every version so far is earlier than.
+        time: Hlc,
+        /// Whether the sender's portion has arrived.
+        ready: bool,
+        /// When it was sent, in the sender's microseconds.
+        sent_micros: u64,
+    },
+    /// I have all of your stream up to the watermark.
+    Status {
+        /// Whose stream.
+        stream: Incarnation,
+        /// The number up to which nothing is missing.
+        watermark: u64,
+        /// How many packets the receiver's socket holds at the most.
+        credit: u32,
+        /// How many packets its socket dropped since it was opened.
+        overflowed: u32,
+        /// The `sent_micros` of the last heartbeat, for the round trip.
+        echo_micros: u64,
+        /// How long the receiver kept that echo, in microseconds.
+        held_micros: u32,
+    },
+    /// These are missing: send them again.
+    Nak {
+        /// Whose stream.
+        stream: Incarnation,
+        /// At most [`MAX_NAK_RANGES`], in order.
+        ranges: Vec<Range>,
+    },
+    /// I cannot send these packets of my stream again. Pull the current
+    /// values of their keys, or all records when the log is too short.
+    Gone {
+        /// Which.
+        range: Range,
+        /// Whether the log still has all their keys.
+        logged: bool,
+    },
+    /// A stream whose sender died: how much of it I have.
+    Orphan {
+        /// The dead sender.
+        stream: Incarnation,
+        /// Up to where I have everything.
+        watermark: u64,
+        /// The last packet that I have.
+        highest: u64,
+    },
+    /// Send me a page of records.
+    Pull {
+        /// The puller's number for this page.
+        page: u64,
+        /// What is pulled.
+        source: Source,
+        /// Where the page begins: 0, or the `next` of the page before.
+        cursor: u64,
+        /// The parts that are missing, when some have come.
+        missing: Vec<Range>,
+    },
+    /// Where the provider's copies of other streams stood when the first
+    /// page of a pull was made.
+    Positions {
+        /// The puller's number for the page.
+        page: u64,
+        /// Each stream's watermark.
+        streams: Vec<(Incarnation, u64)>,
+    },
+    /// I leave the farm.
+    Leave,
+}
+
+/// One part of a page: the only message that borrows, since it carries
+/// records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The puller's number for the page.
+    pub page: u64,
+    /// Where the next page begins; `None` when this is the last.
+    pub next: Option<u64>,
+    /// Which part this is, from 0.
+    pub index: u16,
+    /// How many parts the page has; at least 1.
+    pub count: u16,
+    /// This part's share of the page's bytes, which are a run of frames.
+    pub bytes: &'a [u8],
+}
+
+/// What stands in a control packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A message.
+    Message(Message),
+    /// A part of a page.
+    Part(Part<'a>),
+}
+
+const CHALLENGE: u8 = 1;
+const ANSWER: u8 = 2;
+const HEARTBEAT: u8 = 3;
+const STATUS: u8 = 4;
+const NAK: u8 = 5;
+const GONE: u8 = 6;
+const ORPHAN: u8 = 7;
+const PULL: u8 = 8;
+const POSITIONS: u8 = 9;
+const LEAVE: u8 = 10;
+const PART: u8 = 11;
+
+const NO_NEXT: u64 = u64::MAX;
+/// What a part needs in a packet besides its bytes.
+pub const PART_OVERHEAD_BYTES: usize = 3 + 8 + 8 + 2 + 2;
+
+impl Message {
+    /// Appends the message to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&[self.type_byte(), 0, 0]);
+        self.encode_fields(out);
+        let len = u16::try_from(out.len() - start - 3).expect("a message fits a packet");
+        out[start + 1..start + 3].copy_from_slice(&len.to_be_bytes());
+    }
+
+    const fn type_byte(&self) -> u8 {
+        match self {
+            Self::Challenge { .. } => CHALLENGE,
+            Self::Answer { .. } => ANSWER,
+            Self::Heartbeat { .. } => HEARTBEAT,
+            Self::Status { .. } => STATUS,
+            Self::Nak { .. } => NAK,
+            Self::Gone { .. } => GONE,
+            Self::Orphan { .. } => ORPHAN,
+            Self::Pull { .. } => PULL,
+            Self::Positions { .. } => POSITIONS,
+            Self::Leave => LEAVE,
+        }
+    }
+
+    fn encode_fields(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Challenge { nonce, hello } => {
+                put_u64(*nonce, out);
+                hello.encode(out);
+            }
+            Self::Answer { nonce, hello, high, members } => {
+                put_u64(*nonce, out);
+                hello.encode(out);
+                put_u64(*high, out);
+                members.iter().take(MAX_LISTED).for_each(|member| put_address(*member, out));
+            }
+            Self::Heartbeat { high, time, ready, sent_micros } => {
+                put_u64(*high, out);
+                put_u64(time.0, out);
+                out.push(u8::from(*ready));
+                put_u64(*sent_micros, out);
+            }
+            Self::Status { stream, watermark, credit, overflowed, echo_micros, held_micros } => {
+                put_stream(*stream, out);
+                put_u64(*watermark, out);
+                out.extend_from_slice(&credit.to_be_bytes());
+                out.extend_from_slice(&overflowed.to_be_bytes());
+                put_u64(*echo_micros, out);
+                out.extend_from_slice(&held_micros.to_be_bytes());
+            }
+            Self::Nak { stream, ranges } => {
+                put_stream(*stream, out);
+                put_ranges(ranges, out);
+            }
+            Self::Gone { range, logged } => {
+                put_range(*range, out);
+                out.push(u8::from(*logged));
+            }
+            Self::Orphan { stream, watermark, highest } => {
+                put_stream(*stream, out);
+                put_u64(*watermark, out);
+                put_u64(*highest, out);
+            }
+            Self::Pull { page, source, cursor, missing } => {
+                put_u64(*page, out);
+                put_u64(*cursor, out);
+                source.encode(out);
+                put_ranges(missing, out);
+            }
+            Self::Positions { page, streams } => {
+                put_u64(*page, out);
+                for (stream, watermark) in streams.iter().take(MAX_LISTED) {
+                    put_stream(*stream, out);
+                    put_u64(*watermark, out);
+                }
+            }
+            Self::Leave => {}
+        }
+    }
+}
+
+impl Part<'_> {
+    /// Appends the part to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let len = PART_OVERHEAD_BYTES - 3 + self.bytes.len();
+        out.push(PART);
+        out.extend_from_slice(&u16::try_from(len).expect("a part fits a packet").to_be_bytes());
+        put_u64(self.page, out);
+        put_u64(self.next.unwrap_or(NO_NEXT), out);
+        out.extend_from_slice(&self.index.to_be_bytes());
+        out.extend_from_slice(&self.count.to_be_bytes());
+        out.extend_from_slice(self.bytes);
+    }
+}
+
+impl<'a> Item<'a> {
+    /// Reads the next item that is known; `None` at the end of the packet.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when the bytes are not a run of messages.
+    pub fn decode(reader: &mut Reader<'a>) -> Result<Option<Self>, Malformed> {
+        while !reader.is_empty() {
+            let type_byte = reader.u8("message type")?;
+            let len = reader.u16("message length")?;
+            let mut fields = Reader::new(reader.take(len.into(), "message")?);
+            let item = match type_byte {
+                PART => Some(Self::Part(decode_part(&mut fields)?)),
+                _ => decode_message(type_byte, &mut fields)?.map(Self::Message),
+            };
+            if item.is_some() {
+                return Ok(item);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Message>, Malformed> {
+    let message = match type_byte {
+        CHALLENGE => {
+            Message::Challenge { nonce: fields.u64("nonce")?, hello: Hello::decode(fields)? }
+        }
+        ANSWER => Message::Answer {
+            nonce: fields.u64("nonce")?,
+            hello: Hello::decode(fields)?,
+            high: fields.u64("high")?,
+            members: take_list(fields, take_address)?,
+        },
+        HEARTBEAT => Message::Heartbeat {
+            high: fields.u64("high")?,
+            time: Hlc(fields.u64("time")?),
+            ready: take_bool(fields)?,
+            sent_micros: fields.u64("sent")?,
+        },
+        STATUS => Message::Status {
+            stream: take_stream(fields)?,
+            watermark: fields.u64("watermark")?,
+            credit: fields.u32("credit")?,
+            overflowed: fields.u32("overflowed")?,
+            echo_micros: fields.u64("echo")?,
+            held_micros: fields.u32("held")?,
+        },
+        NAK => Message::Nak { stream: take_stream(fields)?, ranges: take_ranges(fields)? },
+        GONE => Message::Gone { range: take_range(fields)?, logged: take_bool(fields)? },
+        ORPHAN => Message::Orphan {
+            stream: take_stream(fields)?,
+            watermark: fields.u64("watermark")?,
+            highest: fields.u64("highest")?,
+        },
+        PULL => Message::Pull {
+            page: fields.u64("page")?,
+            cursor: fields.u64("cursor")?,
+            source: Source::decode(fields)?,
+            missing: take_ranges(fields)?,
+        },
+        POSITIONS => Message::Positions {
+            page: fields.u64("page")?,
+            streams: take_list(fields, |fields| {
+                Ok((take_stream(fields)?, fields.u64("watermark")?))
+            })?,
+        },
+        LEAVE => Message::Leave,
+        _ => return Ok(None),
+    };
+    fields.finish("message")?;
+    Ok(Some(message))
+}
+
+fn decode_part<'a>(fields: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
+    let page = fields.u64("page")?;
+    let next = fields.u64("next")?;
+    let (index, count) = (fields.u16("index")?, fields.u16("count")?);
+    if index >= count {
+        return Err(Malformed::Invalid("part index"));
+    }
+    Ok(Part { page, next: (next != NO_NEXT).then_some(next), index, count, bytes: fields.rest() })
+}
+
+impl Hello {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let name = &self.name.as_bytes()[..self.name.len().min(MAX_NAME_BYTES)];
+        out.push(u8::try_from(name.len()).expect("at most 64"));
+        out.extend_from_slice(name);
+        put_address(self.address, out);
+        out.push(u8::from(self.ready));
+    }
+
+    fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let len = usize::from(fields.u8("name length")?);
+        if len > MAX_NAME_BYTES {
+            return Err(Malformed::Invalid("name length"));
+        }
+        let name = std::str::from_utf8(fields.take(len, "name")?)
+            .map_err(|_| Malformed::Invalid("name"))?;
+        if name.chars().any(char::is_control) {
+            return Err(Malformed::Invalid("name"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            address: take_address(fields)?,
+            ready: take_bool(fields)?,
+        })
+    }
+}
+
+impl Source {
+    const TABLE: u8 = 0;
+    const LOG: u8 = 1;
+    const WRITTEN: u8 = 2;
+
+    fn encode(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Table => out.push(Self::TABLE),
+            Self::Log(range) => {
+                out.push(Self::LOG);
+                put_range(range, out);
+            }
+            Self::Written { writer, since } => {
+                out.push(Self::WRITTEN);
+                out.extend_from_slice(&writer.0.to_be_bytes());
+                put_u64(since.0, out);
+            }
+        }
+    }
+
+    fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match fields.u8("source")? {
+            Self::TABLE => Ok(Self::Table),
+            Self::LOG => Ok(Self::Log(take_range(fields)?)),
+            Self::WRITTEN => Ok(Self::Written {
+                writer: Writer(fields.u32("writer")?),
+                since: Hlc(fields.u64("since")?),
+            }),
+            _ => Err(Malformed::Invalid("source")),
+        }
+    }
+}
+
+fn put_u64(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+fn put_stream(stream: Incarnation, out: &mut Vec<u8>) {
+    out.extend_from_slice(&stream.0.to_be_bytes());
+}
+
+fn put_range(range: Range, out: &mut Vec<u8>) {
+    put_u64(range.first, out);
+    put_u64(range.last, out);
+}
+
+/// Ranges in order, as distances: eight bytes each, so that a hundred fit a
+/// packet.
+fn put_ranges(ranges: &[Range], out: &mut Vec<u8>) {
+    let Some(first) = ranges.first() else { return };
+    put_u64(first.first, out);
+    let mut at = first.first;
+    for range in ranges.iter().take(MAX_NAK_RANGES) {
+        for distance in [range.first - at, range.last - range.first] {
+            let short = u32::try_from(distance).unwrap_or(u32::MAX);
+            out.extend_from_slice(&short.to_be_bytes());
+        }
+        at = range.last + 1;
+    }
+}
+
+fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            out.push(4);
+            out.extend_from_slice(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            out.push(6);
+            out.extend_from_slice(&ip.octets());
+        }
+    }
+    out.extend_from_slice(&address.port().to_be_bytes());
+}
+
+fn take_stream(fields: &mut Reader<'_>) -> Result<Incarnation, Malformed> {
+    Ok(Incarnation(u128::from_be_bytes(fields.array("stream")?)))
+}
+
+fn take_bool(fields: &mut Reader<'_>) -> Result<bool, Malformed> {
+    match fields.u8("flag")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed::Invalid("flag")),
+    }
+}
+
+fn take_range(fields: &mut Reader<'_>) -> Result<Range, Malformed> {
+    let [first, last] = [fields.u64("first")?, fields.u64("last")?];
+    if first > last || last == u64::MAX {
+        return Err(Malformed::Invalid("range"));
+    }
+    Ok(Range { first, last })
+}
+
+fn take_ranges(fields: &mut Reader<'_>) -> Result<Vec<Range>, Malformed> {
+    if fields.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut at = fields.u64("first")?;
+    take_list(fields, |fields| {
+        let skipped = u64::from(fields.u32("skipped")?);
+        let more = u64::from(fields.u32("more")?);
+        let first = at.checked_add(skipped).ok_or(Malformed::Invalid("range"))?;
+        let last = first.checked_add(more).ok_or(Malformed::Invalid("range"))?;
+        at = last.checked_add(1).ok_or(Malformed::Invalid("range"))?;
+        Ok(Range { first, last })
+    })
+}
+
+fn take_address(fields: &mut Reader<'_>) -> Result<SocketAddr, Malformed> {
+    let ip: IpAddr = match fields.u8("family")? {
+        4 => fields.array::<4>("address")?.into(),
+        6 => fields.array::<16>("address")?.into(),
+        _ => return Err(Malformed::Invalid("family")),
+    };
+    Ok(SocketAddr::new(ip, fields.u16("port")?))
+}
+
+/// The rest of the fields as a list. It is no longer than the packet.
+fn take_list<'a, T>(
+    fields: &mut Reader<'a>,
+    mut take: impl FnMut(&mut Reader<'a>) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
+    let mut list = Vec::new();
+    while !fields.is_empty() {
+        list.push(take(fields)?);
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests;

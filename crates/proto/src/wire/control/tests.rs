@@ -1,0 +1,95 @@
+use super::*;
+
+fn check(message: Message) {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    let mut reader = Reader::new(&bytes);
+    assert_eq!(Item::decode(&mut reader), Ok(Some(Item::Message(message))));
+    assert_eq!(Item::decode(&mut reader), Ok(None));
+    for cut in 1..bytes.len() {
+        assert!(Item::decode(&mut Reader::new(&bytes[..cut])).is_err(), "cut at {cut}");
+    }
+}
+
+fn hello() -> Hello {
+    Hello { name: "köln-1".into(), address: "10.0.0.1:7700".parse().unwrap(), ready: true }
+}
+
+#[test]
+fn what_is_encoded_is_decoded() {
+    let stream = Incarnation(77);
+    let range = Range { first: 1, last: 9 };
+    let next = Range { first: 11, last: 11 };
+    check(Message::Challenge { nonce: 1, hello: hello() });
+    check(Message::Answer {
+        nonce: 1,
+        hello: Hello { address: "[ff15::1]:9".parse().unwrap(), ready: false, ..hello() },
+        high: 3,
+        members: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
+    });
+    check(Message::Heartbeat { high: 4, time: Hlc(5), ready: true, sent_micros: 6 });
+    check(Message::Status {
+        stream,
+        watermark: 1,
+        credit: 2,
+        overflowed: 3,
+        echo_micros: 4,
+        held_micros: 5,
+    });
+    check(Message::Nak { stream, ranges: vec![range, next] });
+    check(Message::Gone { range, logged: false });
+    check(Message::Orphan { stream, watermark: 1, highest: 2 });
+    let sources =
+        [Source::Table, Source::Log(range), Source::Written { writer: Writer(1), since: Hlc(2) }];
+    for source in sources {
+        check(Message::Pull { page: 1, source, cursor: 2, missing: vec![next] });
+    }
+    check(Message::Positions { page: 1, streams: vec![(stream, 5)] });
+    check(Message::Leave);
+}
+
+#[test]
+fn a_part_is_decoded_and_an_unknown_message_passed_over() {
+    let part = Part { page: 1, next: None, index: 0, count: 1, bytes: b"frames" };
+    let mut bytes = vec![200, 0, 2, 1, 1];
+    part.encode(&mut bytes);
+    assert_eq!(bytes.len(), 5 + PART_OVERHEAD_BYTES + part.bytes.len());
+    assert_eq!(Item::decode(&mut Reader::new(&bytes)), Ok(Some(Item::Part(part))));
+}
+
+#[test]
+fn a_range_that_runs_backwards_or_past_the_end_is_refused() {
+    let check = |range: Range| {
+        let mut bytes = Vec::new();
+        Message::Gone { range, logged: true }.encode(&mut bytes);
+        assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid("range")));
+    };
+    check(Range { first: 2, last: 1 });
+    check(Range { first: 1, last: u64::MAX });
+    let mut bytes = Vec::new();
+    let end = Range { first: u64::MAX - 1, last: u64::MAX - 1 };
+    Message::Nak { stream: Incarnation(1), ranges: vec![end] }.encode(&mut bytes);
+    let more = bytes.len() - 1;
+    bytes[more] = 9;
+    assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid("range")));
+}
+
+#[test]
+fn a_hundred_ranges_fit_a_packet() {
+    let ranges: Vec<Range> =
+        (0..200).map(|at| Range { first: 10 * at, last: 10 * at + 3 }).collect();
+    let mut bytes = Vec::new();
+    Message::Nak { stream: Incarnation(1), ranges: ranges.clone() }.encode(&mut bytes);
+    assert!(bytes.len() <= crate::wire::MAX_BODY_BYTES, "{} bytes", bytes.len());
+    let ranges = ranges[..MAX_NAK_RANGES].to_vec();
+    let nak = Item::Message(Message::Nak { stream: Incarnation(1), ranges });
+    assert_eq!(Item::decode(&mut Reader::new(&bytes)), Ok(Some(nak)));
+}
+
+#[test]
+fn a_name_cannot_smuggle_control_characters() {
+    let mut bytes = Vec::new();
+    let hello = Hello { name: "a\nb".into(), ..hello() };
+    Message::Challenge { nonce: 1, hello }.encode(&mut bytes);
+    assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid("name")));
+}
