@@ -1,1 +1,42 @@
-//! segue
+//! One cache of session state on every server of a farm.
+//!
+//! A [`Node`] joins the farm and keeps a copy of its records; its [`Cache`]
+//! reads and writes them. What one node writes, every other node holds a
+//! moment later, so that any of them goes on with a client when one dies.
+//!
+//! ```no_run
+//! use segue::{Ack, Config, Deadlines, Key, Kind, Node};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::start(Config::single("a")).await?;
+//! let cache = node.cache();
+//! let key = Key::new(Kind::Web, b"a session id that nobody can guess")?;
+//! let in_an_hour = Deadlines::at(cache.now() + Duration::from_secs(3_600));
+//! cache.put(&key, b"user=7", in_an_hour, Ack::One).await?;
+//! let found = cache.get(&key).await.expect("just put there");
+//! assert_eq!(&*found.value, b"user=7");
+//! node.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod config;
+mod driver;
+mod error;
+mod node;
+mod status;
+
+pub use cache::{Cache, Found, Written};
+pub use config::{Config, Multicast, Transport};
+pub use error::{StartError, WriteError};
+pub use node::Node;
+pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError};
+pub use proto::nak::acks::Ack;
+pub use proto::record::{
+    Deadlines, IdTooLong, Key, KeyHash, Kind, MAX_ID_BYTES, MAX_PAYLOAD_BYTES, Version,
+};
+pub use proto::table::Stats as CacheStats;
+pub use proto::time::Wall;
+pub use status::{Lag, Member, MemberState, MulticastStats, Rejected, Status, Warning};

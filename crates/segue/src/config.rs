@@ -1,0 +1,91 @@
+//! What a node is started with.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
+
+/// What a [`crate::Node`] is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node's name, at most 64 bytes, without control characters. Two
+    /// live nodes of a farm should not share one.
+    pub name: String,
+    /// The farm's keys: the first seals, all open.
+    pub keys: Keyring,
+    /// Where the node takes unicast packets (UDP). Port 0 lets the kernel
+    /// choose.
+    pub listen: SocketAddr,
+    /// Other nodes' `listen` addresses; any living one is enough to join.
+    pub peers: Vec<SocketAddr>,
+    /// How what is for all nodes travels.
+    pub transport: Transport,
+    /// All memory that the cache may use, in bytes. Default 256 MiB.
+    pub memory_bytes: usize,
+    /// How long a write waits for its acknowledgement. Default 1 s.
+    pub ack_timeout: Duration,
+    /// The share of received packets, from 0 to 1, that is dropped unread, to
+    /// see repair at work. Default 0; for tests and demonstrations only.
+    pub drop_received: f64,
+}
+
+/// How packets for all nodes travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// By IP multicast.
+    Multicast(Multicast),
+    /// By unicast to each known node.
+    Unicast,
+}
+
+/// Where a farm multicasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Multicast {
+    /// The group's address and port. Default 239.255.77.1:7799.
+    pub group: SocketAddr,
+    /// The interface, by one of its addresses. Default 127.0.0.1.
+    pub interface: IpAddr,
+    /// How many routers a packet passes, less one. Default 1.
+    pub ttl: u8,
+}
+
+impl Default for Multicast {
+    fn default() -> Self {
+        Self {
+            group: SocketAddr::from((Ipv4Addr::new(239, 255, 77, 1), 7799)),
+            interface: Ipv4Addr::LOCALHOST.into(),
+            ttl: 1,
+        }
+    }
+}
+
+impl Config {
+    /// A node of a farm with these keys, on loopback with a port that the
+    /// kernel chooses, multicasting to the default group.
+    #[must_use]
+    pub fn new(name: impl Into<String>, keys: Keyring) -> Self {
+        Self {
+            name: name.into(),
+            keys,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            peers: Vec::new(),
+            transport: Transport::Multicast(Multicast::default()),
+            memory_bytes: 256 << 20,
+            ack_timeout: Duration::from_secs(1),
+            drop_received: 0.0,
+        }
+    }
+
+    /// A node by itself: a farm key that nobody else has, and no multicast.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no random numbers to give.
+    #[must_use]
+    pub fn single(name: impl Into<String>) -> Self {
+        let mut bytes = [0; FARM_KEY_BYTES];
+        getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+        let keys = Keyring::new(vec![FarmKey::new(bytes)]).expect("one key makes a keyring");
+        Self { transport: Transport::Unicast, ..Self::new(name, keys) }
+    }
+}

@@ -1,0 +1,3 @@
+//! The node's I/O: the loop around the core's machine.
+
+pub(crate) mod clock;

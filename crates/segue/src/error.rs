@@ -1,0 +1,69 @@
+//! What can go wrong.
+
+use std::io;
+use std::net::SocketAddr;
+
+use proto::nak::acks::Ack;
+use proto::record::MAX_PAYLOAD_BYTES;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The name is empty, too long, or has control characters.
+    #[error("{name:?} is no node name: 1 to 64 bytes without control characters are")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A socket could not be opened.
+    #[error("cannot open the farm's socket at {address}: {source}")]
+    Socket {
+        /// The address that it was to have.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The thread that drives the node could not be started.
+    #[error("cannot start the node's thread: {0}")]
+    Thread(io::Error),
+    /// The operating system gave no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Why a write failed, or is not acknowledged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The payload is larger than a record may be. Nothing was written.
+    #[error("a payload of {found} bytes; at most {MAX_PAYLOAD_BYTES} are allowed")]
+    TooLarge {
+        /// Its size, in bytes.
+        found: usize,
+    },
+    /// The deadline has passed. Nothing was written.
+    #[error("the record's deadline has passed")]
+    Expired,
+    /// The id was deleted, and ids of this kind are never used again; or it
+    /// may have been deleted, and the cache has no memory left to tell.
+    /// Nothing was written.
+    #[error("the id was deleted")]
+    Deleted,
+    /// The cache is too small for this record. Nothing was written.
+    #[error("the cache is too small for this record")]
+    NoRoom,
+    /// There is no live record of that key.
+    #[error("there is no live record of that key")]
+    NotFound,
+    /// The write is in this node's cache and on its way, but the holders that
+    /// it was to wait for have not said in time that they have it.
+    #[error("written here, but not acknowledged in time (asked for: {wanted:?})")]
+    Unacknowledged {
+        /// What the write was to wait for.
+        wanted: Ack,
+    },
+    /// The node has shut down.
+    #[error("the node has shut down")]
+    Closed,
+}

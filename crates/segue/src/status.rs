@@ -1,0 +1,156 @@
+//! What a node says of itself, its farm and its cache.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto::table::Stats;
+
+/// A node's state and figures at one moment. Counters count since its start.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The node's name.
+    pub name: String,
+    /// This start of the node: 128 random bits, in hexadecimal.
+    pub incarnation: String,
+    /// Where it takes unicast packets.
+    pub address: SocketAddr,
+    /// Whether its portion has arrived.
+    pub ready: bool,
+    /// The other nodes that it knows, by name.
+    pub members: Vec<Member>,
+    /// Its cache.
+    pub cache: Stats,
+    /// Its multicast.
+    pub multicast: MulticastStats,
+    /// How long writes took to be at other members.
+    pub lag: Lag,
+}
+
+/// Another node, as this one sees it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its incarnation, in hexadecimal.
+    pub incarnation: String,
+    /// Where it takes unicast packets.
+    pub address: SocketAddr,
+    /// Whether it is heard.
+    pub state: MemberState,
+    /// Whether its portion has arrived.
+    pub ready: bool,
+    /// How long the last write that it confirmed took to be there.
+    pub lag: Option<Duration>,
+    /// Packets that its socket dropped because it read too slowly.
+    pub overflowed: u32,
+}
+
+/// Whether a member is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemberState {
+    /// It is.
+    Alive,
+    /// It has been silent for too long.
+    Dead,
+    /// It said that it leaves.
+    Left,
+}
+
+impl MemberState {
+    /// The word for it in figures and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Dead => "dead",
+            Self::Left => "left",
+        }
+    }
+}
+
+/// What the multicast did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MulticastStats {
+    /// Data packets sent for the first time.
+    pub sent_packets: u64,
+    /// Packets received and accepted.
+    pub received_packets: u64,
+    /// Requests for repair sent.
+    pub naks_sent: u64,
+    /// Requests for repair not sent, because another node had asked.
+    pub naks_suppressed: u64,
+    /// Packets sent again.
+    pub repairs_sent: u64,
+    /// Missing packets that came after they had been asked for.
+    pub repairs_received: u64,
+    /// Packets that no repair could bring, so that their keys' current values
+    /// were fetched instead.
+    pub unrecovered: u64,
+    /// Members moved to catch-up because they stalled.
+    pub stalled: u64,
+    /// Clocks of other nodes seen too far ahead of ours.
+    pub clocks_ahead: u64,
+    /// Packets dropped.
+    pub rejected: Rejected,
+}
+
+/// Packets dropped, by cause.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rejected {
+    /// They do not open: forged, damaged, or of another farm.
+    pub forged: u64,
+    /// They came before, or from an incarnation that has not proven itself.
+    pub replayed: u64,
+    /// They are no packets of ours, or say what makes no sense.
+    pub malformed: u64,
+}
+
+/// A histogram of how long writes took to be at other members.
+#[derive(Debug, Clone, Default)]
+pub struct Lag {
+    /// How many took at most [`Lag::BOUNDS`] of the same index; the last
+    /// counts the rest. Not cumulative.
+    pub counts: [u64; Self::BOUNDS.len() + 1],
+    /// Their sum.
+    pub sum: Duration,
+}
+
+impl Lag {
+    /// The buckets' upper bounds, in seconds.
+    pub const BOUNDS: [f64; 12] =
+        [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+    /// Takes one measurement in.
+    pub(crate) fn record(&mut self, lag: Duration) {
+        let seconds = lag.as_secs_f64();
+        let bucket = Self::BOUNDS.iter().position(|&bound| seconds <= bound);
+        self.counts[bucket.unwrap_or(Self::BOUNDS.len())] += 1;
+        self.sum += lag;
+    }
+}
+
+/// Something that an operator should know, though the node runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The kernel gave the socket a smaller receive buffer than asked for.
+    ReceiveBufferCapped {
+        /// What it gave, in bytes.
+        granted: usize,
+        /// What was asked for, in bytes.
+        wanted: usize,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ReceiveBufferCapped { granted, wanted } => write!(
+                f,
+                "the kernel gave {granted} bytes of receive buffer instead of {wanted}: bursts \
+                 will be lost and repaired; raise it with `sysctl -w net.core.rmem_max={wanted}`"
+            ),
+        }
+    }
+}
