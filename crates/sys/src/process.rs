@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::time::ClockId;
 use nix::unistd::{Pid, getppid};
 
@@ -89,9 +89,22 @@ pub fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(ask) };
 }
 
+/// Asks a process to end (SIGTERM).
+///
+/// # Errors
+///
+/// ESRCH when there is no such process, EPERM when it is another user's.
+pub fn terminate(pid: u32) -> io::Result<()> {
+    Ok(kill(known(pid)?, Signal::SIGTERM)?)
+}
+
+/// The kernel's form of a process's number. Zero and what would come out
+/// negative mean groups of processes to it, and are nobody here.
 fn known(pid: u32) -> io::Result<Pid> {
-    let pid = i32::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
-    Ok(Pid::from_raw(pid))
+    match i32::try_from(pid) {
+        Ok(pid) if pid > 0 => Ok(Pid::from_raw(pid)),
+        Ok(_) | Err(_) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+    }
 }
 
 #[cfg(test)]
@@ -116,8 +129,9 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there() {
         // Above the largest that Linux gives (PID_MAX_LIMIT, 2^22).
-        for pid in [1 << 23, u32::MAX] {
+        for pid in [0, 1 << 23, u32::MAX] {
             assert!(cpu_time(pid).is_err() && resident_bytes(pid).is_err());
+            assert!(terminate(pid).is_err());
         }
     }
 
@@ -125,6 +139,15 @@ mod tests {
     fn the_limit_of_open_files_rises() {
         let hard = raise_open_files().unwrap();
         assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
+    }
+
+    #[test]
+    fn a_process_ends_when_asked_to() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take();
+        terminate(child.id()).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+        drop(input);
     }
 
     #[test]
