@@ -1,1 +1,3 @@
+mod front;
+
 fn main() {}

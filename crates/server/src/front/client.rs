@@ -1,0 +1,198 @@
+//! One client, from its first byte to its last.
+//!
+//! The farm's part of the handshake is done before and after it: the session
+//! that the client names is looked up first, without being consumed, and the
+//! sessions that rustls began are written when it is over.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustls::AlertDescription;
+use segue::{Ack, Deadlines, Key, Kind};
+use tls_rustls::hello::{MAX_HELLO_BYTES, fatal_alert};
+use tls_rustls::{Hello, HelloError, HelloReader, NewSession, Resumable, SessionId, Terminator};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::figures::{Failure, Handshake};
+use super::pages::{self, Session};
+use super::relay::{self, Ends};
+use super::replay::Replay;
+use super::{Phase, Shared};
+
+/// What is read at first: most hellos are shorter, also those with a
+/// post-quantum key share (RFC 8446, section 4.1.2; 1,216 bytes of
+/// X25519MLKEM768).
+const USUAL_HELLO_BYTES: usize = 2048;
+
+/// How long a refused client is read from, so that its unread bytes do not
+/// make the kernel take back the alert.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why a client got no handshake.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+    #[error("it took too long")]
+    Timeout,
+    #[error("it went away")]
+    Closed,
+    #[error("{0}")]
+    Handshake(io::Error),
+}
+
+impl Refusal {
+    const fn failure(&self) -> Failure {
+        match self {
+            Self::Hello(_) => Failure::Hello,
+            Self::Timeout => Failure::Timeout,
+            Self::Closed => Failure::Closed,
+            Self::Handshake(_) => Failure::Handshake,
+        }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    /// What rustls refuses comes as invalid data; the rest is the client's
+    /// connection ending.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::InvalidData {
+            Self::Handshake(error)
+        } else {
+            Self::Closed
+        }
+    }
+}
+
+/// A client whose handshake is done.
+struct Client {
+    stream: TlsStream<Replay<TcpStream>>,
+    session: Session,
+}
+
+/// Serves the client of `stream`, and counts what comes of it.
+pub(super) async fn serve(front: &Shared, stream: TcpStream, peer: SocketAddr, phase: Phase) {
+    let ends = stream.local_addr().map(|server| Ends { client: peer, server });
+    match greet(front, stream).await {
+        Ok(client) => answer(front, client, ends, phase).await,
+        Err(refusal) => front.failed(refusal.failure(), &peer, &refusal),
+    }
+}
+
+/// Reads the hello and does the handshake, within the time for both.
+async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Client, Refusal> {
+    let deadline = Instant::now() + front.handshake_timeout;
+    // Handshake flights are small, and each is waited for.
+    stream.set_nodelay(true)?;
+    let hello = timeout_at(deadline, read_hello(&mut stream)).await;
+    match hello.unwrap_or(Err(Refusal::Timeout)) {
+        Ok((hello, bytes)) => {
+            let stream = Replay::new(bytes, stream);
+            timeout_at(deadline, shake_hands(front, &hello, stream))
+                .await
+                .unwrap_or(Err(Refusal::Timeout))
+        }
+        Err(refusal) => {
+            if let Refusal::Hello(error) = &refusal {
+                // How a refused client takes it does not matter.
+                let _ = timeout(LINGER, refuse(&mut stream, error.alert())).await;
+            }
+            Err(refusal)
+        }
+    }
+}
+
+/// Reads the ClientHello, and gives it with all that was read.
+async fn read_hello(stream: &mut TcpStream) -> Result<(Hello, Vec<u8>), Refusal> {
+    let mut reader = HelloReader::default();
+    reader.buffer().reserve(USUAL_HELLO_BYTES);
+    loop {
+        if stream.read_buf(reader.buffer()).await? == 0 {
+            return Err(Refusal::Closed);
+        }
+        if let Some(hello) = reader.poll()? {
+            return Ok((hello, reader.into_bytes()));
+        }
+    }
+}
+
+/// Says why with an alert, and waits for the client to have it.
+async fn refuse(stream: &mut TcpStream, alert: AlertDescription) -> io::Result<()> {
+    stream.write_all(&fatal_alert(alert)).await?;
+    stream.shutdown().await?;
+    let mut rest = stream.take(MAX_HELLO_BYTES as u64);
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+async fn shake_hands(
+    front: &Shared,
+    hello: &Hello,
+    stream: Replay<TcpStream>,
+) -> Result<Client, Refusal> {
+    let terminator = front.terminator();
+    let attempt = terminator.attempt(hello, find_session(front, &terminator, hello).await);
+    let stream = TlsAcceptor::from(attempt.config()).accept(stream).await?;
+    let connection = stream.get_ref().1;
+    let kind = connection.handshake_kind().expect("a finished handshake is of some kind");
+    let settled = attempt.settle(kind, front.cache.now());
+    store(front, &settled.sessions).await;
+    front.counters.handshake(if !settled.resumed {
+        Handshake::Full
+    } else if settled.origin.node == front.node {
+        Handshake::ResumedLocal
+    } else {
+        Handshake::ResumedRemote
+    });
+    let session = Session::new(&front.node, connection, settled);
+    Ok(Client { stream, session })
+}
+
+/// The first session that the hello names, is in the farm, and may be resumed
+/// here.
+async fn find_session(front: &Shared, terminator: &Terminator, hello: &Hello) -> Option<Resumable> {
+    for &id in hello.candidates() {
+        let Some(found) = front.cache.get(&key(id)).await else { continue };
+        match terminator.recognise(hello, id, &found.value, front.cache.now()) {
+            Ok(resumable) => return Some(resumable),
+            Err(miss) => front.counters.miss(miss),
+        }
+    }
+    None
+}
+
+/// Writes the sessions that a handshake began to the farm. One that cannot be
+/// written costs its client a full handshake later, and nothing else.
+async fn store(front: &Shared, sessions: &[NewSession]) {
+    for session in sessions {
+        let (key, ends) = (key(session.id), Deadlines::at(session.ends));
+        if let Err(error) = front.cache.put(&key, &session.record, ends, Ack::Local).await {
+            front.unstored(&error);
+        }
+    }
+}
+
+/// The key of a session's record.
+fn key(id: SessionId) -> Key {
+    Key::new(Kind::Tls, id.as_bytes()).expect("a session id is short enough for a record")
+}
+
+/// Serves what the client asks for.
+async fn answer(front: &Shared, client: Client, ends: io::Result<Ends>, phase: Phase) {
+    let Client { stream, session } = client;
+    let Some(backend) = &front.backend else {
+        // A client may end its connection as it likes.
+        let _ = pages::serve(stream, session, &front.cache, phase.draining()).await;
+        return;
+    };
+    let Ok(ends) = ends else { return };
+    let header = if front.proxy_protocol { relay::proxy_header(ends) } else { Vec::new() };
+    if let Err(error) = relay::relay(stream, backend, &header).await {
+        front.failed(Failure::Backend, backend, &error);
+    }
+}

@@ -1,0 +1,110 @@
+//! What a front counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tls_rustls::Miss;
+
+/// Why a client was not served to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Its first bytes were no ClientHello.
+    Hello,
+    /// It took too long for its ClientHello or its handshake.
+    Timeout,
+    /// It went away before the handshake was done.
+    Closed,
+    /// The handshake failed: nothing in common, a certificate refused, a
+    /// forged message.
+    Handshake,
+    /// The backend could not be reached.
+    Backend,
+}
+
+impl Failure {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Hello, Self::Timeout, Self::Closed, Self::Handshake, Self::Backend];
+
+    /// The word for it in figures.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Handshake => "handshake",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// How a handshake that succeeded went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handshake {
+    /// In full.
+    Full,
+    /// It resumed a session that began at this node.
+    ResumedLocal,
+    /// It resumed a session that began at another node.
+    ResumedRemote,
+}
+
+/// Counters since the front's start, shared by all its connections.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    handshakes: [AtomicU64; 3],
+    failures: [AtomicU64; Failure::ALL.len()],
+    misses: [AtomicU64; Miss::ALL.len()],
+    unstored: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn handshake(&self, handshake: Handshake) {
+        self.handshakes[handshake as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn failure(&self, failure: Failure) {
+        self.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A record was found, and must not be resumed.
+    pub(super) fn miss(&self, miss: Miss) {
+        self.misses[miss as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A session that began could not be written to the cache.
+    pub(super) fn unstored(&self) {
+        self.unstored.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self, live: usize) -> Figures {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Figures {
+            handshakes_full: read(&self.handshakes[Handshake::Full as usize]),
+            resumed_local: read(&self.handshakes[Handshake::ResumedLocal as usize]),
+            resumed_remote: read(&self.handshakes[Handshake::ResumedRemote as usize]),
+            failures: Failure::ALL
+                .map(|cause| (cause.name(), read(&self.failures[cause as usize]))),
+            misses: Miss::ALL.map(|cause| (cause.name(), read(&self.misses[cause as usize]))),
+            unstored: read(&self.unstored),
+            live,
+        }
+    }
+}
+
+/// What a front has done since its start.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    /// Full handshakes.
+    pub(crate) handshakes_full: u64,
+    /// Resumptions of sessions that began at this node.
+    pub(crate) resumed_local: u64,
+    /// Resumptions of sessions that began at another node.
+    pub(crate) resumed_remote: u64,
+    /// Clients that were not served to the end, by cause.
+    pub(crate) failures: [(&'static str, u64); Failure::ALL.len()],
+    /// Records that were found and must not be resumed, by cause.
+    pub(crate) misses: [(&'static str, u64); Miss::ALL.len()],
+    /// Sessions that could not be written to the cache.
+    pub(crate) unstored: u64,
+    /// Connections that are open.
+    pub(crate) live: usize,
+}

@@ -1,0 +1,283 @@
+//! The TLS front: terminates TLS for the clients of this node, with sessions
+//! that go on at every node of the farm.
+//!
+//! A [`Front`] owns its listeners and everything that its connections share.
+//! It knows the farm as a [`Cache`] and nothing more, and the configuration as
+//! resolved values; whoever starts it reads files and handles signals.
+//!
+//! In reading order: [`config`] what it is told; [`client`] one connection;
+//! [`pages`] and [`relay`] what is behind the TLS; [`figures`] what is counted.
+
+mod client;
+mod config;
+mod figures;
+mod pages;
+mod relay;
+mod replay;
+mod throttle;
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use segue::{Cache, WriteError};
+use tls_rustls::{ConfigError, Terminator};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+pub(crate) use config::{Backend, Config};
+use figures::{Counters, Failure};
+pub(crate) use figures::Figures;
+use throttle::Throttle;
+
+/// How many connections may wait in the kernel to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// How long a listener rests when the kernel cannot give it a connection, as
+/// when all file descriptors are in use.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a front does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The certificates, the client CA or the rules for sessions are unusable.
+    #[error(transparent)]
+    Tls(#[from] ConfigError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// A running front. Dropped without [`Front::shut_down`], it closes all its
+/// connections.
+#[derive(Debug)]
+pub(crate) struct Front {
+    shared: Arc<Shared>,
+    phase: watch::Sender<Stage>,
+    addresses: Vec<SocketAddr>,
+    max_connections: u32,
+    drain_timeout: Duration,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    node: String,
+    cache: Cache,
+    /// Replaced as a whole by a reload; a handshake goes on with the one that
+    /// it began with.
+    terminator: RwLock<Arc<Terminator>>,
+    backend: Option<Backend>,
+    proxy_protocol: bool,
+    handshake_timeout: Duration,
+    /// One permit a connection.
+    connections: Arc<Semaphore>,
+    counters: Counters,
+    /// For lines about clients, and about what the front itself needs.
+    client_lines: Throttle,
+    own_lines: Throttle,
+}
+
+/// How far a front has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Open,
+    /// No new connections; live ones go on.
+    Draining,
+    /// Live ones end at once.
+    Closed,
+}
+
+/// A front's stage, as its tasks see it.
+#[derive(Debug, Clone)]
+struct Phase(watch::Receiver<Stage>);
+
+impl Phase {
+    /// Waits until the front takes no new connections.
+    async fn draining(self) {
+        self.reached(Stage::Draining).await;
+    }
+
+    /// Waits until connections must end.
+    async fn closed(self) {
+        self.reached(Stage::Closed).await;
+    }
+
+    async fn reached(mut self, stage: Stage) {
+        // A front that is gone has closed.
+        let _ = self.0.wait_for(|&current| current >= stage).await;
+    }
+}
+
+impl Front {
+    /// Listens on every address of `config`, and serves from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the TLS configuration is unusable, or an address
+    /// cannot be listened on; then nothing is served.
+    pub(crate) fn start(config: Config, cache: Cache) -> Result<Self, StartError> {
+        let Config { listen, tls, backend, proxy_protocol, .. } = config;
+        let node = tls.node.clone();
+        let terminator = RwLock::new(Arc::new(Terminator::new(tls)?));
+        let listeners = listen
+            .into_iter()
+            .map(|address| {
+                listener(address).map_err(|source| StartError::Listen { address, source })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let addresses = listeners.iter().map(|&(_, address)| address).collect();
+        let shared = Arc::new(Shared {
+            node,
+            cache,
+            terminator,
+            backend,
+            proxy_protocol,
+            handshake_timeout: config.handshake_timeout,
+            connections: Arc::new(Semaphore::new(config.max_connections as usize)),
+            counters: Counters::default(),
+            client_lines: Throttle::default(),
+            own_lines: Throttle::default(),
+        });
+        let (phase, stage) = watch::channel(Stage::Open);
+        for (listener, _) in listeners {
+            tokio::spawn(accept(listener, Arc::clone(&shared), Phase(stage.clone())));
+        }
+        let Config { max_connections, drain_timeout, .. } = config;
+        Ok(Self { shared, phase, addresses, max_connections, drain_timeout })
+    }
+
+    /// Where it listens, in the order of the configuration, with the ports
+    /// that the kernel chose.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What it has done so far.
+    pub(crate) fn figures(&self) -> Figures {
+        let free = self.shared.connections.available_permits();
+        self.shared.counters.read((self.max_connections as usize).saturating_sub(free))
+    }
+
+    /// Takes over certificates, client CA and rules for sessions, for all
+    /// handshakes from now on. Live connections stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when they are unusable; those in use then stay.
+    pub(crate) fn reload(&self, tls: tls_rustls::Config) -> Result<(), ConfigError> {
+        let terminator = Arc::new(Terminator::new(tls)?);
+        *self.shared.terminator.write() = terminator;
+        Ok(())
+    }
+
+    /// Stops accepting, gives live connections the configured time to end,
+    /// and then ends them.
+    pub(crate) async fn shut_down(self) {
+        self.phase.send_replace(Stage::Draining);
+        let all_ended = self.shared.connections.acquire_many(self.max_connections);
+        if timeout(self.drain_timeout, all_ended).await.is_err() {
+            let live = self.figures().live;
+            tracing::info!(live, "connections are still open and end now");
+        }
+        self.phase.send_replace(Stage::Closed);
+    }
+}
+
+impl Shared {
+    fn terminator(&self) -> Arc<Terminator> {
+        Arc::clone(&self.terminator.read())
+    }
+
+    /// Counts a failure, and logs it with what it is about.
+    fn failed(&self, failure: Failure, about: &dyn Display, cause: &dyn Display) {
+        self.counters.failure(failure);
+        match failure {
+            Failure::Backend => {
+                if let Some(suppressed) = self.own_lines.pass(Instant::now()) {
+                    tracing::warn!(backend = %about, %cause, suppressed, "no backend");
+                }
+            }
+            Failure::Hello | Failure::Timeout | Failure::Closed | Failure::Handshake => {
+                if let Some(suppressed) = self.client_lines.pass(Instant::now()) {
+                    tracing::debug!(client = %about, %cause, suppressed, "no handshake");
+                }
+            }
+        }
+    }
+
+    /// Counts and logs that a session could not be written to the cache.
+    fn unstored(&self, cause: &WriteError) {
+        self.counters.unstored();
+        if let Some(suppressed) = self.own_lines.pass(Instant::now()) {
+            tracing::warn!(%cause, suppressed, "a session could not be stored");
+        }
+    }
+}
+
+/// Listens on `address`; gives the address with its real port.
+fn listener(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it: a client that is gone without a word
+    // does not keep its place for ever.
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Accepts connections for as long as the front is open.
+async fn accept(listener: TcpListener, shared: Arc<Shared>, phase: Phase) {
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => admit(&shared, stream, peer, &phase).await,
+                Err(error) => {
+                    if let Some(suppressed) = shared.own_lines.pass(Instant::now()) {
+                        tracing::warn!(%error, suppressed, "cannot accept connections");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = phase.clone().draining() => {}
+    }
+}
+
+/// Serves a connection as soon as there is a place for it.
+async fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, phase: &Phase) {
+    let permit = Arc::clone(&shared.connections)
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    tokio::spawn(serve(Arc::clone(shared), stream, peer, phase.clone(), permit));
+}
+
+/// Serves a connection, at the longest until the front closes. Its place is
+/// free afterwards.
+async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    phase: Phase,
+    _permit: OwnedSemaphorePermit,
+) {
+    tokio::select! {
+        () = client::serve(&shared, stream, peer, phase.clone()) => {}
+        () = phase.closed() => {}
+    }
+}

@@ -1,0 +1,213 @@
+//! The built-in pages, for a front without a backend: what a client's own
+//! session looks like from the server that it came to.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::response::{Html, IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::{ProtocolVersion, ServerConnection};
+use segue::{Cache, Wall};
+use serde::Serialize;
+use tls_rustls::{Origin, Settled};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// How long a client may keep its connection without a request.
+const IDLE: Duration = Duration::from_secs(30);
+/// The longest head of a request, in bytes: no page here needs more.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// A client's session, as far as it may be shown.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    node: String,
+    tls: &'static str,
+    cipher: Option<&'static str>,
+    protocol: Option<String>,
+    server_name: Option<String>,
+    client_certificate: bool,
+    resumed: bool,
+    origin: Origin,
+}
+
+impl Session {
+    /// What `connection` and its handshake show, at the node of that name.
+    pub(super) fn new(node: &str, connection: &ServerConnection, settled: Settled) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        Self {
+            node: node.to_owned(),
+            tls: if tls13 { "1.3" } else { "1.2" },
+            cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
+            protocol: connection.alpn_protocol().map(text),
+            server_name: connection.server_name().map(str::to_owned),
+            client_certificate: connection.peer_certificates().is_some(),
+            resumed: settled.resumed,
+            origin: settled.origin,
+        }
+    }
+
+    fn described(&self, now: Wall) -> Description<'_> {
+        Description {
+            node: &self.node,
+            tls: self.tls,
+            cipher: self.cipher,
+            protocol: self.protocol.as_deref(),
+            server_name: self.server_name.as_deref(),
+            client_certificate: self.client_certificate,
+            resumed: self.resumed,
+            began_at: &self.origin.node,
+            age_seconds: self.origin.age(now).as_secs_f64(),
+        }
+    }
+}
+
+/// A session at one moment: the object at `/session`.
+#[derive(Debug, Serialize)]
+struct Description<'a> {
+    /// The node that answers.
+    node: &'a str,
+    /// The version of TLS, as "1.3".
+    tls: &'a str,
+    /// The cipher suite, by its IANA name.
+    cipher: Option<&'a str>,
+    /// The protocol that was agreed on (ALPN).
+    protocol: Option<&'a str>,
+    /// The name that the client asked for (SNI).
+    server_name: Option<&'a str>,
+    /// Whether the client has shown a certificate, in this handshake or in
+    /// the full one.
+    client_certificate: bool,
+    /// Whether the handshake resumed a session.
+    resumed: bool,
+    /// The node at which the full handshake was.
+    began_at: &'a str,
+    /// How long ago that was.
+    age_seconds: f64,
+}
+
+/// Answers requests on `stream` until the client ends, is idle for too long,
+/// or `draining` comes true; then the request at hand is still answered.
+pub(super) async fn serve<S>(
+    stream: S,
+    session: Session,
+    cache: &Cache,
+    draining: impl Future<Output = ()>,
+) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = answer(&request, &session.described(cache.now()));
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = draining => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
+}
+
+fn answer<B>(request: &Request<B>, session: &Description<'_>) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response();
+    }
+    let headers = [
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
+    ];
+    match request.uri().path() {
+        "/" => (headers, Html(page(session))).into_response(),
+        "/session" => (headers, Json(session)).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The page at `/`.
+fn page(session: &Description<'_>) -> String {
+    let title = if session.resumed {
+        format!("{} goes on with your session", session.node)
+    } else {
+        format!("{} began your session", session.node)
+    };
+    let handshake = if session.resumed { "resumed" } else { "in full" };
+    let age = format!("{:.1} s", session.age_seconds);
+    let certificate = if session.client_certificate { "shown" } else { "none" };
+    let facts = [
+        ("Answered by", session.node),
+        ("TLS", session.tls),
+        ("Cipher suite", session.cipher.unwrap_or("unknown")),
+        ("Handshake", handshake),
+        ("Session began at", session.began_at),
+        ("Session's age", &age),
+        ("Server name", session.server_name.unwrap_or("none")),
+        ("Protocol", session.protocol.unwrap_or("none")),
+        ("Your certificate", certificate),
+    ];
+    let rows: String =
+        facts.map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>\n", escaped(value))).concat();
+    include_str!("page.html").replace("{title}", &escaped(&title)).replace("{rows}", &rows)
+}
+
+/// Text as HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description(resumed: bool) -> Description<'static> {
+        Description {
+            node: "<b>",
+            tls: "1.3",
+            cipher: Some("TLS13_AES_256_GCM_SHA384"),
+            protocol: None,
+            server_name: Some("a.test"),
+            client_certificate: false,
+            resumed,
+            began_at: "a",
+            age_seconds: 1.25,
+        }
+    }
+
+    fn check(method: Method, path: &str, expected: StatusCode) {
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        assert_eq!(answer(&request, &description(true)).status(), expected, "{path}");
+    }
+
+    #[test]
+    fn two_paths_can_be_read() {
+        check(Method::GET, "/", StatusCode::OK);
+        check(Method::HEAD, "/?a=b", StatusCode::OK);
+        check(Method::GET, "/session", StatusCode::OK);
+        check(Method::GET, "/other", StatusCode::NOT_FOUND);
+        check(Method::POST, "/session", StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[test]
+    fn a_page_shows_names_as_text() {
+        for (resumed, title) in [(true, "&lt;b&gt; goes on with"), (false, "&lt;b&gt; began")] {
+            let page = page(&description(resumed));
+            assert!(page.contains(title) && page.contains("<dd>a.test</dd>"), "{page}");
+            assert!(!page.contains("<b>") && !page.contains("{title}") && !page.contains("{rows}"));
+        }
+    }
+}
