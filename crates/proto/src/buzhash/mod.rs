@@ -14,7 +14,7 @@
 //! once: their aliases are rotated to their places and summed, and only the
 //! sum waits for the state. Of each pair of bytes the first is looked up in a
 //! second table of aliases that are rotated by one already. On 32 bytes that
-//! takes 0.61 of the plain loop's time and 0.87 of SipHash-1-3's.
+//! takes 0.6 of the plain loop's time and 0.9 of SipHash-1-3's.
 //!
 //! This module knows nothing of keys, records or tables.
 
@@ -68,8 +68,11 @@ impl BuzHash {
     /// The hash of `bytes`.
     #[must_use]
     pub fn hash(&self, bytes: &[u8]) -> u64 {
-        let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
-        let state = blocks.iter().fold(0, |state, block| self.fold(self.take_in(state, block)));
+        let (mut state, mut rest) = (0, bytes);
+        while let Some((block, later)) = rest.split_first_chunk::<BLOCK_BYTES>() {
+            state = self.fold(self.take_in(state, block));
+            rest = later;
+        }
         self.finish(self.take_in(state, rest), bytes.len())
     }
 
@@ -83,8 +86,11 @@ impl BuzHash {
     /// The state after `bytes`, none of which ends a block.
     #[inline]
     fn take_in(&self, state: u64, bytes: &[u8]) -> u64 {
-        let (strides, rest) = bytes.as_chunks::<STRIDE_BYTES>();
-        let state = strides.iter().fold(state, |state, stride| self.take_in_all(state, stride));
+        let (mut state, mut rest) = (state, bytes);
+        while let Some((stride, later)) = rest.split_first_chunk::<STRIDE_BYTES>() {
+            state = self.take_in_all(state, stride);
+            rest = later;
+        }
         let (state, rest) = self.take_in_first::<4>(state, rest);
         let (state, rest) = self.take_in_first::<2>(state, rest);
         self.take_in_first::<1>(state, rest).0
@@ -123,12 +129,11 @@ impl Aliases {
     /// that follows it.
     #[inline]
     fn sum<const N: usize>(&self, bytes: &[u8; N]) -> u64 {
-        let (pairs, last) = bytes.as_chunks::<2>();
-        let single = last.iter().fold(0, |_, &byte| self.drawn[usize::from(byte)]);
-        pairs.iter().enumerate().fold(single, |sum, (place, &[first, second])| {
-            let pair = self.rotated[usize::from(first)] ^ self.drawn[usize::from(second)];
-            sum ^ rotate_by(pair, N - 2 * (place + 1))
-        })
+        let pairs = (0..N / 2).fold(0, |sum, pair| {
+            let [first, second] = [bytes[2 * pair], bytes[2 * pair + 1]].map(usize::from);
+            sum ^ rotate_by(self.rotated[first] ^ self.drawn[second], N - 2 * (pair + 1))
+        });
+        if N.is_multiple_of(2) { pairs } else { pairs ^ self.drawn[usize::from(bytes[N - 1])] }
     }
 }
 
