@@ -1,9 +1,10 @@
 //! What a node is started with.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
+use sys::interface::Interface;
 
 /// What a [`crate::Node`] is started with.
 #[derive(Debug, Clone)]
@@ -43,8 +44,8 @@ pub enum Transport {
 pub struct Multicast {
     /// The group's address and port. Default 239.255.77.1:7799.
     pub group: SocketAddr,
-    /// The interface, by one of its addresses. Default 127.0.0.1.
-    pub interface: IpAddr,
+    /// The interface, by one of its addresses or by its name. Default 127.0.0.1.
+    pub interface: Interface,
     /// How many routers a packet passes, less one. Default 1.
     pub ttl: u8,
 }
@@ -53,7 +54,7 @@ impl Default for Multicast {
     fn default() -> Self {
         Self {
             group: SocketAddr::from((Ipv4Addr::new(239, 255, 77, 1), 7799)),
-            interface: Ipv4Addr::LOCALHOST.into(),
+            interface: Interface::Address(Ipv4Addr::LOCALHOST.into()),
             ttl: 1,
         }
     }
