@@ -13,14 +13,18 @@
 //! - [`table`]: the cache memory itself;
 //! - [`keyring`]: the farm's keys and what is derived from them;
 //! - [`wire`], [`seal`]: what nodes say to each other, as sealed bytes;
-//! - [`nak`]: the reliable multicast, one machine per stream and side.
+//! - [`nak`]: the reliable multicast, one machine per stream and side;
+//! - [`transfer`]: records in bulk, for what no repair can bring;
+//! - [`node`]: all of it together, the machine that a driver runs.
 
 pub mod buzhash;
 pub mod keyring;
 pub mod nak;
+pub mod node;
 pub mod record;
 pub mod rng;
 pub mod seal;
 pub mod table;
 pub mod time;
+pub mod transfer;
 pub mod wire;

@@ -66,6 +66,12 @@ impl Gaps {
         self.0.insert(0, gap);
     }
 
+    /// Whether a number is in a gap that was asked for.
+    #[must_use]
+    pub fn was_asked(&self, sequence: u64) -> bool {
+        self.find(sequence).is_some_and(|at| self.0[at].asked)
+    }
+
     /// Takes a number that has come out of its gap. Gives the time since it
     /// was asked for, when that tells the round trip.
     pub fn close(&mut self, now: Instant, sequence: u64) -> Option<Duration> {

@@ -26,18 +26,26 @@ struct Receiver {
     catching_up: bool,
 }
 
+impl Receiver {
+    /// The last number that it lets be sent.
+    fn limit(&self) -> u64 {
+        self.watermark.saturating_add(self.credit.clamp(MIN_FLOW_PACKETS, FLOW_PACKETS))
+    }
+}
+
 /// Every live receiver's progress.
 #[derive(Debug, Default)]
 pub struct Progress(BTreeMap<Incarnation, Receiver>);
 
 impl Progress {
-    /// A receiver follows the stream from `position` on.
-    pub fn join(&mut self, now: Instant, receiver: Incarnation, position: u64) {
+    /// A receiver begins, or begins again, to follow the stream. Until its
+    /// first status says how far it is, it counts as catching up.
+    pub fn join(&mut self, now: Instant, receiver: Incarnation) {
         self.0.entry(receiver).or_insert(Receiver {
-            watermark: position,
+            watermark: 0,
             credit: FLOW_PACKETS,
             moved: now,
-            catching_up: false,
+            catching_up: true,
         });
     }
 
@@ -71,13 +79,7 @@ impl Progress {
     /// The last number that may be sent.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.healthy()
-            .map(|receiver| {
-                let window = receiver.credit.clamp(MIN_FLOW_PACKETS, FLOW_PACKETS);
-                receiver.watermark.saturating_add(window)
-            })
-            .min()
-            .unwrap_or(u64::MAX)
+        self.healthy().map(Receiver::limit).min().unwrap_or(u64::MAX)
     }
 
     /// Moves the receivers that hold the window shut at `high` and stalled to
@@ -85,7 +87,7 @@ impl Progress {
     pub fn drop_stalled(&mut self, now: Instant, high: u64) -> Vec<Incarnation> {
         let mut stalled = Vec::new();
         for (&incarnation, receiver) in &mut self.0 {
-            let shut = receiver.watermark + receiver.credit.min(FLOW_PACKETS) <= high;
+            let shut = receiver.limit() <= high;
             if shut && !receiver.catching_up && now - receiver.moved >= STALL {
                 receiver.catching_up = true;
                 stalled.push(incarnation);
@@ -130,28 +132,39 @@ mod tests {
     const ONE: Incarnation = Incarnation(1);
     const OTHER: Incarnation = Incarnation(2);
 
+    /// Receivers whose statuses said these watermarks.
+    fn reported(watermarks: [(Incarnation, u64); 2], high: u64) -> Progress {
+        let mut progress = Progress::default();
+        for (receiver, watermark) in watermarks {
+            progress.join(Instant::default(), receiver);
+            progress.report(Instant::default(), receiver, watermark, 1_024, high);
+        }
+        progress
+    }
+
     #[test]
     fn the_slowest_receiver_holds_the_window() {
-        let start = Instant::default();
-        let mut progress = Progress::default();
-        assert_eq!(progress.limit(), u64::MAX);
-        progress.join(start, ONE, 0);
-        progress.join(start, OTHER, 100);
+        assert_eq!(Progress::default().limit(), u64::MAX);
+        let mut progress = reported([(ONE, 0), (OTHER, 100)], 400);
         assert_eq!(progress.limit(), FLOW_PACKETS);
-        progress.report(start, ONE, 300, 50, 400);
-        assert_eq!(
-            (progress.limit(), progress.least(), progress.most()),
-            (350, Some(100), Some(300))
-        );
+        progress.report(Instant::default(), ONE, 300, 50, 400);
+        assert_eq!(progress.limit(), 350);
+        assert_eq!((progress.least(), progress.most()), (Some(100), Some(300)));
+    }
+
+    #[test]
+    fn a_new_receiver_neither_holds_the_window_nor_confirms_anything() {
+        let mut progress = Progress::default();
+        progress.join(Instant::default(), ONE);
+        assert_eq!(progress.limit(), u64::MAX);
+        assert_eq!((progress.least(), progress.most()), (Some(0), Some(0)));
     }
 
     #[test]
     fn a_stalled_receiver_holds_nobody_back_until_it_has_caught_up() {
         let start = Instant::default();
-        let mut progress = Progress::default();
-        progress.join(start, ONE, 0);
-        progress.join(start, OTHER, 0);
         let high = 4 * FLOW_PACKETS;
+        let mut progress = reported([(ONE, 0), (OTHER, 0)], 0);
         progress.report(start + STALL, OTHER, high, 1_024, high);
         assert_eq!(progress.drop_stalled(start + STALL, high), [ONE]);
         assert!(progress.drop_stalled(start + STALL, high).is_empty());
@@ -162,9 +175,7 @@ mod tests {
 
     #[test]
     fn a_status_cannot_claim_what_was_never_sent() {
-        let mut progress = Progress::default();
-        progress.join(Instant::default(), ONE, 0);
-        progress.report(Instant::default(), ONE, u64::MAX, 1, 7);
+        let progress = reported([(ONE, u64::MAX), (OTHER, 0)], 7);
         assert_eq!(progress.most(), Some(7));
     }
 }

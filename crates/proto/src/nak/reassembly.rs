@@ -114,11 +114,12 @@ impl Reassembly {
         Assembled::Frame(partial.finish())
     }
 
-    /// Drops the frames that begin at or below `sequence`: their stream has
-    /// passed them by.
-    pub fn forget_through(&mut self, sequence: u64) {
+    /// Drops the frames whose last packet is at or below `watermark`: what is
+    /// still missing of them will not come.
+    pub fn forget_through(&mut self, watermark: u64) {
         while let Some(entry) = self.partials.first_entry() {
-            if *entry.key() > sequence {
+            let count = entry.get().bytes.len() / FRAGMENT_BYTES;
+            if *entry.key() + count as u64 > watermark + 1 {
                 break;
             }
             self.bytes -= entry.remove().bytes.len();

@@ -57,6 +57,12 @@ impl Receiver {
         self.window.highest()
     }
 
+    /// The highest number that the sender is known to have used.
+    #[must_use]
+    pub const fn high(&self) -> u64 {
+        self.high
+    }
+
     /// Whether nothing is missing of what the sender is known to have sent.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
@@ -68,6 +74,12 @@ impl Receiver {
     pub fn wants(&self, sequence: u64) -> bool {
         self.window.arrival(sequence) == Arrival::New
             && sequence <= self.window.watermark() + WINDOW_PACKETS
+    }
+
+    /// Whether a number is missing and was asked for.
+    #[must_use]
+    pub fn was_asked(&self, sequence: u64) -> bool {
+        self.gaps.was_asked(sequence)
     }
 
     /// Takes note of an opened packet that [`Receiver::wants`]. False when it
@@ -134,7 +146,6 @@ impl Receiver {
         if known.first <= known.last {
             self.gaps.close_range(known);
             self.window.fill(known);
-            self.reassembly.forget_through(known.last);
             self.progressed(now);
         }
     }
@@ -183,6 +194,7 @@ impl Receiver {
     }
 
     fn progressed(&mut self, now: Instant) {
+        self.reassembly.forget_through(self.window.watermark());
         self.unreported += 1;
         let soon = if self.unreported >= STATUS_PACKETS { now } else { now + STATUS_DELAY };
         self.status_due = self.status_due.min(soon);

@@ -111,6 +111,12 @@ impl Sender {
         self.ring.high()
     }
 
+    /// The last packet of the stream that was sent.
+    #[must_use]
+    pub const fn sent_high(&self) -> u64 {
+        self.unsent - 1
+    }
+
     /// What was sent so far.
     #[must_use]
     pub const fn sent(&self) -> Sent {
@@ -159,30 +165,26 @@ impl Sender {
         }
     }
 
-    /// A receiver misses these packets. Gives the parts that are gone.
+    /// A receiver misses these packets. Gives the range that is gone from the
+    /// ring, if any of them is.
     pub fn handle_nak(
         &mut self,
         now: Instant,
         asker: SocketAddr,
         ranges: &[Range],
         round_trip: Duration,
-    ) -> Vec<Range> {
-        let mut gone = Vec::new();
-        for &range in ranges {
+    ) -> Option<Range> {
+        let floor = self.ring.floor();
+        let first = ranges.first()?.first;
+        for range in ranges {
             // What was never sent is not missing.
-            let last = range.last.min(self.unsent - 1);
-            let floor = self.ring.floor();
-            if range.first < floor && range.first <= last {
-                gone.push(Range { first: range.first, last: last.min(floor - 1) });
-            }
-            for sequence in range.first.max(floor)..=last {
-                if self.repairs.len() >= MAX_REPAIRS {
-                    return gone;
+            for sequence in range.first.max(floor)..=range.last.min(self.sent_high()) {
+                if self.repairs.len() < MAX_REPAIRS {
+                    self.repair(now, asker, sequence, round_trip.max(REPAIR_PAUSE));
                 }
-                self.repair(now, asker, sequence, round_trip.max(REPAIR_PAUSE));
             }
         }
-        gone
+        (first < floor).then_some(Range { first, last: floor - 1 })
     }
 
     /// The next packets to be sent: repairs ahead of new data.
@@ -227,7 +229,7 @@ impl Sender {
         } else {
             self.heartbeat_pause * 2
         };
-        Some(self.unsent - 1)
+        Some(self.sent_high())
     }
 
     /// When the next heartbeat is due.

@@ -14,12 +14,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::codec::{Malformed, Reader};
 use super::header::Incarnation;
-use crate::record::{Hlc, Writer};
+use crate::record::{Hlc, KeyHash, Writer};
 
 /// The most ranges that one NAK names.
 pub const MAX_NAK_RANGES: usize = 100;
 /// The most addresses and streams that one message lists.
 pub const MAX_LISTED: usize = 40;
+/// The most keys that one pull names.
+pub const MAX_KEYS: usize = 64;
 /// The longest node name, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
@@ -41,7 +43,7 @@ impl Range {
 }
 
 /// What a pull asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Every record of the table.
     Table,
@@ -56,6 +58,8 @@ pub enum Source {
         /// From when on.
         since: Hlc,
     },
+    /// The records of these keys, at most [`MAX_KEYS`].
+    Keys(Vec<KeyHash>),
 }
 
 /// Who a node is and where its stream stands.
@@ -152,14 +156,6 @@ pub enum Message {
         /// The parts that are missing, when some have come.
         missing: Vec<Range>,
     },
-    /// Where the provider's copies of other streams stood when the first
-    /// page of a pull was made.
-    Positions {
-        /// The puller's number for the page.
-        page: u64,
-        /// Each stream's watermark.
-        streams: Vec<(Incarnation, u64)>,
-    },
     /// I leave the farm.
     Leave,
 }
@@ -197,9 +193,8 @@ const NAK: u8 = 5;
 const GONE: u8 = 6;
 const ORPHAN: u8 = 7;
 const PULL: u8 = 8;
-const POSITIONS: u8 = 9;
-const LEAVE: u8 = 10;
-const PART: u8 = 11;
+const LEAVE: u8 = 9;
+const PART: u8 = 10;
 
 const NO_NEXT: u64 = u64::MAX;
 /// What a part needs in a packet besides its bytes.
@@ -225,7 +220,6 @@ impl Message {
             Self::Gone { .. } => GONE,
             Self::Orphan { .. } => ORPHAN,
             Self::Pull { .. } => PULL,
-            Self::Positions { .. } => POSITIONS,
             Self::Leave => LEAVE,
         }
     }
@@ -274,13 +268,6 @@ impl Message {
                 put_u64(*cursor, out);
                 source.encode(out);
                 put_ranges(missing, out);
-            }
-            Self::Positions { page, streams } => {
-                put_u64(*page, out);
-                for (stream, watermark) in streams.iter().take(MAX_LISTED) {
-                    put_stream(*stream, out);
-                    put_u64(*watermark, out);
-                }
             }
             Self::Leave => {}
         }
@@ -362,12 +349,6 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
             source: Source::decode(fields)?,
             missing: take_ranges(fields)?,
         },
-        POSITIONS => Message::Positions {
-            page: fields.u64("page")?,
-            streams: take_list(fields, |fields| {
-                Ok((take_stream(fields)?, fields.u64("watermark")?))
-            })?,
-        },
         LEAVE => Message::Leave,
         _ => return Ok(None),
     };
@@ -416,18 +397,24 @@ impl Source {
     const TABLE: u8 = 0;
     const LOG: u8 = 1;
     const WRITTEN: u8 = 2;
+    const KEYS: u8 = 3;
 
-    fn encode(self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Table => out.push(Self::TABLE),
             Self::Log(range) => {
                 out.push(Self::LOG);
-                put_range(range, out);
+                put_range(*range, out);
             }
             Self::Written { writer, since } => {
                 out.push(Self::WRITTEN);
                 out.extend_from_slice(&writer.0.to_be_bytes());
                 put_u64(since.0, out);
+            }
+            Self::Keys(keys) => {
+                let count = u8::try_from(keys.len().min(MAX_KEYS)).expect("at most 64");
+                out.extend_from_slice(&[Self::KEYS, count]);
+                keys.iter().take(MAX_KEYS).for_each(|key| put_u64(key.0, out));
             }
         }
     }
@@ -440,6 +427,14 @@ impl Source {
                 writer: Writer(fields.u32("writer")?),
                 since: Hlc(fields.u64("since")?),
             }),
+            Self::KEYS => {
+                let count = usize::from(fields.u8("count of keys")?);
+                if count > MAX_KEYS {
+                    return Err(Malformed::Invalid("count of keys"));
+                }
+                let keys = (0..count).map(|_| fields.u64("key hash").map(KeyHash));
+                Ok(Self::Keys(keys.collect::<Result<_, _>>()?))
+            }
             _ => Err(Malformed::Invalid("source")),
         }
     }

@@ -39,12 +39,15 @@ fn what_is_encoded_is_decoded() {
     check(Message::Nak { stream, ranges: vec![range, next] });
     check(Message::Gone { range, logged: false });
     check(Message::Orphan { stream, watermark: 1, highest: 2 });
-    let sources =
-        [Source::Table, Source::Log(range), Source::Written { writer: Writer(1), since: Hlc(2) }];
+    let sources = [
+        Source::Table,
+        Source::Log(range),
+        Source::Written { writer: Writer(1), since: Hlc(2) },
+        Source::Keys(vec![KeyHash(1), KeyHash(2)]),
+    ];
     for source in sources {
         check(Message::Pull { page: 1, source, cursor: 2, missing: vec![next] });
     }
-    check(Message::Positions { page: 1, streams: vec![(stream, 5)] });
     check(Message::Leave);
 }
 

@@ -1,0 +1,311 @@
+//! Finding the others, and fetching the portion.
+//!
+//! A node's packets are not listened to before it has proven that it lives, by
+//! sending back a nonce: else whoever recorded an old stream could replay it
+//! to a node that has just started. The answer names the position from which
+//! its stream is followed. A joining node follows every stream first and then
+//! pulls the table of a node that is ready, which names the positions where
+//! its own copies of the streams stood; what lies between is asked for.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::peer::{Peer, State};
+use super::{Event, MAX_PEERS, Node};
+use crate::nak::receiver::Receiver;
+use crate::nak::rtt::Rtt;
+use crate::nak::window::Replay;
+use crate::record::Hlc;
+use crate::rng::Rng;
+use crate::seal::Opener;
+use crate::time::{Instant, Now};
+use crate::transfer::puller::{Pull, Purpose};
+use crate::wire::control::{Hello, MAX_LISTED, Message, Source};
+use crate::wire::header::{Header, Incarnation};
+
+/// A node that nobody has answered for so long is alone.
+const ALONE: Duration = Duration::from_millis(600);
+/// After the first answer, others have so long to answer too.
+const SETTLE: Duration = Duration::from_millis(100);
+/// When others answered, but none that is ready: so long they are waited for.
+const NONE_READY: Duration = Duration::from_millis(1_500);
+/// The first pause between two calls; it doubles.
+const CALL_PAUSE: Duration = Duration::from_millis(40);
+/// Configured peers that are not members are called this often for good.
+const CALL_SLOWLY: Duration = Duration::from_secs(5);
+/// The most nodes that are being challenged at a time.
+const MAX_CHALLENGED: usize = 256;
+/// A node that was challenged is not challenged again within this time.
+const CHALLENGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How far the node has come with joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has answered.
+    Calling,
+    /// Somebody has, since then.
+    Met(Instant),
+    /// The table is being pulled.
+    Fetching,
+    /// The portion is here.
+    Ready,
+}
+
+/// A node that has not answered yet.
+#[derive(Debug)]
+struct Challenged {
+    opener: Opener,
+    at: Instant,
+}
+
+/// What joining needs to remember.
+#[derive(Debug)]
+pub(super) struct Join {
+    stage: Stage,
+    started: Instant,
+    /// What answers must bring back. Drawn anew whenever a node is forgotten,
+    /// so that its old answers do not bring it back.
+    nonce: u64,
+    call_due: Instant,
+    call_pause: Duration,
+    challenged: BTreeMap<Incarnation, Challenged>,
+    /// Where streams stood at the node that the table was pulled from; for
+    /// those that are met later.
+    positions: BTreeMap<Incarnation, u64>,
+}
+
+impl Join {
+    pub(super) fn new(now: Instant, rng: &mut Rng) -> Self {
+        Self {
+            stage: Stage::Calling,
+            started: now,
+            nonce: rng.next_u64(),
+            call_due: now,
+            call_pause: CALL_PAUSE,
+            challenged: BTreeMap::new(),
+            positions: BTreeMap::new(),
+        }
+    }
+
+    pub(super) const fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready)
+    }
+
+    pub(super) fn timeout(&self) -> Instant {
+        match self.stage {
+            Stage::Calling => self.call_due.min(self.started + ALONE),
+            Stage::Met(since) => {
+                let settled = since + SETTLE;
+                self.call_due.min(settled.max(self.started + SETTLE))
+            }
+            Stage::Fetching | Stage::Ready => self.call_due,
+        }
+    }
+
+    /// The opener of a node that is being challenged.
+    pub(super) fn challenged(&self, sender: Incarnation) -> Option<&Opener> {
+        self.challenged.get(&sender).map(|challenged| &challenged.opener)
+    }
+
+    /// No answer from before counts any more.
+    pub(super) fn renew_nonce(&mut self, rng: &mut Rng) {
+        self.nonce = rng.next_u64();
+    }
+
+    /// Notes where the provider's copies of the streams stood.
+    pub(super) fn remember(&mut self, stream: Incarnation, watermark: u64) {
+        if self.positions.len() < MAX_PEERS {
+            self.positions.insert(stream, watermark);
+        }
+    }
+}
+
+impl Node {
+    /// Calls for others, and goes on with joining.
+    pub(super) fn handle_join_timeout(&mut self, now: Now) {
+        let instant = now.instant;
+        if self.join.call_due <= instant {
+            self.call();
+            self.join.call_due = instant + self.join.call_pause;
+            self.join.call_pause = if self.is_ready() {
+                CALL_SLOWLY
+            } else {
+                (self.join.call_pause * 2).min(CALL_SLOWLY)
+            };
+        }
+        let waited = instant - self.join.started;
+        match self.join.stage {
+            Stage::Calling if waited >= ALONE || self.cannot_be_heard() => self.become_ready(),
+            Stage::Met(since) if instant - since >= SETTLE => self.fetch_portion(waited, instant),
+            Stage::Calling | Stage::Met(_) | Stage::Fetching | Stage::Ready => {}
+        }
+    }
+
+    /// Somebody calls, or wants to know that we live.
+    pub(super) fn handle_challenge(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        (nonce, hello): (u64, &Hello),
+    ) {
+        let sender = header.incarnation;
+        let members: Vec<SocketAddr> = self
+            .peers
+            .iter()
+            .filter(|(incarnation, peer)| peer.is_alive() && **incarnation != sender)
+            .map(|(_, peer)| peer.address)
+            .take(MAX_LISTED)
+            .collect();
+        let answer =
+            Message::Answer { nonce, hello: self.hello(), high: self.sender.sent_high(), members };
+        let address = reachable(hello.address, from);
+        self.outbox.push_to_node(address, &answer);
+        if !self.peers.contains_key(&sender) {
+            self.challenge(now.instant, address, header);
+        }
+    }
+
+    /// Asks a node that is not a member to prove that it lives. Its opener is
+    /// kept, so that what it says meanwhile can be told from forgeries.
+    pub(super) fn challenge(&mut self, now: Instant, address: SocketAddr, header: &Header) {
+        let sender = header.incarnation;
+        if let Some(challenged) = self.join.challenged.get_mut(&sender) {
+            if now - challenged.at < CHALLENGE_PAUSE {
+                return;
+            }
+            challenged.at = now;
+        } else {
+            let opener = Opener::new(&self.config.keyring, header.key_id, sender);
+            let Some(opener) = opener else { return };
+            self.join.challenged.retain(|_, challenged| now - challenged.at < ALONE);
+            if self.join.challenged.len() >= MAX_CHALLENGED {
+                return;
+            }
+            self.join.challenged.insert(sender, Challenged { opener, at: now });
+        }
+        let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
+        self.outbox.push_to_node(address, &challenge);
+    }
+
+    /// Somebody proves that they live.
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        (nonce, hello, high, members): (u64, Hello, u64, Vec<SocketAddr>),
+    ) {
+        let sender = header.incarnation;
+        if nonce != self.join.nonce {
+            self.counters.replayed += 1;
+            return;
+        }
+        for address in members {
+            self.call_unknown(address);
+        }
+        if self.peers.contains_key(&sender) || self.peers.len() >= MAX_PEERS {
+            return;
+        }
+        let opener = Opener::new(&self.config.keyring, header.key_id, sender);
+        let Some(opener) = opener else { return };
+        self.join.challenged.remove(&sender);
+        let known = self.join.positions.get(&sender).copied();
+        let position = known.map_or(high, |position| position.min(high));
+        let peer = Peer {
+            name: hello.name.clone(),
+            address: reachable(hello.address, from),
+            state: State::Alive,
+            ready: hello.ready,
+            receiver: Receiver::new(now.instant, position),
+            lag: None,
+            overflowed: 0,
+            opener,
+            replay: Replay::new(header.sequence),
+            rtt: Rtt::default(),
+            heard: now.instant,
+            complete: Hlc::default(),
+            echo: (0, now.instant),
+            untouched: Vec::new(),
+            untouched_due: now.instant,
+            orphan_told: 0,
+        };
+        self.peers.insert(sender, peer);
+        self.sender.progress.join(now.instant, sender);
+        self.event(Event::MemberAlive(hello.name));
+        if self.join.stage == Stage::Calling {
+            self.join.stage = Stage::Met(now.instant);
+        }
+        if self.is_ready() && high > 0 && known.is_none() {
+            // It has a history that we were not there for.
+            self.pull(Pull { from: sender, source: Source::Table, purpose: Purpose::Merge });
+        }
+    }
+
+    /// The portion has arrived.
+    pub(super) fn become_ready(&mut self) {
+        self.join.stage = Stage::Ready;
+        self.join.call_pause = CALL_SLOWLY;
+        self.event(Event::Ready);
+    }
+
+    /// The node that the portion was being fetched from fell silent.
+    pub(super) fn fetch_again(&mut self, now: Instant) {
+        if self.join.stage == Stage::Fetching {
+            self.join.stage = Stage::Met(now);
+        }
+    }
+
+    fn fetch_portion(&mut self, waited: Duration, now: Instant) {
+        let provider = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_alive() && peer.ready)
+            .map(|(&incarnation, peer)| (peer.rtt.mean(), incarnation))
+            .min();
+        match provider {
+            Some((_, from)) => {
+                self.join.stage = Stage::Fetching;
+                self.pull(Pull { from, source: Source::Table, purpose: Purpose::Join });
+            }
+            // All of them are as new as this node.
+            None if waited >= NONE_READY => self.become_ready(),
+            None => self.join.stage = Stage::Met(now),
+        }
+    }
+
+    /// Whether nobody can hear a call: no multicast, and no peer to call.
+    fn cannot_be_heard(&self) -> bool {
+        !self.config.multicast && self.config.peers.is_empty()
+    }
+
+    fn call(&mut self) {
+        let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
+        if !self.is_ready() {
+            self.outbox.push_to_farm(&challenge);
+        }
+        for address in self.config.peers.clone() {
+            self.call_unknown(address);
+        }
+    }
+
+    /// Calls at an address where no member is known to be.
+    fn call_unknown(&mut self, address: SocketAddr) {
+        let member = self.peers.values().any(|peer| peer.is_alive() && peer.address == address);
+        if !member && address != self.config.address {
+            let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
+            self.outbox.push_to_node(address, &challenge);
+        }
+    }
+}
+
+/// Where a node can be reached: an unspecified address stands for the one
+/// that its packet came from.
+fn reachable(advertised: SocketAddr, from: SocketAddr) -> SocketAddr {
+    if advertised.ip().is_unspecified() {
+        SocketAddr::new(from.ip(), advertised.port())
+    } else {
+        advertised
+    }
+}

@@ -1,0 +1,278 @@
+//! A node of the farm, as a machine without I/O.
+//!
+//! [`Node`] composes the multicast, the transfer of records and what is known
+//! of the other nodes. A driver hands it datagrams, writes and the time
+//! (`handle_*`, [`Node::publish`]), sends what [`Node::poll_transmit`] gives,
+//! and calls again at [`Node::poll_timeout`]. The table and the version clock
+//! are shared with whoever reads and writes records; everything else is the
+//! node's own.
+//!
+//! - [`peer`]: what is known of another node;
+//! - [`outbox`]: control packets on their way out;
+//! - `receive`: what arrives, and what it makes the node do;
+//! - `join`: finding the others and fetching the portion;
+//! - `recover`: what repair cannot bring;
+//! - `timer`: what happens when.
+
+mod join;
+mod outbox;
+pub mod peer;
+mod receive;
+mod recover;
+mod timer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::keyring::Keyring;
+use crate::nak::acks::{Ack, Waiting, WriteId};
+use crate::nak::sender::{Sender, Transmit};
+use crate::record::{HybridClock, KeyHash};
+use crate::rng::Rng;
+use crate::seal::Sealer;
+use crate::table::Table;
+use crate::time::{Instant, Now};
+use crate::transfer::provider::Provider;
+use crate::transfer::puller::Puller;
+use crate::wire::control::{Hello, Message};
+use crate::wire::frame::Frame;
+use crate::wire::header::{Incarnation, PacketType};
+
+use join::Join;
+use outbox::Outbox;
+use peer::Peer;
+pub use timer::Timer;
+
+/// The most events that wait to be fetched; the driver fetches after each call.
+const MAX_EVENTS: usize = 65_536;
+/// The most nodes that are known at a time, the dead ones counted.
+const MAX_PEERS: usize = 4_096;
+
+/// What a node is made from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its name, for people.
+    pub name: String,
+    /// This start of it: fresh random bits, never used before.
+    pub incarnation: Incarnation,
+    /// The farm's keys.
+    pub keyring: Keyring,
+    /// Where it takes unicast packets, as others are told.
+    pub address: SocketAddr,
+    /// Whether what is for the farm reaches nodes that are not known yet.
+    pub multicast: bool,
+    /// Where other nodes may be.
+    pub peers: Vec<SocketAddr>,
+    /// How many bytes of sealed packets are kept for repair.
+    pub ring_bytes: usize,
+    /// How many packets the receiving socket holds at the most.
+    pub credit: u32,
+    /// What everything that looks random comes from.
+    pub seed: [u8; 32],
+}
+
+impl Config {
+    /// The default of `ring_bytes`: 32 MiB, some 24,000 packets.
+    pub const RING_BYTES: usize = 32 << 20;
+}
+
+/// Something that the driver should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The portion has arrived, or there is nobody to fetch it from.
+    Ready,
+    /// A write's acknowledgement is there.
+    Acknowledged(WriteId),
+    /// A member confirmed a packet this long after it was sent.
+    Lag(Duration),
+    /// A node is heard, or heard again.
+    MemberAlive(String),
+    /// A node has been silent for too long.
+    MemberDead(String),
+    /// A node took leave.
+    MemberLeft(String),
+    /// A member stalled, and no longer holds the others back.
+    MemberStalled(String),
+    /// A node's clock is too far ahead of ours.
+    ClockAhead(String),
+}
+
+/// What the node did, counted since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets received and accepted.
+    pub received: u64,
+    /// Packets that do not open.
+    pub forged: u64,
+    /// Packets that came before, or of nodes that have not proven themselves.
+    pub replayed: u64,
+    /// Packets that are none, or say what makes no sense.
+    pub malformed: u64,
+    /// Requests for repair sent.
+    pub naks_sent: u64,
+    /// Requests for repair not sent, because another node had asked.
+    pub naks_suppressed: u64,
+    /// Packets that came after they had been asked for.
+    pub repairs_received: u64,
+    /// Packets that no repair could bring.
+    pub unrecovered: u64,
+    /// Members that stalled.
+    pub stalled: u64,
+    /// Versions from too far ahead of our clock.
+    pub clocks_ahead: u64,
+}
+
+/// A node of the farm.
+pub struct Node {
+    config: Config,
+    table: Arc<Table>,
+    versions: Arc<HybridClock>,
+    rng: Rng,
+    sender: Sender,
+    waiting: Waiting,
+    peers: BTreeMap<Incarnation, Peer>,
+    join: Join,
+    outbox: Outbox,
+    puller: Puller,
+    provider: Provider,
+    events: VecDeque<Event>,
+    counters: Counters,
+    /// How many packets our socket has dropped.
+    overflowed: u32,
+    housekeeping_due: Instant,
+}
+
+impl Node {
+    /// A node that knows nobody yet.
+    #[must_use]
+    pub fn new(config: Config, table: Arc<Table>, versions: Arc<HybridClock>, now: Now) -> Self {
+        let sealer = |packet_type| Sealer::new(&config.keyring, config.incarnation, packet_type);
+        let mut rng = Rng::new(config.seed);
+        Self {
+            sender: Sender::new(sealer(PacketType::Data), config.ring_bytes),
+            outbox: Outbox::new(sealer(PacketType::Control)),
+            join: Join::new(now.instant, &mut rng),
+            rng,
+            table,
+            versions,
+            waiting: Waiting::default(),
+            peers: BTreeMap::new(),
+            puller: Puller::default(),
+            provider: Provider::default(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            overflowed: 0,
+            housekeeping_due: now.instant,
+            config,
+        }
+    }
+
+    /// Whether a write may be published. When not, the stream waits for a
+    /// slow receiver, and writers should wait too.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.sender.has_room()
+    }
+
+    /// Sends what the node's own table has taken in to the others. `keys` are
+    /// the keys that the frame is about.
+    pub fn publish(&mut self, frame: &Frame<'_>, keys: &[KeyHash], ack: Ack, write: WriteId) {
+        let sequence = self.sender.push(frame, keys);
+        self.waiting.push(sequence, write, ack);
+        self.acknowledge();
+    }
+
+    /// Ends the packet that is being filled: nothing else waits to be written.
+    pub fn flush(&mut self) {
+        self.sender.flush();
+    }
+
+    /// Takes leave: the others need not wait to find that it is gone.
+    pub fn leave(&mut self) {
+        self.outbox.push_to_farm(&Message::Leave);
+    }
+
+    /// The socket's count of packets that it dropped because they were not
+    /// read in time.
+    pub const fn set_overflowed(&mut self, overflowed: u32) {
+        self.overflowed = overflowed;
+    }
+
+    /// The next packets to be sent.
+    pub fn poll_transmit(&mut self, now: Now) -> Option<Transmit<'_>> {
+        if self.outbox.is_empty() {
+            self.sender.poll_transmit(now.instant)
+        } else {
+            self.outbox.poll_transmit()
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Where every live node takes unicast packets: what is for the farm goes
+    /// there when there is no multicast.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.peers.values().filter(|peer| peer.is_alive()).map(|peer| peer.address)
+    }
+
+    /// The other nodes, by incarnation.
+    #[must_use]
+    pub const fn peers(&self) -> &BTreeMap<Incarnation, Peer> {
+        &self.peers
+    }
+
+    /// The node's own stream.
+    #[must_use]
+    pub const fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// What the node did.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whether the portion has arrived.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.join.is_ready()
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            name: self.config.name.clone(),
+            address: self.config.address,
+            ready: self.is_ready(),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        let (most, least) = (self.sender.progress.most(), self.sender.progress.least());
+        while let Some(write) = self.waiting.pop(most, least) {
+            self.event(Event::Acknowledged(write));
+        }
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.config.name)
+            .field("incarnation", &self.config.incarnation)
+            .field("sender", &self.sender)
+            .field("peers", &self.peers.len())
+            .finish_non_exhaustive()
+    }
+}

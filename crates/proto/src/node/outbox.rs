@@ -1,0 +1,65 @@
+//! Control packets on their way out.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::nak::sender::{Destination, Transmit};
+use crate::seal::Sealer;
+use crate::wire::TAG_BYTES;
+use crate::wire::control::{Message, Part};
+use crate::wire::header::HEADER_BYTES;
+
+/// The most control packets that wait to be sent. Every one of them is sent
+/// again in some form when its effect does not come.
+const MAX_PACKETS: usize = 4_096;
+
+/// Control packets that wait to be sent.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    sealer: Sealer,
+    packets: VecDeque<(Destination, Vec<u8>)>,
+    /// The packet that was given out last.
+    sending: Vec<u8>,
+}
+
+impl Outbox {
+    pub(super) const fn new(sealer: Sealer) -> Self {
+        Self { sealer, packets: VecDeque::new(), sending: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// A message to every other node.
+    pub(super) fn push_to_farm(&mut self, message: &Message) {
+        self.push(Destination::Farm, |body| message.encode(body));
+    }
+
+    /// A message to one.
+    pub(super) fn push_to_node(&mut self, address: SocketAddr, message: &Message) {
+        self.push(Destination::Node(address), |body| message.encode(body));
+    }
+
+    /// A part of a page to one.
+    pub(super) fn push_part(&mut self, address: SocketAddr, part: &Part<'_>) {
+        self.push(Destination::Node(address), |body| part.encode(body));
+    }
+
+    pub(super) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        let (to, packet) = self.packets.pop_front()?;
+        self.sending = packet;
+        Some(Transmit { to, bytes: &self.sending })
+    }
+
+    fn push(&mut self, to: Destination, encode: impl FnOnce(&mut Vec<u8>)) {
+        if self.packets.len() >= MAX_PACKETS {
+            return;
+        }
+        let mut packet = vec![0; HEADER_BYTES];
+        encode(&mut packet);
+        packet.resize(packet.len() + TAG_BYTES, 0);
+        self.sealer.seal(0, &mut packet);
+        self.packets.push_back((to, packet));
+    }
+}

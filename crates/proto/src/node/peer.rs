@@ -1,0 +1,84 @@
+//! What is known of another node.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::nak::receiver::Receiver;
+use crate::nak::rtt::Rtt;
+use crate::nak::window::Replay;
+use crate::record::{Hlc, KeyHash};
+use crate::seal::Opener;
+use crate::time::Instant;
+
+/// A node that was silent for so long is dead: ten times as long as the
+/// pause between its statuses, twice as long as between its heartbeats.
+pub const SILENCE: Duration = Duration::from_millis(1_000);
+/// How long a dead node is remembered, so that it can go on where it was.
+pub const REMEMBERED: Duration = Duration::from_secs(600);
+/// The most keys of touches that wait for their record.
+const MAX_UNTOUCHED: usize = 1_024;
+
+/// Whether a node is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is.
+    Alive,
+    /// It has been silent for [`SILENCE`].
+    Dead,
+    /// It took leave.
+    Left,
+}
+
+/// Another node.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its name, for people.
+    pub name: String,
+    /// Where it takes unicast packets.
+    pub address: SocketAddr,
+    /// Whether it is heard.
+    pub state: State,
+    /// Whether its portion has arrived.
+    pub ready: bool,
+    /// Its stream, as it arrives here.
+    pub receiver: Receiver,
+    /// How long it took from sending the last packet that it confirmed.
+    pub lag: Option<Duration>,
+    /// How many packets its socket has dropped.
+    pub overflowed: u32,
+    pub(super) opener: Opener,
+    pub(super) replay: Replay,
+    pub(super) rtt: Rtt,
+    pub(super) heard: Instant,
+    /// Everything that it wrote before this time is here.
+    pub(super) complete: Hlc,
+    /// Its last heartbeat's time, and when it came.
+    pub(super) echo: (u64, Instant),
+    /// Keys that it touched in a version that is not here, and when they are
+    /// asked for.
+    pub(super) untouched: Vec<KeyHash>,
+    pub(super) untouched_due: Instant,
+    /// When its survivors are next told how much of its stream is here, and
+    /// how often they were.
+    pub(super) orphan_told: u32,
+}
+
+impl Peer {
+    /// Whether it is heard.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.state == State::Alive
+    }
+
+    /// It touched a key in a version that is not here.
+    pub(super) fn miss_touch(&mut self, now: Instant, key: KeyHash) {
+        /// Time for the version's own packet to be repaired.
+        const PATIENCE: Duration = Duration::from_millis(50);
+        if self.untouched.is_empty() {
+            self.untouched_due = now + PATIENCE;
+        }
+        if self.untouched.len() < MAX_UNTOUCHED && !self.untouched.contains(&key) {
+            self.untouched.push(key);
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! What arrives, and what it makes the node do.
+//!
+//! The order is that of rising cost: a header that makes sense, a number that
+//! is new, a tag that opens, and only then anything else. Nothing changes
+//! before a packet has opened.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::peer::State;
+use super::{Event, Node};
+use crate::nak::reassembly::{Assembled, Fragment};
+use crate::nak::receiver::FEW_RECEIVERS;
+use crate::record::{Hlc, Observed, Record, Touch};
+use crate::rng::Rng;
+use crate::seal::{Forged, Opener};
+use crate::table::Touched;
+use crate::time::Now;
+use crate::wire::codec::{Malformed, Reader};
+use crate::wire::control::{Item, Message, Range};
+use crate::wire::frame::Frame;
+use crate::wire::header::{FLAG_FRAGMENT, Header, Incarnation, PacketType};
+
+/// What a status says, besides whose stream it is of.
+struct Status {
+    watermark: u64,
+    credit: u32,
+    overflowed: u32,
+    echo_micros: u64,
+    held_micros: u32,
+}
+
+impl Node {
+    /// A datagram has come. It is opened in place.
+    pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, packet: &mut [u8]) {
+        let Ok(header) = Header::decode(packet) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        if header.incarnation == self.config.incarnation {
+            // Our own multicast, looped back.
+            return;
+        }
+        let handled = match header.packet_type {
+            _ if !self.peers.contains_key(&header.incarnation) => {
+                self.handle_stranger(now, from, &header, packet)
+            }
+            PacketType::Data => self.handle_data(now, &header, packet),
+            PacketType::Control => self.handle_control(now, from, &header, packet),
+        };
+        match handled {
+            Ok(()) => {}
+            Err(Rejection::Forged) => self.counters.forged += 1,
+            Err(Rejection::Replayed) => self.counters.replayed += 1,
+            Err(Rejection::Malformed) => self.counters.malformed += 1,
+        }
+    }
+
+    /// A packet of a node that has not proven that it lives.
+    fn handle_stranger(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        packet: &mut [u8],
+    ) -> Result<(), Rejection> {
+        let derived;
+        let opener = match self.join.challenged(header.incarnation) {
+            Some(opener) => opener,
+            None => {
+                let sender = header.incarnation;
+                derived = Opener::new(&self.config.keyring, header.key_id, sender)
+                    .ok_or(Rejection::Forged)?;
+                &derived
+            }
+        };
+        let body = opener.open(header, packet)?;
+        if header.packet_type == PacketType::Data {
+            // Its stream is followed from the position in its answer on.
+            self.challenge(now.instant, from, header);
+            return Ok(());
+        }
+        let mut items = Reader::new(body);
+        let mut challenge = true;
+        while let Some(item) = Item::decode(&mut items)? {
+            match item {
+                Item::Message(Message::Challenge { nonce, hello }) => {
+                    self.handle_challenge(now, from, header, (nonce, &hello));
+                    challenge = false;
+                }
+                Item::Message(Message::Answer { nonce, hello, high, members }) => {
+                    self.handle_answer(now, from, header, (nonce, hello, high, members));
+                    challenge = false;
+                }
+                Item::Message(_) | Item::Part(_) => {}
+            }
+        }
+        if challenge {
+            self.challenge(now.instant, from, header);
+        }
+        Ok(())
+    }
+
+    fn handle_data(
+        &mut self,
+        now: Now,
+        header: &Header,
+        packet: &mut [u8],
+    ) -> Result<(), Rejection> {
+        let back_off = self.back_off();
+        let peer = self.peers.get_mut(&header.incarnation).expect("the caller found it");
+        if !peer.receiver.wants(header.sequence) {
+            return Err(Rejection::Replayed);
+        }
+        let body = peer.opener.open(header, packet)?;
+        self.counters.received += 1;
+        self.counters.repairs_received += u64::from(peer.receiver.was_asked(header.sequence));
+        let whole;
+        let frames = if header.flags & FLAG_FRAGMENT == 0 {
+            body
+        } else {
+            match peer.receiver.handle_fragment(header.sequence, &Fragment::decode(body)?) {
+                Assembled::Unfinished => &[],
+                Assembled::Frame(frame) => {
+                    whole = frame;
+                    &whole[..]
+                }
+                Assembled::Refused => return Ok(()),
+            }
+        };
+        peer.receiver.handle_packet(now.instant, header.sequence, &mut peer.rtt, back_off);
+        self.heard(now, header.incarnation);
+        self.apply_frames(now, header.incarnation, Reader::new(frames))
+    }
+
+    fn apply_frames(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        mut frames: Reader<'_>,
+    ) -> Result<(), Rejection> {
+        while let Some(frame) = Frame::decode(&mut frames, now.wall)? {
+            self.apply_frame(now, sender, &frame);
+        }
+        Ok(())
+    }
+
+    /// Takes in what another node says of a record.
+    pub(super) fn apply_frame(&mut self, now: Now, sender: Incarnation, frame: &Frame<'_>) {
+        match frame {
+            Frame::Record(record) => self.apply_record(now, sender, record),
+            Frame::Touch(touch) => self.apply_touch(now, sender, touch),
+            Frame::Rotate { old, new } => {
+                self.apply_record(now, sender, new);
+                self.apply_record(now, sender, old);
+            }
+        }
+    }
+
+    fn apply_record(&mut self, now: Now, sender: Incarnation, record: &Record<'_>) {
+        if self.versions.observe(record.version.time, now.wall) == Observed::Clamped {
+            self.counters.clocks_ahead += 1;
+            if let Some(peer) = self.peers.get(&sender) {
+                self.event(Event::ClockAhead(peer.name.clone()));
+            }
+        }
+        self.table.apply(record, now.wall);
+    }
+
+    fn apply_touch(&mut self, now: Now, sender: Incarnation, touch: &Touch) {
+        if self.table.touch(touch, now.wall) == Touched::Missing
+            && let Some(peer) = self.peers.get_mut(&sender)
+        {
+            peer.miss_touch(now.instant, touch.hash);
+        }
+    }
+
+    fn handle_control(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        packet: &mut [u8],
+    ) -> Result<(), Rejection> {
+        let peer = self.peers.get_mut(&header.incarnation).expect("the caller found it");
+        if peer.replay.seen(header.sequence) {
+            return Err(Rejection::Replayed);
+        }
+        let body = peer.opener.open(header, packet)?;
+        peer.replay.insert(header.sequence);
+        self.counters.received += 1;
+        self.heard(now, header.incarnation);
+        let mut items = Reader::new(body);
+        while let Some(item) = Item::decode(&mut items)? {
+            match item {
+                Item::Part(part) => self.handle_part(now, header.incarnation, &part)?,
+                Item::Message(message) => self.handle_message(now, from, header, message),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_message(&mut self, now: Now, from: SocketAddr, header: &Header, message: Message) {
+        let sender = header.incarnation;
+        match message {
+            Message::Challenge { nonce, hello } => {
+                self.handle_challenge(now, from, header, (nonce, &hello));
+            }
+            Message::Answer { nonce, hello, high, members } => {
+                self.handle_answer(now, from, header, (nonce, hello, high, members));
+            }
+            Message::Heartbeat { high, time, ready, sent_micros } => {
+                self.handle_heartbeat(now, sender, (high, time, ready, sent_micros));
+            }
+            Message::Status { stream, watermark, credit, overflowed, echo_micros, held_micros } => {
+                let status = Status { watermark, credit, overflowed, echo_micros, held_micros };
+                if stream == self.config.incarnation {
+                    self.handle_status(now, sender, &status);
+                }
+            }
+            Message::Nak { stream, ranges } if stream == self.config.incarnation => {
+                self.handle_nak(now, sender, &ranges);
+            }
+            Message::Nak { stream, ranges } => {
+                if let Some(peer) = self.peers.get_mut(&stream) {
+                    self.counters.naks_suppressed += peer.receiver.suppress(now.instant, &ranges);
+                }
+            }
+            Message::Gone { range, logged } => self.handle_gone(now, sender, range, logged),
+            Message::Orphan { stream, watermark, highest } => {
+                self.handle_orphan(sender, stream, watermark, highest);
+            }
+            Message::Pull { page, source, cursor, missing } => {
+                self.handle_pull(sender, page, &source, (cursor, &missing));
+            }
+            Message::Leave => self.handle_leave(sender),
+        }
+    }
+
+    fn handle_heartbeat(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        (high, time, ready, sent_micros): (u64, Hlc, bool, u64),
+    ) {
+        let back_off = self.back_off();
+        let Some(peer) = self.peers.get_mut(&sender) else { return };
+        peer.ready = ready;
+        peer.echo = (sent_micros, now.instant);
+        peer.receiver.handle_high(now.instant, high, &peer.rtt, back_off);
+        if peer.receiver.is_complete() {
+            peer.complete = peer.complete.max(time);
+        }
+    }
+
+    fn handle_status(&mut self, now: Now, sender: Incarnation, status: &Status) {
+        let Some(peer) = self.peers.get_mut(&sender) else { return };
+        peer.overflowed = status.overflowed;
+        if status.echo_micros > 0 {
+            let round_trip = now.instant.as_micros().saturating_sub(status.echo_micros);
+            let held = status.held_micros.into();
+            peer.rtt.sample(Duration::from_micros(round_trip.saturating_sub(held)));
+        }
+        let high = self.sender.sent_high();
+        let watermark = status.watermark.min(high);
+        let moved =
+            self.sender.progress.report(now.instant, sender, watermark, status.credit, high);
+        if moved {
+            if let Some(sent) = self.sender.sent_at(watermark) {
+                let lag = now.instant - sent;
+                peer.lag = Some(lag);
+                self.event(Event::Lag(lag));
+            }
+            self.acknowledge();
+        }
+    }
+
+    fn handle_nak(&mut self, now: Now, sender: Incarnation, ranges: &[Range]) {
+        let Some(peer) = self.peers.get(&sender) else { return };
+        let gone = self.sender.handle_nak(now.instant, peer.address, ranges, peer.rtt.mean());
+        if let Some(range) = gone {
+            let logged = self.sender.log().covers(range);
+            self.outbox.push_to_node(peer.address, &Message::Gone { range, logged });
+        }
+    }
+
+    fn handle_leave(&mut self, sender: Incarnation) {
+        let Some(peer) = self.peers.get_mut(&sender) else { return };
+        if peer.state != State::Left {
+            peer.state = State::Left;
+            let name = peer.name.clone();
+            self.lost(sender);
+            self.event(Event::MemberLeft(name));
+        }
+    }
+
+    /// A node is heard: it lives, whatever it was taken for.
+    fn heard(&mut self, now: Now, sender: Incarnation) {
+        let Some(peer) = self.peers.get_mut(&sender) else { return };
+        peer.heard = now.instant;
+        if peer.state == State::Dead {
+            peer.state = State::Alive;
+            peer.orphan_told = 0;
+            peer.receiver.resume(now.instant);
+            let name = peer.name.clone();
+            self.sender.progress.join(now.instant, sender);
+            self.event(Event::MemberAlive(name));
+        }
+    }
+
+    /// How long a gap waits beside its patience before it is asked for: not
+    /// at all among few receivers; among many, a random time with the
+    /// truncated exponential distribution of RFC 5401, section 3.2.2, so that
+    /// few ask and the others hear it.
+    fn back_off(&mut self) -> Duration {
+        let receivers = self.sender.progress.count();
+        if receivers <= FEW_RECEIVERS {
+            return Duration::ZERO;
+        }
+        /// The longest back-off: four round trips of a busy LAN.
+        const LONGEST: Duration = Duration::from_millis(4);
+        truncated_exponential(LONGEST, receivers, &mut self.rng)
+    }
+}
+
+/// A packet that is counted and dropped.
+enum Rejection {
+    Forged,
+    Replayed,
+    Malformed,
+}
+
+impl From<Forged> for Rejection {
+    fn from(_: Forged) -> Self {
+        Self::Forged
+    }
+}
+
+impl From<Malformed> for Rejection {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+/// RFC 5401's RandomBackoff: a time up to `longest`, mostly near it when the
+/// group is large, so that about one receiver of `group` is early.
+fn truncated_exponential(longest: Duration, group: usize, rng: &mut Rng) -> Duration {
+    /// Distinct values of the uniform draw; its resolution.
+    const STEPS: u64 = 1 << 32;
+    let lambda = f64::from(u32::try_from(group).unwrap_or(u32::MAX)).ln() + 1.0;
+    let uniform =
+        f64::from(u32::try_from(rng.below(STEPS)).expect("below 2^32")) / f64::from(u32::MAX);
+    let scaled = uniform * lambda.exp_m1() + 1.0;
+    longest.mul_f64((scaled.ln() / lambda).clamp(0.0, 1.0))
+}

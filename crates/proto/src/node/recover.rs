@@ -1,0 +1,255 @@
+//! What repair cannot bring: packets that are gone, a dead node's last words,
+//! records that were touched but never arrived, and whole tables.
+
+use std::time::Duration;
+
+use super::peer::{REMEMBERED, SILENCE, State};
+use super::{Event, Node};
+use crate::record::Hlc;
+use crate::time::{Instant, Now};
+use crate::transfer::page::Contents;
+use crate::transfer::provider::{Request, View};
+use crate::transfer::puller::{Pull, Pulled, Purpose};
+use crate::wire::codec::Malformed;
+use crate::wire::control::{MAX_KEYS, Message, Part, Range, Source};
+use crate::wire::header::Incarnation;
+
+/// How often a node's survivors are told how much of its stream is here.
+const ORPHAN_TELLS: u32 = 3;
+
+impl Node {
+    /// Queues a pull. When too many wait already, what it would bring is
+    /// asked for again in another way.
+    pub(super) fn pull(&mut self, pull: Pull) {
+        if !self.puller.push(pull.clone()) {
+            self.pull_failed(pull, Instant::default());
+        }
+    }
+
+    /// A node cannot send these packets of its stream again.
+    pub(super) fn handle_gone(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        range: Range,
+        logged: bool,
+    ) {
+        let Some(peer) = self.peers.get_mut(&sender) else { return };
+        // What the sender never said it sent cannot be gone.
+        let range = Range { last: range.last.min(peer.receiver.high()), ..range };
+        if range.first > range.last || !peer.receiver.suspend(range) {
+            return;
+        }
+        self.counters.unrecovered += range.count();
+        let source = if logged { Source::Log(range) } else { Source::Table };
+        let pull = Pull { from: sender, source, purpose: Purpose::Gone(range) };
+        if !self.puller.push(pull)
+            && let Some(peer) = self.peers.get_mut(&sender)
+        {
+            peer.receiver.resume(now.instant);
+        }
+    }
+
+    /// A node asks for a page of ours.
+    pub(super) fn handle_pull(
+        &mut self,
+        sender: Incarnation,
+        page: u64,
+        source: &Source,
+        (cursor, missing): (u64, &[Range]),
+    ) {
+        let Some(peer) = self.peers.get(&sender) else { return };
+        let request = Request { page, source, cursor, missing };
+        let view = View { table: &self.table, log: self.sender.log() };
+        let positions = || {
+            let others = self.peers.iter().filter(|(incarnation, _)| **incarnation != sender);
+            others.map(|(&incarnation, peer)| (incarnation, peer.receiver.watermark())).collect()
+        };
+        for part in self.provider.handle_pull(sender, &request, view, positions) {
+            self.outbox.push_part(peer.address, &part);
+        }
+    }
+
+    /// A part of a page that we asked for.
+    pub(super) fn handle_part(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        part: &Part<'_>,
+    ) -> Result<(), Malformed> {
+        match self.puller.handle_part(now.instant, sender, part) {
+            Pulled::Nothing => Ok(()),
+            Pulled::Page(page) => self.apply_page(now, sender, &page),
+            Pulled::Last(page, pull) => {
+                self.apply_page(now, sender, &page)?;
+                self.pull_finished(now, pull);
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_page(&mut self, now: Now, sender: Incarnation, page: &[u8]) -> Result<(), Malformed> {
+        let mut contents = Contents::decode(page)?;
+        for &(stream, watermark) in &contents.positions {
+            self.join.remember(stream, watermark);
+            if let Some(peer) = self.peers.get_mut(&stream) {
+                peer.receiver.reopen(now.instant, watermark, &peer.rtt);
+            }
+        }
+        while let Some(frame) = contents.next_frame(now.wall)? {
+            self.apply_frame(now, sender, &frame);
+        }
+        Ok(())
+    }
+
+    fn pull_finished(&mut self, now: Now, pull: Pull) {
+        match pull.purpose {
+            Purpose::Join => self.become_ready(),
+            Purpose::Merge | Purpose::Touched => {}
+            Purpose::Gone(range) => {
+                if let Some(peer) = self.peers.get_mut(&pull.from) {
+                    peer.receiver.fill(now.instant, range);
+                }
+            }
+            Purpose::Orphan(stream, through) => {
+                if let Some(peer) = self.peers.get_mut(&stream)
+                    && peer.receiver.watermark() < through
+                {
+                    let first = peer.receiver.watermark() + 1;
+                    peer.receiver.handle_high(now.instant, through, &peer.rtt, Duration::ZERO);
+                    peer.receiver.fill(now.instant, Range { first, last: through });
+                }
+            }
+        }
+    }
+
+    pub(super) fn pull_failed(&mut self, pull: Pull, now: Instant) {
+        match pull.purpose {
+            Purpose::Join => self.fetch_again(now),
+            Purpose::Gone(_) => {
+                if let Some(peer) = self.peers.get_mut(&pull.from) {
+                    peer.receiver.resume(now);
+                }
+            }
+            // The survivors tell each other again; touches and histories come
+            // again with the next touch and the next meeting.
+            Purpose::Merge | Purpose::Orphan(..) | Purpose::Touched => {}
+        }
+    }
+
+    /// A survivor says how much it has of a stream whose sender died.
+    pub(super) fn handle_orphan(
+        &mut self,
+        sender: Incarnation,
+        stream: Incarnation,
+        watermark: u64,
+        highest: u64,
+    ) {
+        let Some(orphan) = self.peers.get(&stream).filter(|peer| !peer.is_alive()) else { return };
+        let (ours, our_highest) = (orphan.receiver.watermark(), orphan.receiver.highest());
+        let since = orphan.complete;
+        if watermark < our_highest
+            && let Some(peer) = self.peers.get(&sender)
+        {
+            let told = Message::Orphan { stream, watermark: ours, highest: our_highest };
+            // Only what the other does not know: else the two would go on.
+            if our_highest > highest || ours > watermark {
+                self.outbox.push_to_node(peer.address, &told);
+            }
+        }
+        if highest > ours {
+            let source = Source::Written { writer: stream.writer(), since };
+            let purpose = Purpose::Orphan(stream, watermark);
+            self.pull(Pull { from: sender, source, purpose });
+        }
+    }
+
+    /// A node has gone: nobody waits for it, and its survivors tell each
+    /// other what they have of its stream.
+    pub(super) fn lost(&mut self, sender: Incarnation) {
+        self.sender.progress.leave(sender);
+        self.provider.forget(sender);
+        for pull in self.puller.give_up(sender) {
+            self.pull_failed(pull, Instant::default());
+        }
+        self.acknowledge();
+        self.tell_orphan(sender);
+    }
+
+    /// What is to be looked at now and then.
+    pub(super) fn keep_house(&mut self, now: Now) {
+        /// Ended records dropped at a time; the rest waits for the next time.
+        const EXPIRED_AT_ONCE: usize = 4_096;
+        self.table.expire(now.wall, EXPIRED_AT_ONCE);
+        let mut silent = Vec::new();
+        let mut forgotten = Vec::new();
+        for (&incarnation, peer) in &self.peers {
+            let silence = now.instant - peer.heard;
+            if peer.is_alive() && silence >= SILENCE {
+                silent.push(incarnation);
+            } else if silence >= REMEMBERED {
+                forgotten.push(incarnation);
+            } else if !peer.is_alive() && peer.orphan_told < ORPHAN_TELLS {
+                // Told again on the next rounds, as any packet may be lost.
+                silent.push(incarnation);
+            }
+        }
+        for incarnation in silent {
+            self.bury(incarnation);
+        }
+        for incarnation in forgotten {
+            self.peers.remove(&incarnation);
+            self.join.renew_nonce(&mut self.rng);
+        }
+        for incarnation in self.sender.progress.drop_stalled(now.instant, self.sender.high()) {
+            self.counters.stalled += 1;
+            if let Some(peer) = self.peers.get(&incarnation) {
+                self.event(Event::MemberStalled(peer.name.clone()));
+            }
+        }
+        self.pull_untouched(now.instant);
+    }
+
+    fn bury(&mut self, incarnation: Incarnation) {
+        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
+        if peer.is_alive() {
+            peer.state = State::Dead;
+            let name = peer.name.clone();
+            self.lost(incarnation);
+            self.event(Event::MemberDead(name));
+        } else {
+            self.tell_orphan(incarnation);
+        }
+    }
+
+    fn tell_orphan(&mut self, stream: Incarnation) {
+        let Some(peer) = self.peers.get_mut(&stream) else { return };
+        peer.orphan_told += 1;
+        let (watermark, highest) = (peer.receiver.watermark(), peer.receiver.highest());
+        self.outbox.push_to_farm(&Message::Orphan { stream, watermark, highest });
+    }
+
+    /// Asks the touchers for what they touched and is not here.
+    fn pull_untouched(&mut self, now: Instant) {
+        let mut pulls = Vec::new();
+        for (&from, peer) in &mut self.peers {
+            if peer.is_alive() && !peer.untouched.is_empty() && peer.untouched_due <= now {
+                let count = peer.untouched.len().min(MAX_KEYS);
+                let keys = peer.untouched.drain(..count).collect();
+                pulls.push(Pull { from, source: Source::Keys(keys), purpose: Purpose::Touched });
+            }
+        }
+        for pull in pulls {
+            self.pull(pull);
+        }
+    }
+
+    /// A time that every version which is not published yet is later than:
+    /// writes wait far less than this for the driver.
+    pub(super) fn settled(now: Now) -> Hlc {
+        /// How long a write may wait between its version and its packet.
+        const UNSETTLED_MILLIS: u64 = 5_000;
+        let millis = now.wall.as_millis().saturating_sub(UNSETTLED_MILLIS);
+        Hlc::at(crate::time::Wall::from_millis(millis))
+    }
+}

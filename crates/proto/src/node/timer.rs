@@ -1,0 +1,147 @@
+//! What happens when.
+
+use std::time::Duration;
+
+use super::Node;
+use super::peer::Peer;
+use crate::nak::receiver::FEW_RECEIVERS;
+use crate::time::{Instant, Now};
+use crate::wire::control::Message;
+use crate::wire::header::Incarnation;
+
+/// How often the node looks at what has no timer of its own.
+const HOUSEKEEPING: Duration = Duration::from_millis(50);
+
+/// Why the node is to be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// To say how far its stream has come.
+    Heartbeat,
+    /// To ask for what is missing.
+    Nak,
+    /// To say how far other streams have come here.
+    Status,
+    /// To call for others, or go on with joining.
+    Join,
+    /// To ask for a page.
+    Pull,
+    /// To look at the silent, the stalled and the ended.
+    Housekeeping,
+}
+
+impl Timer {
+    const ALL: [Self; 6] =
+        [Self::Heartbeat, Self::Nak, Self::Status, Self::Join, Self::Pull, Self::Housekeeping];
+}
+
+impl Node {
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for timer in Timer::ALL {
+            if self.due(timer).is_some_and(|due| due <= now.instant) {
+                self.fire(timer, now);
+            }
+        }
+    }
+
+    /// When [`Node::handle_timeout`] is to be called next, and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let due = |timer| self.due(timer).map(|due| (due, timer));
+        Timer::ALL.into_iter().filter_map(due).min_by_key(|(due, _)| *due)
+    }
+
+    fn due(&self, timer: Timer) -> Option<Instant> {
+        match timer {
+            Timer::Heartbeat => Some(self.sender.heartbeat_timeout()),
+            Timer::Nak => self.alive().filter_map(|peer| peer.receiver.nak_timeout()).min(),
+            Timer::Status => self.alive().map(|peer| peer.receiver.status_timeout()).min(),
+            Timer::Join => Some(self.join.timeout()),
+            Timer::Pull => self.puller.poll_timeout(),
+            Timer::Housekeeping => Some(self.housekeeping_due),
+        }
+    }
+
+    fn fire(&mut self, timer: Timer, now: Now) {
+        match timer {
+            Timer::Heartbeat => self.send_heartbeat(now),
+            Timer::Nak => self.send_naks(now.instant),
+            Timer::Status => self.send_statuses(now.instant),
+            Timer::Join => self.handle_join_timeout(now),
+            Timer::Pull => self.send_pull(now.instant),
+            Timer::Housekeeping => {
+                self.housekeeping_due = now.instant + HOUSEKEEPING;
+                self.keep_house(now);
+            }
+        }
+    }
+
+    fn send_heartbeat(&mut self, now: Now) {
+        if let Some(high) = self.sender.poll_heartbeat(now.instant) {
+            self.outbox.push_to_farm(&Message::Heartbeat {
+                high,
+                time: Self::settled(now),
+                ready: self.is_ready(),
+                sent_micros: now.instant.as_micros(),
+            });
+        }
+    }
+
+    fn send_naks(&mut self, now: Instant) {
+        let few = self.sender.progress.count() <= FEW_RECEIVERS;
+        for (&stream, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_alive()) {
+            if let Some(ranges) = peer.receiver.poll_nak(now, &mut self.rng) {
+                self.counters.naks_sent += 1;
+                let nak = Message::Nak { stream, ranges };
+                if few {
+                    self.outbox.push_to_node(peer.address, &nak);
+                } else {
+                    self.outbox.push_to_farm(&nak);
+                }
+            }
+        }
+    }
+
+    fn send_statuses(&mut self, now: Instant) {
+        let (credit, overflowed) = (self.config.credit, self.overflowed);
+        for (&stream, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_alive()) {
+            if peer.receiver.poll_status(now) {
+                let status = status_of(stream, peer, now, (credit, overflowed));
+                self.outbox.push_to_node(peer.address, &status);
+            }
+        }
+    }
+
+    fn send_pull(&mut self, now: Instant) {
+        if let Some(pull) = self.puller.poll_failed(now) {
+            self.pull_failed(pull, now);
+        }
+        if let Some((from, request)) = self.puller.poll_request(now)
+            && let Some(peer) = self.peers.get(&from)
+        {
+            self.outbox.push_to_node(peer.address, &request);
+        }
+    }
+
+    fn alive(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values().filter(|peer| peer.is_alive())
+    }
+}
+
+fn status_of(
+    stream: Incarnation,
+    peer: &Peer,
+    now: Instant,
+    (credit, overflowed): (u32, u32),
+) -> Message {
+    let (echo_micros, came) = peer.echo;
+    let held = u32::try_from((now - came).as_micros()).unwrap_or(u32::MAX);
+    Message::Status {
+        stream,
+        watermark: peer.receiver.watermark(),
+        credit,
+        overflowed,
+        echo_micros,
+        held_micros: held,
+    }
+}

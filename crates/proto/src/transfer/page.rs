@@ -1,0 +1,114 @@
+//! A page of records, cut into parts that fit packets.
+//!
+//! ```text
+//! page      count(2), then for each stream: incarnation(16) watermark(8);
+//!           then frames to the end
+//! ```
+
+use zeroize::Zeroizing;
+
+use crate::record::MAX_PAYLOAD_BYTES;
+use crate::time::Wall;
+use crate::wire::codec::{Malformed, Reader};
+use crate::wire::control::{PART_OVERHEAD_BYTES, Part};
+use crate::wire::frame::Frame;
+use crate::wire::header::Incarnation;
+use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES};
+
+/// How many bytes of records a page has, give or take its last record.
+pub const PAGE_BYTES: usize = 24 * MAX_PACKET_BYTES;
+/// The bytes of a page in each part but the last.
+pub const PART_BYTES: usize = MAX_BODY_BYTES - PART_OVERHEAD_BYTES;
+/// The most streams whose positions a page names.
+const MAX_POSITIONS: usize = 4_096;
+/// The most parts of a page: the largest payload on top of a full page and
+/// the longest list of positions.
+pub const MAX_PARTS: usize =
+    (PAGE_BYTES + MAX_POSITIONS * 24 + MAX_PAYLOAD_BYTES + MAX_PACKET_BYTES) / PART_BYTES + 1;
+
+/// How far a node's copy of a stream had come.
+pub type Position = (Incarnation, u64);
+
+/// A page as the provider makes it.
+#[derive(Debug)]
+pub struct Page {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Where the page after it begins; `None` when there is none.
+    pub next: Option<u64>,
+}
+
+impl Page {
+    /// A page without records that names these positions.
+    #[must_use]
+    pub fn new(positions: &[Position]) -> Self {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(PAGE_BYTES + MAX_PACKET_BYTES));
+        let count = positions.len().min(MAX_POSITIONS);
+        bytes.extend_from_slice(&u16::try_from(count).expect("at most 4,096").to_be_bytes());
+        for (stream, watermark) in &positions[..count] {
+            bytes.extend_from_slice(&stream.0.to_be_bytes());
+            bytes.extend_from_slice(&watermark.to_be_bytes());
+        }
+        Self { bytes, next: None }
+    }
+
+    /// Appends a record.
+    pub fn push(&mut self, frame: &Frame<'_>) {
+        frame.encode(&mut self.bytes);
+    }
+
+    /// Whether it has its full size.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= PAGE_BYTES
+    }
+
+    /// How many parts it has.
+    #[must_use]
+    pub fn parts(&self) -> u16 {
+        let parts = self.bytes.len().div_ceil(PART_BYTES);
+        u16::try_from(parts).expect("a page has at most MAX_PARTS parts")
+    }
+
+    /// One of its parts.
+    #[must_use]
+    pub fn part(&self, page: u64, index: u16) -> Option<Part<'_>> {
+        let bytes = self.bytes.chunks(PART_BYTES).nth(index.into())?;
+        Some(Part { page, next: self.next, index, count: self.parts(), bytes })
+    }
+}
+
+/// What a page says.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    /// How far the provider's copies of the streams had come before it made
+    /// the page.
+    pub positions: Vec<Position>,
+    frames: Reader<'a>,
+}
+
+impl<'a> Contents<'a> {
+    /// Reads a page's bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when they are none.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let count = reader.u16("count of positions")?;
+        let mut positions = Vec::new();
+        for _ in 0..count {
+            let stream = Incarnation(u128::from_be_bytes(reader.array("stream")?));
+            positions.push((stream, reader.u64("watermark")?));
+        }
+        Ok(Self { positions, frames: reader })
+    }
+
+    /// The next record.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when there is something else.
+    pub fn next_frame(&mut self, received: Wall) -> Result<Option<Frame<'a>>, Malformed> {
+        Frame::decode(&mut self.frames, received)
+    }
+}

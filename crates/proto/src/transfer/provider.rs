@@ -1,0 +1,157 @@
+//! Making the pages that others pull.
+
+use std::collections::BTreeMap;
+
+use super::page::{Page, Position};
+use crate::nak::log::KeyLog;
+use crate::record::KeyHash;
+use crate::table::{Cursor, KeyRanges, Table};
+use crate::wire::control::{Part, Range, Source};
+use crate::wire::frame::Frame;
+use crate::wire::header::Incarnation;
+
+/// How many pullers' pages are kept, so that lost parts can be sent again. A
+/// puller beyond them has its page made anew.
+const MAX_PAGES: usize = 16;
+/// How many parts are sent for one request: half of what a socket with the
+/// kernel's default buffer holds.
+pub const BURST_PARTS: usize = 32;
+/// How many bytes of records one request looks at, when few of them match.
+const SCAN_BYTES: usize = 4 << 20;
+
+/// A request for a page.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The puller's number for the page.
+    pub page: u64,
+    /// What is pulled.
+    pub source: &'a Source,
+    /// Where the page begins.
+    pub cursor: u64,
+    /// The parts that are missing; empty at the first request.
+    pub missing: &'a [Range],
+}
+
+/// What pages are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The node's records.
+    pub table: &'a Table,
+    /// The keys of the node's own packets.
+    pub log: &'a KeyLog,
+}
+
+/// The pages that are being pulled from this node.
+#[derive(Debug, Default)]
+pub struct Provider {
+    /// The current page of each puller, and its number.
+    pages: BTreeMap<Incarnation, (u64, Page)>,
+}
+
+impl Provider {
+    /// The parts that answer a request, at most [`BURST_PARTS`].
+    pub fn handle_pull(
+        &mut self,
+        puller: Incarnation,
+        request: &Request<'_>,
+        view: View<'_>,
+        positions: impl FnOnce() -> Vec<Position>,
+    ) -> Vec<Part<'_>> {
+        if self.pages.get(&puller).is_none_or(|(page, _)| *page != request.page) {
+            let first = request.cursor == 0 && *request.source == Source::Table;
+            let positions = if first { positions() } else { Vec::new() };
+            self.insert(puller, request.page, make(request, view, &positions));
+        }
+        let (number, page) = &self.pages[&puller];
+        let all = Range { first: 0, last: page.parts().saturating_sub(1).into() };
+        let wanted = if request.missing.is_empty() { &[all][..] } else { request.missing };
+        wanted
+            .iter()
+            .flat_map(|range| range.first..=range.last.min(all.last))
+            .take(BURST_PARTS)
+            .filter_map(|index| page.part(*number, u16::try_from(index).ok()?))
+            .collect()
+    }
+
+    /// Drops a puller's page.
+    pub fn forget(&mut self, puller: Incarnation) {
+        self.pages.remove(&puller);
+    }
+
+    fn insert(&mut self, puller: Incarnation, number: u64, page: Page) {
+        if !self.pages.contains_key(&puller) && self.pages.len() >= MAX_PAGES {
+            self.pages.pop_first();
+        }
+        self.pages.insert(puller, (number, page));
+    }
+}
+
+fn make(request: &Request<'_>, view: View<'_>, positions: &[Position]) -> Page {
+    let mut page = Page::new(positions);
+    page.next = match request.source {
+        Source::Table => scan(&mut page, request.cursor, view.table, |_| true),
+        Source::Written { writer, since } => {
+            scan(&mut page, request.cursor, view.table, |version| {
+                version.writer == *writer && version.time >= *since
+            })
+        }
+        Source::Log(range) => {
+            let from = Range { first: range.first.max(request.cursor), ..*range };
+            follow(&mut page, from, view)
+        }
+        Source::Keys(keys) => {
+            keys.iter().for_each(|&key| push(&mut page, view.table, key));
+            None
+        }
+    };
+    page
+}
+
+/// Fills the page with the table's records that `wants` them.
+fn scan(
+    page: &mut Page,
+    cursor: u64,
+    table: &Table,
+    wants: impl Fn(&crate::record::Version) -> bool,
+) -> Option<u64> {
+    /// A step of a scan holds a shard's lock; this keeps it short.
+    const STEP_BYTES: usize = 16 << 10;
+    let mut cursor = Cursor::from_u64(cursor);
+    for _ in 0..SCAN_BYTES / STEP_BYTES {
+        let next = table.scan(cursor, KeyRanges::ALL, STEP_BYTES, |record| {
+            if wants(&record.version) {
+                page.push(&Frame::Record(*record));
+            }
+        })?;
+        cursor = next;
+        if page.is_full() {
+            break;
+        }
+    }
+    Some(cursor.to_u64())
+}
+
+/// Fills the page with the current values of the keys that packets were about.
+fn follow(page: &mut Page, range: Range, view: View<'_>) -> Option<u64> {
+    let mut position = view.log.position(range.first);
+    let mut before: Option<(u64, KeyHash)> = None;
+    while let Some((sequence, key)) = view.log.entry(position) {
+        if sequence > range.last {
+            break;
+        }
+        if page.is_full() && before.is_some_and(|(earlier, _)| earlier != sequence) {
+            return Some(sequence);
+        }
+        // The fragments of one record name its key once each.
+        if before.is_none_or(|(_, earlier)| earlier != key) {
+            push(page, view.table, key);
+        }
+        before = Some((sequence, key));
+        position += 1;
+    }
+    None
+}
+
+fn push(page: &mut Page, table: &Table, key: KeyHash) {
+    table.peek_hash(key, |record| page.push(&Frame::Record(*record)));
+}

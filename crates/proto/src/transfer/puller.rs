@@ -1,0 +1,261 @@
+//! Fetching pages from other nodes, one at a time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::page::{MAX_PARTS, PART_BYTES};
+use super::provider::BURST_PARTS;
+use crate::time::Instant;
+use crate::wire::control::{MAX_NAK_RANGES, Message, Part, Range, Source};
+use crate::wire::header::Incarnation;
+
+/// How long a request waits for its first answer. Making a page takes longer
+/// than sending one.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// The longest wait; it doubles up to here.
+const MAX_PATIENCE: Duration = Duration::from_millis(320);
+/// After so many requests without an answer the pull has failed.
+const MAX_TRIES: u32 = 8;
+/// The most pulls that wait for their turn.
+const MAX_QUEUED: usize = 256;
+
+/// Why something is pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// This node joins: the whole table, and the streams from where it stood.
+    Join,
+    /// A node was met that has a history of its own.
+    Merge,
+    /// Packets of the provider's stream that it cannot send again.
+    Gone(Range),
+    /// What a dead node left with the provider: its stream, and up to where
+    /// the provider has it.
+    Orphan(Incarnation, u64),
+    /// A touch was of a version that is not here.
+    Touched,
+}
+
+/// One pull: all pages of a source from one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// From whom.
+    pub from: Incarnation,
+    /// What.
+    pub source: Source,
+    /// Why.
+    pub purpose: Purpose,
+}
+
+/// What became of a part.
+#[derive(Debug)]
+pub enum Pulled {
+    /// The page is not complete, or the part was not of it.
+    Nothing,
+    /// A page is complete; more will be asked for.
+    Page(Zeroizing<Vec<u8>>),
+    /// The last page is complete, and with it the pull.
+    Last(Zeroizing<Vec<u8>>, Pull),
+}
+
+/// The page that is being fetched.
+#[derive(Debug)]
+struct Fetch {
+    pull: Pull,
+    page: u64,
+    cursor: u64,
+    parts: Parts,
+    /// Parts that were asked for and have not come.
+    outstanding: usize,
+    due: Instant,
+    patience: Duration,
+    tries: u32,
+}
+
+/// The parts of a page that are here.
+#[derive(Debug, Default)]
+struct Parts {
+    bytes: Zeroizing<Vec<u8>>,
+    here: Vec<bool>,
+    missing: usize,
+    next: Option<u64>,
+    len: usize,
+}
+
+/// Fetches pages, one pull after another.
+#[derive(Debug, Default)]
+pub struct Puller {
+    queue: VecDeque<Pull>,
+    fetch: Option<Fetch>,
+    last_page: u64,
+}
+
+impl Puller {
+    /// Queues a pull, unless the same one waits already or too many wait.
+    /// Whether it is queued.
+    pub fn push(&mut self, pull: Pull) -> bool {
+        let fetched = self.fetch.as_ref().map(|fetch| &fetch.pull);
+        if self.queue.iter().chain(fetched).any(|queued| *queued == pull) {
+            return true;
+        }
+        let room = self.queue.len() < MAX_QUEUED;
+        if room {
+            self.queue.push_back(pull);
+        }
+        room
+    }
+
+    /// A part has come.
+    pub fn handle_part(&mut self, now: Instant, from: Incarnation, part: &Part<'_>) -> Pulled {
+        let Some(fetch) = &mut self.fetch else { return Pulled::Nothing };
+        let first = fetch.parts.here.is_empty();
+        if fetch.pull.from != from || fetch.page != part.page || !fetch.parts.insert(part) {
+            return Pulled::Nothing;
+        }
+        if first {
+            fetch.outstanding = usize::from(part.count).min(BURST_PARTS);
+        }
+        fetch.outstanding = fetch.outstanding.saturating_sub(1);
+        (fetch.tries, fetch.patience) = (0, PATIENCE);
+        fetch.due = if fetch.outstanding == 0 { now } else { now + PATIENCE };
+        if fetch.parts.missing > 0 {
+            return Pulled::Nothing;
+        }
+        let bytes = fetch.parts.take();
+        let Some(next) = fetch.parts.next else {
+            let fetch = self.fetch.take().expect("just looked at");
+            return Pulled::Last(bytes, fetch.pull);
+        };
+        self.last_page += 1;
+        (fetch.page, fetch.cursor) = (self.last_page, next);
+        fetch.parts = Parts::default();
+        fetch.due = now;
+        Pulled::Page(bytes)
+    }
+
+    /// The next request, and to whom.
+    pub fn poll_request(&mut self, now: Instant) -> Option<(Incarnation, Message)> {
+        if self.fetch.is_none() {
+            let pull = self.queue.pop_front()?;
+            self.last_page += 1;
+            self.fetch = Some(Fetch::new(pull, self.last_page, now));
+        }
+        let fetch = self.fetch.as_mut()?;
+        if fetch.due > now || fetch.tries >= MAX_TRIES {
+            return None;
+        }
+        fetch.tries += 1;
+        fetch.due = now + fetch.patience;
+        fetch.patience = (fetch.patience * 2).min(MAX_PATIENCE);
+        let missing = fetch.parts.missing_ranges();
+        fetch.outstanding = match fetch.parts.missing {
+            // Not known before the first part says so.
+            0 => BURST_PARTS,
+            missing => missing.min(BURST_PARTS),
+        };
+        let message = Message::Pull {
+            page: fetch.page,
+            source: fetch.pull.source.clone(),
+            cursor: fetch.cursor,
+            missing,
+        };
+        Some((fetch.pull.from, message))
+    }
+
+    /// The pull that has failed, if one has: its provider does not answer.
+    pub fn poll_failed(&mut self, now: Instant) -> Option<Pull> {
+        let failed =
+            self.fetch.as_ref().is_some_and(|fetch| fetch.tries >= MAX_TRIES && fetch.due <= now);
+        if failed { self.fetch.take().map(|fetch| fetch.pull) } else { None }
+    }
+
+    /// Gives up all pulls from a node, and gives them.
+    pub fn give_up(&mut self, from: Incarnation) -> Vec<Pull> {
+        let mut given_up: Vec<Pull> =
+            self.queue.iter().filter(|pull| pull.from == from).cloned().collect();
+        self.queue.retain(|pull| pull.from != from);
+        if self.fetch.as_ref().is_some_and(|fetch| fetch.pull.from == from) {
+            given_up.extend(self.fetch.take().map(|fetch| fetch.pull));
+        }
+        given_up
+    }
+
+    /// When [`Puller::poll_request`] or [`Puller::poll_failed`] has something.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.fetch {
+            Some(fetch) => Some(fetch.due),
+            None if self.queue.is_empty() => None,
+            None => Some(Instant::default()),
+        }
+    }
+}
+
+impl Fetch {
+    fn new(pull: Pull, page: u64, now: Instant) -> Self {
+        Self {
+            pull,
+            page,
+            cursor: 0,
+            parts: Parts::default(),
+            outstanding: 0,
+            due: now,
+            patience: PATIENCE,
+            tries: 0,
+        }
+    }
+}
+
+impl Parts {
+    /// Takes a part in; false when it does not fit the others or is here.
+    fn insert(&mut self, part: &Part<'_>) -> bool {
+        let (index, count) = (usize::from(part.index), usize::from(part.count));
+        let last = index + 1 == count;
+        let fits = part.bytes.len() == PART_BYTES || (last && part.bytes.len() <= PART_BYTES);
+        if !fits || count > MAX_PARTS {
+            return false;
+        }
+        if self.here.is_empty() {
+            self.bytes = Zeroizing::new(vec![0; count * PART_BYTES]);
+            self.here = vec![false; count];
+            self.missing = count;
+            self.next = part.next;
+        }
+        if count != self.here.len() || part.next != self.next || self.here[index] {
+            return false;
+        }
+        self.here[index] = true;
+        self.missing -= 1;
+        let start = index * PART_BYTES;
+        self.bytes[start..start + part.bytes.len()].copy_from_slice(part.bytes);
+        if last {
+            self.len = start + part.bytes.len();
+        }
+        true
+    }
+
+    /// The bytes of the complete page.
+    fn take(&mut self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.truncate(self.len);
+        bytes
+    }
+
+    fn missing_ranges(&self) -> Vec<Range> {
+        let mut ranges: Vec<Range> = Vec::new();
+        for index in (0..self.here.len()).filter(|&index| !self.here[index]) {
+            let index = index as u64;
+            if let Some(range) = ranges.last_mut()
+                && range.last + 1 == index
+            {
+                range.last = index;
+            } else if ranges.len() < MAX_NAK_RANGES {
+                ranges.push(Range { first: index, last: index });
+            } else {
+                break;
+            }
+        }
+        ranges
+    }
+}
