@@ -10,6 +10,7 @@ use proto::record::{
 };
 use proto::table::{Applied, Refusal, Table, Touched};
 use proto::time::Wall;
+use sys::wait::Waker;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) ack_timeout: Duration,
     pub(crate) closed: AtomicBool,
     pub(crate) publish: mpsc::Sender<Publish>,
+    /// Wakes the driver, after something was left for it.
+    pub(crate) waker: Waker,
 }
 
 /// A write on its way to the other nodes.
@@ -274,6 +277,7 @@ impl Cache {
         let waits = done.is_some();
         let publish = Publish { frame, ack, done };
         self.shared.publish.send(publish).await.map_err(|_| WriteError::Closed)?;
+        self.shared.waker.wake();
         if !waits {
             return Ok(());
         }

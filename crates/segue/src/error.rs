@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use proto::nak::acks::Ack;
 use proto::record::MAX_PAYLOAD_BYTES;
+use sys::multicast::OpenError;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +18,13 @@ pub enum StartError {
         name: String,
     },
     /// A socket could not be opened.
-    #[error("cannot open the farm's socket at {address}: {source}")]
-    Socket {
-        /// The address that it was to have.
+    #[error("cannot open the farm's sockets: {0}")]
+    Socket(#[from] OpenError),
+    /// An address is taken.
+    #[error("the address {address} is in use by another process")]
+    AddressInUse {
+        /// The address.
         address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
     },
     /// The thread that drives the node could not be started.
     #[error("cannot start the node's thread: {0}")]

@@ -9,11 +9,12 @@
 //! use std::time::Duration;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let node = Node::start(Config::single("a")).await?;
+//! let node = Node::start(Config::single("a"))?;
+//! node.ready().await;
 //! let cache = node.cache();
 //! let key = Key::new(Kind::Web, b"a session id that nobody can guess")?;
 //! let in_an_hour = Deadlines::at(cache.now() + Duration::from_secs(3_600));
-//! cache.put(&key, b"user=7", in_an_hour, Ack::One).await?;
+//! cache.put(&key, b"user=7", in_an_hour, Ack::All).await?;
 //! let found = cache.get(&key).await.expect("just put there");
 //! assert_eq!(&*found.value, b"user=7");
 //! node.shutdown().await;

@@ -1,28 +1,42 @@
 //! A node of the farm: starting it, looking at it, ending it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::{io, mem};
 
+use parking_lot::Mutex;
 use proto::record::HybridClock;
+use proto::rng::Rng;
 use proto::table::{self, Table};
+use proto::wire::control::MAX_NAME_BYTES;
 use proto::wire::header::Incarnation;
-use tokio::sync::mpsc;
+use sys::multicast::OpenError;
+use sys::wait::{Sleeper, Waker};
+use tokio::sync::{mpsc, watch};
 
-use crate::cache::{Cache, Shared};
-use crate::config::Config;
+use crate::cache::{Cache, Publish, Shared};
+use crate::config::{Config, Transport};
 use crate::driver::clock::Clock;
+use crate::driver::{Driver, Snapshot, Sockets};
 use crate::error::StartError;
-use crate::status::{Lag, MulticastStats, Status, Warning};
+use crate::status::{Status, Warning};
 
 /// How many writes may wait for the driver before writers wait too.
 const PUBLISH_QUEUE: usize = 4_096;
 
-/// A node of the farm. Dropping it ends it without a word to the others;
-/// [`Node::shutdown`] takes leave.
+/// A node of the farm. Dropping it ends it, as [`Node::shutdown`] does, but
+/// without waiting for the end.
 pub struct Node {
-    config: Config,
+    name: String,
     incarnation: Incarnation,
+    address: SocketAddr,
     shared: Arc<Shared>,
+    ready: watch::Receiver<bool>,
+    snapshot: Arc<Mutex<Snapshot>>,
+    warnings: Vec<Warning>,
+    driver: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -33,26 +47,41 @@ impl Node {
     ///
     /// [`StartError`] when the configuration cannot work or a socket cannot be
     /// opened.
-    #[expect(clippy::unused_async, reason = "waits for its driver once there is one")]
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        check_name(&config.name)?;
         let incarnation = Incarnation(u128::from_be_bytes(random()?));
-        let table = Table::new(table::Config {
-            capacity_bytes: config.memory_bytes,
-            placement_secret: config.keys.placement_secret(),
-            own_secret: random()?,
-        });
-        let (publish, mut receiver) = mpsc::channel::<crate::cache::Publish>(PUBLISH_QUEUE);
-        tokio::spawn(async move { while receiver.recv().await.is_some() {} });
-        let shared = Arc::new(Shared {
-            table: Arc::new(table),
-            versions: Arc::new(HybridClock::default()),
-            clock: Clock::start(),
-            writer: incarnation.writer(),
-            ack_timeout: config.ack_timeout,
-            closed: AtomicBool::new(false),
-            publish,
-        });
-        Ok(Self { config, incarnation, shared })
+        let sockets = Sockets::open(&config, Rng::new(random()?)).map_err(opening)?;
+        let address = sockets.address().map_err(StartError::Thread)?;
+        let warnings = sockets.warnings.clone();
+        let (publish, publishes) = mpsc::channel(PUBLISH_QUEUE);
+        let (sleeper, waker) = Sleeper::new().map_err(StartError::Thread)?;
+        let shared = Arc::new(shared(&config, incarnation, (publish, waker))?);
+        let machine = proto::node::Config {
+            name: config.name.clone(),
+            incarnation,
+            keyring: config.keys,
+            address,
+            multicast: matches!(config.transport, Transport::Multicast(_)),
+            peers: config.peers,
+            ring_bytes: proto::node::Config::RING_BYTES,
+            credit: sockets.credit,
+            seed: random()?,
+        };
+        let (table, versions) = (Arc::clone(&shared.table), Arc::clone(&shared.versions));
+        let (now_ready, ready) = watch::channel(false);
+        let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+        let driver = Driver {
+            node: proto::node::Node::new(machine, table, versions, shared.clock.now()),
+            sockets,
+            shared: Arc::clone(&shared),
+            publish: publishes,
+            sleeper,
+            ready: now_ready,
+            snapshot: Arc::clone(&snapshot),
+        };
+        let driver = Some(driver.spawn().map_err(StartError::Thread)?);
+        let name = config.name;
+        Ok(Self { name, incarnation, address, shared, ready, snapshot, warnings, driver })
     }
 
     /// The cache, to be read and written through this node.
@@ -63,42 +92,97 @@ impl Node {
 
     /// Waits until the node's portion has arrived, or there is no other node
     /// to fetch it from.
-    #[expect(clippy::unused_async, reason = "waits for the farm once there is one")]
-    pub async fn ready(&self) {}
+    pub async fn ready(&self) {
+        // It fails when the driver has ended: then nothing will arrive.
+        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+    }
 
-    /// The node's state and figures.
+    /// The node's state and figures, at most a tenth of a second old.
     #[must_use]
     pub fn status(&self) -> Status {
+        let Snapshot { members, multicast, lag } = self.snapshot.lock().clone();
         Status {
-            name: self.config.name.clone(),
+            name: self.name.clone(),
             incarnation: self.incarnation.to_string(),
-            address: self.config.listen,
-            ready: true,
-            members: Vec::new(),
+            address: self.address,
+            ready: *self.ready.borrow(),
+            members,
             cache: self.shared.table.stats(),
-            multicast: MulticastStats::default(),
-            lag: Lag::default(),
+            multicast,
+            lag,
         }
     }
 
     /// What the operator should know about how the node started.
     #[must_use]
-    pub fn warnings(&self) -> Vec<Warning> {
-        Vec::new()
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Takes leave of the farm and ends the node. Handles on its cache fail
     /// with [`crate::WriteError::Closed`] from then on.
-    #[expect(clippy::unused_async, reason = "waits for its driver once there is one")]
-    pub async fn shutdown(self) {
-        self.shared.closed.store(true, Ordering::Relaxed);
+    pub async fn shutdown(mut self) {
+        self.stop();
+        if let Some(driver) = mem::take(&mut self.driver) {
+            let ended = tokio::task::spawn_blocking(move || driver.join()).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::error!("the node's driver did not end in order");
+            }
+        }
+    }
+
+    fn stop(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.waker.wake();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Node({:?}, {:?})", self.config.name, self.incarnation)
+        write!(f, "Node({:?}, {:?})", self.name, self.incarnation)
     }
+}
+
+fn shared(
+    config: &Config,
+    incarnation: Incarnation,
+    (publish, waker): (mpsc::Sender<Publish>, Waker),
+) -> Result<Shared, StartError> {
+    let table = Table::new(table::Config {
+        capacity_bytes: config.memory_bytes,
+        placement_secret: config.keys.placement_secret(),
+        own_secret: random()?,
+    });
+    Ok(Shared {
+        table: Arc::new(table),
+        versions: Arc::new(HybridClock::default()),
+        clock: Clock::start(),
+        writer: incarnation.writer(),
+        ack_timeout: config.ack_timeout,
+        closed: AtomicBool::new(false),
+        publish,
+        waker,
+    })
+}
+
+fn check_name(name: &str) -> Result<(), StartError> {
+    let fits = (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(StartError::Name { name: name.to_owned() }) }
+}
+
+fn opening(error: OpenError) -> StartError {
+    if let OpenError::Call { address, source, .. } = &error
+        && source.kind() == io::ErrorKind::AddrInUse
+    {
+        return StartError::AddressInUse { address: *address };
+    }
+    StartError::Socket(error)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StartError> {

@@ -2,7 +2,7 @@
 //!
 //! This is the only crate with unsafe code. Each unsafe block states why it is
 //! sound, and what leaves this crate is safe to call in any way. It knows
-//! sockets, memory, timers and processes; it knows nothing of packets' content,
+//! sockets, memory, waiting and processes; it knows nothing of packets' content,
 //! of the farm or of any asynchronous runtime: sockets do not block, and
 //! whatever must be waited for has a file descriptor.
 //!
@@ -11,7 +11,7 @@
 //! - [`interface`]: which network interface an address or a name means;
 //! - [`multicast`]: a node's socket, and the one that hears the group;
 //! - [`batch`]: many packets with one system call;
-//! - [`timer`]: deadlines in microseconds;
+//! - [`wait`]: sleeping until a socket, a deadline or another thread calls;
 //! - [`memory`]: pages for secrets;
 //! - [`process`]: processor time, limits, and children that do not outlive us.
 #![expect(unsafe_code, reason = "the crate where system calls without a safe wrapper are made")]
@@ -24,4 +24,4 @@ mod option;
 pub mod process;
 #[cfg(test)]
 mod testing;
-pub mod timer;
+pub mod wait;

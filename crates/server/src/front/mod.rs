@@ -30,8 +30,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 pub(crate) use config::{Backend, Config};
-use figures::{Counters, Failure};
 pub(crate) use figures::Figures;
+use figures::{Counters, Failure};
 use throttle::Throttle;
 
 /// How many connections may wait in the kernel to be accepted.

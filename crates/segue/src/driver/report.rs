@@ -1,0 +1,112 @@
+//! What the driver tells people: figures at intervals, and log lines that
+//! nobody outside can make into a flood.
+
+use std::time::Duration;
+
+use proto::node::{Counters, Event, Node, peer};
+use proto::time::Instant;
+
+use crate::status::{Lag, Member, MemberState, MulticastStats, Rejected};
+
+/// How old the figures may be.
+const FRESH: Duration = Duration::from_millis(40);
+/// One clock that is ahead is logged once in so many sightings.
+const CLOCK_SIGHTINGS: u64 = 100_000;
+
+/// The part of a node's status that only its driver knows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) members: Vec<Member>,
+    pub(crate) multicast: MulticastStats,
+    pub(crate) lag: Lag,
+}
+
+/// Decides what is told when.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    due: Instant,
+    clocks_ahead: u64,
+}
+
+impl Report {
+    /// Whether the figures are to be told again; taking it schedules the next.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.due <= now;
+        if due {
+            self.due = now + FRESH;
+        }
+        due
+    }
+
+    /// Logs what an operator should know.
+    pub(super) fn log(&mut self, event: &Event) {
+        match event {
+            Event::MemberAlive(member) => tracing::info!(member, "a member is alive"),
+            Event::MemberDead(member) => tracing::warn!(member, "a member is silent"),
+            Event::MemberLeft(member) => tracing::info!(member, "a member has left"),
+            Event::MemberStalled(member) => {
+                tracing::warn!(member, "a member stalled; the others no longer wait for it");
+            }
+            Event::ClockAhead(member) => {
+                if self.clocks_ahead.is_multiple_of(CLOCK_SIGHTINGS) {
+                    tracing::warn!(
+                        member,
+                        "a member's clock is more than half a second ahead: check its time service"
+                    );
+                }
+                self.clocks_ahead += 1;
+            }
+            Event::Ready | Event::Acknowledged(_) | Event::Lag(_) => {}
+        }
+    }
+}
+
+/// The machine's figures.
+pub(super) fn snapshot(node: &Node, lag: &Lag) -> Snapshot {
+    let members = node
+        .peers()
+        .iter()
+        .map(|(incarnation, peer)| Member {
+            name: peer.name.clone(),
+            incarnation: incarnation.to_string(),
+            address: peer.address,
+            state: match peer.state {
+                peer::State::Alive => MemberState::Alive,
+                peer::State::Dead => MemberState::Dead,
+                peer::State::Left => MemberState::Left,
+            },
+            ready: peer.ready,
+            lag: peer.lag,
+            overflowed: peer.overflowed,
+        })
+        .collect();
+    Snapshot { members, multicast: multicast(node), lag: lag.clone() }
+}
+
+fn multicast(node: &Node) -> MulticastStats {
+    let sent = node.sender().sent();
+    let Counters {
+        received,
+        forged,
+        replayed,
+        malformed,
+        naks_sent,
+        naks_suppressed,
+        repairs_received,
+        unrecovered,
+        stalled,
+        clocks_ahead,
+    } = *node.counters();
+    MulticastStats {
+        sent_packets: sent.packets,
+        received_packets: received,
+        naks_sent,
+        naks_suppressed,
+        repairs_sent: sent.repairs,
+        repairs_received,
+        unrecovered,
+        stalled,
+        clocks_ahead,
+        rejected: Rejected { forged, replayed, malformed },
+    }
+}

@@ -1,0 +1,223 @@
+//! Where packets come from and go to.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use proto::nak::sender::Destination;
+use proto::node::Node;
+use proto::rng::Rng;
+use proto::time::{Instant, Now};
+use proto::wire::MAX_PACKET_BYTES;
+use sys::batch::{ReceiveBatch, SendError, SendQueue};
+use sys::multicast::{Buffers, Group, OpenError, Opened};
+use sys::wait::{Interest, Sleeper};
+
+use crate::config::{Config, Transport};
+use crate::status::Warning;
+
+/// What the receiving sockets ask of the kernel: a burst of some 5,000
+/// packets.
+const RECEIVE_BYTES: usize = 8 << 20;
+const SEND_BYTES: usize = 4 << 20;
+/// Packets that wait for one call to the kernel.
+const SEND_PACKETS: usize = 256;
+/// Messages that one call to the kernel takes.
+const RECEIVE_MESSAGES: usize = 16;
+/// Calls to the kernel before the loop looks at anything else.
+const RECEIVES_AT_ONCE: usize = 8;
+/// How long to wait when the kernel is out of buffers, which nothing tells the
+/// end of.
+const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
+/// What [`Config::drop_received`] is measured in.
+const DROP_RESOLUTION: u32 = 1_000_000_000;
+
+/// The node's sockets and its timer.
+pub(crate) struct Sockets {
+    own: UdpSocket,
+    group: Option<(UdpSocket, SocketAddr)>,
+    pub(crate) warnings: Vec<Warning>,
+    /// How many packets the receiving socket holds at the most.
+    pub(crate) credit: u32,
+    send: SendQueue,
+    /// Why sending has to wait, if it has.
+    blocked: Option<Blocked>,
+    receive: Vec<ReceiveBatch>,
+    /// Whether packets were left in a socket.
+    unread: bool,
+    drop_received: (u64, Rng),
+    destinations: Vec<SocketAddr>,
+}
+
+/// Why sending has to wait.
+#[derive(Clone, Copy)]
+enum Blocked {
+    /// Until the socket is writable.
+    Buffer,
+    /// For a pause.
+    Pause,
+}
+
+impl Sockets {
+    /// Opens the sockets that a configuration asks for.
+    pub(crate) fn open(config: &Config, rng: Rng) -> Result<Self, OpenError> {
+        let buffers = Buffers { receive: RECEIVE_BYTES, send: SEND_BYTES };
+        let group = match &config.transport {
+            Transport::Unicast => None,
+            Transport::Multicast(multicast) => Some(Group {
+                address: multicast.group,
+                interface: multicast.interface.clone(),
+                ttl: multicast.ttl,
+                sources: Vec::new(),
+            }),
+        };
+        let own = sys::multicast::open_unicast(config.listen, group.as_ref(), buffers)?;
+        let heard = match &group {
+            None => None,
+            Some(group) => Some((sys::multicast::open_group(group, buffers)?, group.address)),
+        };
+        let opened: Vec<&Opened> =
+            std::iter::once(&own).chain(heard.iter().map(|(opened, _)| opened)).collect();
+        let granted = opened.iter().map(|opened| opened.receive_granted).min().unwrap_or(0);
+        let capped = Warning::ReceiveBufferCapped { granted, wanted: RECEIVE_BYTES };
+        let receive = opened
+            .iter()
+            .map(|opened| ReceiveBatch::new(&opened.socket, RECEIVE_MESSAGES))
+            .collect();
+        Ok(Self {
+            warnings: if granted < RECEIVE_BYTES { vec![capped] } else { Vec::new() },
+            credit: u32::try_from(granted / MAX_PACKET_BYTES).unwrap_or(u32::MAX),
+            send: SendQueue::new(SEND_PACKETS, MAX_PACKET_BYTES),
+            blocked: None,
+            receive,
+            unread: false,
+            drop_received: (drop_share(config.drop_received), rng),
+            destinations: Vec::new(),
+            own: own.socket,
+            group: heard.map(|(opened, address)| (opened.socket, address)),
+        })
+    }
+
+    /// Where the node takes unicast packets.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.own.local_addr()
+    }
+
+    /// Sleeps until there is something to receive, `timeout` has come, what
+    /// was blocked can be sent, or the sleeper is called.
+    pub(crate) fn sleep(
+        &self,
+        sleeper: &Sleeper,
+        now: Instant,
+        timeout: Option<Instant>,
+    ) -> io::Result<()> {
+        if self.unread {
+            sleeper.stay_awake();
+            return Ok(());
+        }
+        let pause = matches!(self.blocked, Some(Blocked::Pause)).then_some(NO_BUFFERS_PAUSE);
+        let timeout = [timeout.map(|timeout| timeout - now), pause].into_iter().flatten().min();
+        let writable = matches!(self.blocked, Some(Blocked::Buffer));
+        let own = Interest { socket: self.own.as_fd(), writable };
+        match &self.group {
+            None => sleeper.sleep(&[own], timeout),
+            Some((group, _)) => {
+                let group = Interest { socket: group.as_fd(), writable: false };
+                sleeper.sleep(&[own, group], timeout)
+            }
+        }
+    }
+
+    /// Hands what has arrived to the machine.
+    pub(crate) fn receive(&mut self, now: Now, node: &mut Node) -> io::Result<()> {
+        let group = self.group.as_ref().map(|(socket, _)| socket);
+        let (share, rng) = &mut self.drop_received;
+        self.unread = false;
+        for (socket, batch) in std::iter::once(&self.own).chain(group).zip(&mut self.receive) {
+            for round in 1..=RECEIVES_AT_ONCE {
+                match batch.receive(socket) {
+                    Ok(more) => {
+                        batch.for_each_mut(|from, packet| {
+                            if *share == 0 || rng.below(DROP_RESOLUTION.into()) >= *share {
+                                node.handle_datagram(now, from, packet);
+                            }
+                        });
+                        if !more {
+                            break;
+                        }
+                        self.unread |= round == RECEIVES_AT_ONCE;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An error of an earlier send, which the socket reports
+                    // once: what was lost is repaired.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        let overflowed: u64 = self.receive.iter().map(ReceiveBatch::overflows).sum();
+        node.set_overflowed(u32::try_from(overflowed).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    /// Sends what the machine has to send, as far as the socket takes it.
+    pub(crate) fn send(&mut self, now: Now, node: &mut Node) -> io::Result<()> {
+        self.blocked = None;
+        self.refresh_destinations(node);
+        loop {
+            let mut full = false;
+            while self.send.packets() + self.destinations.len() < SEND_PACKETS {
+                let Some(transmit) = node.poll_transmit(now) else { break };
+                let one;
+                let destinations = match transmit.to {
+                    Destination::Farm => &self.destinations[..],
+                    Destination::Node(address) => {
+                        one = [address];
+                        &one
+                    }
+                };
+                for packet in transmit.bytes.chunks(MAX_PACKET_BYTES) {
+                    let room = self.send.room().expect("fewer packets wait than there is room");
+                    room[..packet.len()].copy_from_slice(packet);
+                    self.send.commit(packet.len(), destinations);
+                }
+                full = true;
+            }
+            match self.send.flush(&self.own) {
+                Ok(()) if full => {}
+                Ok(()) => return Ok(()),
+                Err(SendError::Blocked) => {
+                    self.blocked = Some(Blocked::Buffer);
+                    return Ok(());
+                }
+                Err(SendError::NoBuffers) => {
+                    self.blocked = Some(Blocked::Pause);
+                    return Ok(());
+                }
+                // A node that is gone, or a route that is missing: its members
+                // find out by silence, and the rest of the queue goes on.
+                Err(error) => tracing::debug!(%error, "packets were not sent"),
+            }
+        }
+    }
+
+    /// Where what is for the farm goes: to the group, or to each member.
+    fn refresh_destinations(&mut self, node: &Node) {
+        self.destinations.clear();
+        match &self.group {
+            Some((_, address)) => self.destinations.push(*address),
+            None => self.destinations.extend(node.addresses()),
+        }
+    }
+}
+
+/// A share from 0 to 1 in units of [`DROP_RESOLUTION`].
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and the resolution"
+)]
+fn drop_share(share: f64) -> u64 {
+    (share.clamp(0.0, 1.0) * f64::from(DROP_RESOLUTION)) as u64
+}

@@ -1,0 +1,148 @@
+//! Nodes of one process that talk over real sockets on loopback.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use segue::{
+    Ack, Cache, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, Multicast, Node,
+    Transport, WriteError,
+};
+
+fn keys(byte: u8) -> Keyring {
+    Keyring::new(vec![FarmKey::new([byte; FARM_KEY_BYTES])]).unwrap()
+}
+
+/// A farm of its own for each test, told apart by its port.
+fn multicast(name: &str, port: u16) -> Config {
+    let group = SocketAddr::from(([239, 255, 77, 1], port));
+    let transport = Transport::Multicast(Multicast { group, ..Multicast::default() });
+    Config { transport, memory_bytes: 16 << 20, ..Config::new(name, keys(1)) }
+}
+
+fn unicast(name: &str, peers: &[&Node]) -> Config {
+    let peers = peers.iter().map(|node| node.status().address).collect();
+    let config = Config::new(name, keys(1));
+    Config { transport: Transport::Unicast, peers, memory_bytes: 16 << 20, ..config }
+}
+
+async fn start(config: Config) -> Node {
+    let node = Node::start(config).unwrap();
+    node.ready().await;
+    node
+}
+
+fn key(id: u32) -> Key {
+    Key::new(Kind::Tls, &id.to_be_bytes()).unwrap()
+}
+
+fn soon(cache: &Cache) -> Deadlines {
+    Deadlines::at(cache.now() + Duration::from_secs(60))
+}
+
+/// Polls until `holds`, for as long as a slow machine may take.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < limit, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn records_reach_every_node(nodes: [Node; 3]) {
+    let [a, b, c] = nodes.each_ref().map(Node::cache);
+    a.put(&key(1), b"one", soon(&a), Ack::All).await.unwrap();
+    for cache in [&b, &c] {
+        assert_eq!(&*cache.peek(&key(1)).unwrap().value, b"one");
+    }
+    b.rotate(&key(1), &key(2), Ack::All).await.unwrap();
+    for cache in [&a, &c] {
+        assert!(cache.peek(&key(1)).is_none());
+        assert_eq!(&*cache.peek(&key(2)).unwrap().value, b"one");
+    }
+    let later = c.now() + Duration::from_secs(90);
+    a.put(&key(3), b"three", Deadlines { absolute: later, ..soon(&a) }, Ack::All).await.unwrap();
+    c.touch(&key(3), later, Ack::All).await.unwrap();
+    assert_eq!(a.peek(&key(3)).unwrap().deadlines.idle, later);
+    assert!(c.remove(&key(3), Ack::All).await.unwrap());
+    assert!(a.peek(&key(3)).is_none() && b.peek(&key(3)).is_none());
+    let big = vec![7; 1 << 20];
+    a.put(&key(4), &big, soon(&a), Ack::All).await.unwrap();
+    assert_eq!(*c.peek(&key(4)).unwrap().value, big);
+    for node in nodes {
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_reach_every_node_by_multicast() {
+    let a = start(multicast("a", 17_701)).await;
+    let b = start(multicast("b", 17_701)).await;
+    let c = start(multicast("c", 17_701)).await;
+    eventually("all know all", || [&a, &b, &c].iter().all(|node| node.status().members.len() == 2))
+        .await;
+    records_reach_every_node([a, b, c]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_reach_every_node_by_unicast_through_any_one_peer() {
+    let a = start(unicast("a", &[])).await;
+    let b = start(unicast("b", &[&a])).await;
+    let c = start(unicast("c", &[&b])).await;
+    eventually("all know all", || [&a, &b, &c].iter().all(|node| node.status().members.len() == 2))
+        .await;
+    records_reach_every_node([a, b, c]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_joins_fetches_what_was_written_before() {
+    let a = start(multicast("a", 17_702)).await;
+    for id in 0..5_000 {
+        a.cache().put(&key(id), &[1; 200], soon(&a.cache()), Ack::Local).await.unwrap();
+    }
+    a.cache().remove(&key(17), Ack::Local).await.unwrap();
+    let b = start(multicast("b", 17_702)).await;
+    assert_eq!(b.status().cache.records, 4_999);
+    assert!(b.cache().peek(&key(17)).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_packets_are() {
+    let lossy = |name| Config { drop_received: 0.1, ..multicast(name, 17_703) };
+    let a = start(lossy("a")).await;
+    let b = start(lossy("b")).await;
+    let c = start(lossy("c")).await;
+    eventually("a knows all", || a.status().members.len() == 2).await;
+    let cache = a.cache();
+    for id in 0..5_000 {
+        cache.put(&key(id), &[1; 200], soon(&cache), Ack::Local).await.unwrap();
+    }
+    eventually("b and c have all", || {
+        [&b, &c].iter().all(|node| node.status().cache.records == 5_000)
+    })
+    .await;
+    let figures = a.status().multicast;
+    assert!(figures.repairs_sent > 0, "{figures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_another_farm_are_not_listened_to() {
+    let ours = start(multicast("ours", 17_704)).await;
+    let theirs = start(Config { keys: keys(2), ..multicast("theirs", 17_704) }).await;
+    let cache = theirs.cache();
+    cache.put(&key(1), b"theirs", soon(&cache), Ack::Local).await.unwrap();
+    eventually("their packets are counted", || ours.status().multicast.rejected.forged > 0).await;
+    assert_eq!(ours.status().cache.records, 0);
+    assert!(ours.status().members.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_nobody_else_has_says_so() {
+    let config = Config { ack_timeout: Duration::from_millis(50), ..unicast("alone", &[]) };
+    let node = start(config).await;
+    let cache = node.cache();
+    let written = cache.put(&key(1), b"here", soon(&cache), Ack::One).await;
+    assert!(matches!(written, Err(WriteError::Unacknowledged { wanted: Ack::One })));
+    assert_eq!(&*cache.peek(&key(1)).unwrap().value, b"here");
+    cache.put(&key(2), b"here", soon(&cache), Ack::All).await.unwrap();
+}
