@@ -182,7 +182,7 @@ impl Front {
 
     /// Stops accepting, gives live connections the configured time to end,
     /// and then ends them.
-    pub(crate) async fn shut_down(self) {
+    pub(crate) async fn shut_down(&self) {
         self.phase.send_replace(Stage::Draining);
         let all_ended = self.shared.connections.acquire_many(self.max_connections);
         if timeout(self.drain_timeout, all_ended).await.is_err() {
