@@ -1,3 +1,58 @@
-mod front;
+//! The `segue` binary: a node of the farm, and the commands around it.
+//!
+//! In reading order: [`cli`] what can be asked; [`config`] and [`keyfile`]
+//! what a node is told; [`serve`] the node itself, with its [`front`],
+//! [`admin`] page and [`metrics`]; [`status`], [`check`] and [`keygen`] for
+//! its operators.
 
-fn main() {}
+mod admin;
+mod check;
+mod cli;
+mod config;
+mod front;
+mod http;
+mod keyfile;
+mod keygen;
+mod log;
+mod manual;
+mod metrics;
+mod ready;
+mod serve;
+mod status;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Exit status of a command that could not do its work.
+const FAILED: u8 = 1;
+
+/// Exit status of a configuration that cannot be used; clap exits with the
+/// same for options.
+const MISUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a standard error there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let misused = error.is::<config::Faults>();
+            ExitCode::from(if misused { MISUSED } else { FAILED })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(given) => serve::run(&given.into()),
+        Command::Keygen { out } => keygen::run(&out),
+        Command::Check(given) => check::run(&given.into()),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man => manual::page(),
+        Command::Status(given) => status::run(&given.admin, given.json),
+    }
+}

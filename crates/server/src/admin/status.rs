@@ -1,0 +1,205 @@
+//! A node's status as JSON: what `/api/status` answers and `segue status`
+//! reads.
+//!
+//! The names are an interface: users and scripts rely on them.
+
+use std::net::SocketAddr;
+
+use segue::Kind;
+use serde::{Deserialize, Serialize};
+
+use crate::front::Figures;
+
+/// A node's state and figures. Counters count since its start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) node: Node,
+    /// The other nodes of the farm that it knows.
+    pub(crate) members: Vec<Member>,
+    pub(crate) cache: Cache,
+    pub(crate) multicast: Multicast,
+    pub(crate) tls: Tls,
+    pub(crate) connections: Connections,
+}
+
+/// The node itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    /// This start of the node: 128 bits in hexadecimal.
+    pub(crate) incarnation: String,
+    /// The version of the program.
+    pub(crate) version: String,
+    /// Whether its portion has arrived and it takes new clients.
+    pub(crate) ready: bool,
+}
+
+/// Another node, as this one sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    /// "alive", "dead" or "left".
+    pub(crate) state: String,
+    /// Which of the farm's records it keeps.
+    pub(crate) portion: String,
+    /// How long the last write that it confirmed took to be there.
+    pub(crate) lag_ms: Option<f64>,
+}
+
+/// The cache memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cache {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    pub(crate) capacity_bytes: u64,
+    pub(crate) by_kind: ByKind,
+    pub(crate) hits_local: u64,
+    pub(crate) hits_remote: u64,
+    pub(crate) misses: u64,
+    pub(crate) evicted: u64,
+    pub(crate) expired: u64,
+}
+
+/// Records by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ByKind {
+    pub(crate) tls: u64,
+    pub(crate) auth: u64,
+    pub(crate) conn: u64,
+    pub(crate) purchase: u64,
+    pub(crate) web: u64,
+}
+
+impl ByKind {
+    fn new(counts: [u64; Kind::ALL.len()]) -> Self {
+        let [tls, auth, conn, purchase, web] = counts;
+        Self { tls, auth, conn, purchase, web }
+    }
+
+    /// Each kind's word and count.
+    pub(crate) fn pairs(self) -> [(&'static str, u64); Kind::ALL.len()] {
+        let Self { tls, auth, conn, purchase, web } = self;
+        let counts = [tls, auth, conn, purchase, web];
+        std::array::from_fn(|at| (Kind::ALL[at].name(), counts[at]))
+    }
+}
+
+/// What the multicast did, in packets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Multicast {
+    pub(crate) sent_packets: u64,
+    pub(crate) received_packets: u64,
+    pub(crate) naks_sent: u64,
+    pub(crate) naks_suppressed: u64,
+    pub(crate) repairs_sent: u64,
+    pub(crate) repairs_received: u64,
+    pub(crate) unrecovered: u64,
+    pub(crate) rejected: Rejected,
+}
+
+/// Packets dropped, by cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rejected {
+    pub(crate) forged: u64,
+    pub(crate) replayed: u64,
+    pub(crate) malformed: u64,
+}
+
+/// Handshakes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tls {
+    pub(crate) handshakes_full: u64,
+    /// Resumptions of sessions that began at this node.
+    pub(crate) resumed_local: u64,
+    /// Resumptions of sessions that began at another.
+    pub(crate) resumed_remote: u64,
+    pub(crate) early_data_accepted: u64,
+    pub(crate) early_data_refused: u64,
+}
+
+/// Client connections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Connections {
+    pub(crate) live: u64,
+    pub(crate) handed_over: u64,
+    pub(crate) taken_over: u64,
+    pub(crate) last_pause_ms: Option<f64>,
+}
+
+impl Status {
+    /// The status that a node and its front make; `ready` is for clients, not
+    /// only for the farm.
+    pub(crate) fn new(node: segue::Status, front: &Figures, ready: bool) -> Self {
+        let segue::Status { cache, multicast, .. } = node;
+        Self {
+            node: Node {
+                name: node.name,
+                incarnation: node.incarnation,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ready,
+            },
+            members: node.members.into_iter().map(Member::from).collect(),
+            cache: Cache {
+                records: cache.records,
+                bytes: cache.bytes,
+                capacity_bytes: cache.capacity_bytes,
+                by_kind: ByKind::new(cache.by_kind),
+                hits_local: cache.hits,
+                // Every node keeps all records: no look-up leaves it.
+                hits_remote: 0,
+                misses: cache.misses,
+                evicted: cache.evicted,
+                expired: cache.expired,
+            },
+            multicast: multicast.into(),
+            tls: Tls {
+                handshakes_full: front.handshakes_full,
+                resumed_local: front.resumed_local,
+                resumed_remote: front.resumed_remote,
+                // The front offers no early data.
+                early_data_accepted: 0,
+                early_data_refused: 0,
+            },
+            connections: Connections {
+                live: front.live as u64,
+                // Connections stay at the node that accepted them.
+                handed_over: 0,
+                taken_over: 0,
+                last_pause_ms: None,
+            },
+        }
+    }
+}
+
+impl From<segue::Member> for Member {
+    fn from(member: segue::Member) -> Self {
+        Self {
+            name: member.name,
+            address: member.address,
+            state: member.state.name().to_owned(),
+            // The only portion that a node can keep.
+            portion: "all".to_owned(),
+            lag_ms: member.lag.map(|lag| lag.as_secs_f64() * 1e3),
+        }
+    }
+}
+
+impl From<segue::MulticastStats> for Multicast {
+    fn from(stats: segue::MulticastStats) -> Self {
+        Self {
+            sent_packets: stats.sent_packets,
+            received_packets: stats.received_packets,
+            naks_sent: stats.naks_sent,
+            naks_suppressed: stats.naks_suppressed,
+            repairs_sent: stats.repairs_sent,
+            repairs_received: stats.repairs_received,
+            unrecovered: stats.unrecovered,
+            rejected: Rejected {
+                forged: stats.rejected.forged,
+                replayed: stats.rejected.replayed,
+                malformed: stats.rejected.malformed,
+            },
+        }
+    }
+}

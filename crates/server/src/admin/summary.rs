@@ -1,0 +1,107 @@
+//! A status in words, section by section: for the page and for the terminal.
+
+use bytesize::ByteSize;
+
+use super::status::{Cache, Member, Status};
+
+/// A few rows under one title.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    /// Names and what is to be said of them.
+    pub(crate) rows: Vec<(String, String)>,
+}
+
+/// One sentence on the node as a whole.
+pub(crate) fn headline(status: &Status) -> String {
+    let alive = status.members.iter().filter(|member| member.state == "alive").count();
+    let company = match alive {
+        0 => "alone".to_owned(),
+        1 => "with 1 other node".to_owned(),
+        more => format!("with {more} other nodes"),
+    };
+    let state = if status.node.ready { "is ready" } else { "is not ready" };
+    format!("Node {} {state}, {company}", status.node.name)
+}
+
+/// Everything else.
+pub(crate) fn sections(status: &Status) -> Vec<Section> {
+    let mut sections = vec![node(status)];
+    if !status.members.is_empty() {
+        let rows = status.members.iter().map(|it| (it.name.clone(), member(it))).collect();
+        sections.push(Section { title: "Members", rows });
+    }
+    sections.extend([cache(&status.cache), multicast(status), clients(status)]);
+    sections
+}
+
+fn node(status: &Status) -> Section {
+    let rows = [
+        ("incarnation", status.node.incarnation.clone()),
+        ("version", status.node.version.clone()),
+    ];
+    section("Node", rows)
+}
+
+fn member(member: &Member) -> String {
+    let Member { address, state, portion, .. } = member;
+    let lag = member.lag_ms.map(|lag| format!(", lag {lag:.1} ms")).unwrap_or_default();
+    format!("{state} at {address}, keeps {portion}{lag}")
+}
+
+fn cache(cache: &Cache) -> Section {
+    let kinds: Vec<_> = cache
+        .by_kind
+        .pairs()
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    let records = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+    let bytes = |bytes| ByteSize(bytes).display().iec().to_string();
+    let rows = [
+        ("records", records),
+        ("memory", format!("{} of {}", bytes(cache.bytes), bytes(cache.capacity_bytes))),
+        ("hits", format!("{} here, {} elsewhere", cache.hits_local, cache.hits_remote)),
+        ("misses", cache.misses.to_string()),
+        ("dropped", format!("{} for room, {} at their end", cache.evicted, cache.expired)),
+    ];
+    section("Cache", rows)
+}
+
+fn multicast(status: &Status) -> Section {
+    let stats = &status.multicast;
+    let rejected = &stats.rejected;
+    let rows = [
+        ("packets", format!("{} sent, {} received", stats.sent_packets, stats.received_packets)),
+        ("naks", format!("{} sent, {} suppressed", stats.naks_sent, stats.naks_suppressed)),
+        ("repairs", format!("{} sent, {} received", stats.repairs_sent, stats.repairs_received)),
+        ("unrecovered", stats.unrecovered.to_string()),
+        (
+            "rejected",
+            format!(
+                "{} forged, {} replayed, {} malformed",
+                rejected.forged, rejected.replayed, rejected.malformed
+            ),
+        ),
+    ];
+    section("Multicast", rows)
+}
+
+fn clients(status: &Status) -> Section {
+    let tls = &status.tls;
+    let rows = [
+        ("connections", status.connections.live.to_string()),
+        ("full handshakes", tls.handshakes_full.to_string()),
+        (
+            "resumed",
+            format!("{} begun here, {} begun elsewhere", tls.resumed_local, tls.resumed_remote),
+        ),
+    ];
+    section("Clients", rows)
+}
+
+fn section<const N: usize>(title: &'static str, rows: [(&str, String); N]) -> Section {
+    let rows = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Section { title, rows }
+}

@@ -1,0 +1,125 @@
+//! The command line: what can be asked, and which module answers.
+//!
+//! Nothing is decided here beyond the form of options.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use hyper::Uri;
+
+use crate::config::Sources;
+
+/// Any server of the farm goes on with a client's session.
+#[derive(Debug, Parser)]
+#[command(name = "segue", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What `segue` can be asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one node in the foreground
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Configuration),
+    /// Make a farm key
+    #[command(after_help = KEYGEN_EXAMPLES)]
+    Keygen {
+        /// The file to write, which must not exist
+        #[arg(long, value_name = "FILE", default_value = "farm.key")]
+        out: PathBuf,
+    },
+    /// Validate a configuration without opening a socket
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Configuration),
+    /// Show a node, its members, its portion and its cache
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  segue completions bash > /etc/bash_completion.d/segue")]
+    Completions {
+        /// The shell that the script is for
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  segue man > /usr/local/share/man/man1/segue.1")]
+    Man,
+}
+
+/// Where a configuration comes from.
+#[derive(Debug, Args)]
+pub(crate) struct Configuration {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Override a key of the file, or of the defaults
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+impl From<Configuration> for Sources {
+    fn from(given: Configuration) -> Self {
+        Self::of_process(given.config, given.set)
+    }
+}
+
+/// Options of `segue status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The node's admin address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9700", value_parser = http_url)]
+    pub(crate) admin: Uri,
+    /// Print the node's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A URL that names a host to speak HTTP with.
+fn http_url(text: &str) -> Result<Uri, &'static str> {
+    text.parse::<Uri>()
+        .ok()
+        .filter(|url| url.scheme_str() == Some("http") && url.host().is_some())
+        .ok_or("expected a URL as \"http://127.0.0.1:9700\"")
+}
+
+/// The whole command line, as completion scripts and manual pages need it.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  segue serve                                 one node on loopback, nothing to configure
+  segue serve --config segue.toml
+  segue serve --config segue.toml --set tls.listen=0.0.0.0:443
+  SEGUE_LOG__LEVEL=debug segue serve --config segue.toml
+
+A key is taken from --set, else from the environment (SEGUE_SECTION__KEY), else
+from the file, else from the defaults. The line `ready` on standard output says
+that the node serves. SIGHUP reads certificates and the log level again; SIGTERM
+lets live connections end and exits with 0. Exit status 2 means a configuration
+that cannot be used.";
+
+const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  segue keygen
+  segue keygen --out /etc/segue/farm.key
+
+All nodes of a farm share the key. The file gets mode 0600, and one that exists
+is never overwritten.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  segue check --config segue.toml
+  segue check --config segue.toml --set farm.listen=10.0.1.1:7700
+
+Forms, files, permissions, keys and certificates are all looked at. Exit status
+0: usable; 2: not, and standard error says why.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  segue status
+  segue status --admin http://127.0.0.1:9701
+  segue status --json";

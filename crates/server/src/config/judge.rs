@@ -1,0 +1,208 @@
+//! Whether values that have the right forms can be used, and go together.
+//!
+//! Files that are named are read here, so that a node that starts has them
+//! and a check has seen them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proto::keyring::{FarmKey, Keyring, KeyringError};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use tls_rustls::{Identity, MAX_LIFETIME, MAX_TICKETS};
+
+use super::fault::{Fault, Faults, Origin, quoted};
+use super::sections::{Certificate, Sections};
+use super::value::Value;
+use super::{Config, certificates, later};
+use crate::keyfile;
+
+/// The longest name of a node, in bytes: what Linux allows a host's name, and
+/// [`segue::Config::name`] a node's.
+const MAX_NAME_BYTES: usize = 64;
+
+/// The smallest cache memory that a node starts with: a record of the largest
+/// payload fits several times.
+const MIN_MEMORY_BYTES: u64 = 8 << 20;
+
+/// The configuration that `sections` make.
+///
+/// # Errors
+///
+/// All that is wrong with them.
+pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Faults> {
+    let mut judge = Judge { given, faults: Vec::new() };
+    for (key, fault) in later::refused_values(&sections) {
+        judge.fault(key, fault);
+    }
+    let name = judge.name(&sections);
+    judge.farm(&sections);
+    judge.numbers(&sections);
+    judge.paths(&mut sections);
+    let keyring = judge.keyring(&sections);
+    let identities = judge.identities(&sections.tls.certificates);
+    let client_ca = judge.client_ca(sections.tls.client_ca.as_deref());
+    Faults::check(judge.faults)?;
+    Ok(Config { sections, name, keyring, identities, client_ca })
+}
+
+/// Collects what is wrong.
+struct Judge<'a> {
+    given: &'a Value,
+    faults: Vec<Fault>,
+}
+
+impl Judge<'_> {
+    fn fault(&mut self, key: &str, fault: Fault) {
+        self.faults.push(fault.at(&self.given.origin_of(key), key));
+    }
+
+    /// The name that was given, or the machine's.
+    fn name(&mut self, sections: &Sections) -> String {
+        let name = sections.node.name.clone().unwrap_or_else(host_name);
+        let printable = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(printable) {
+            let expected =
+                format!("1 to {MAX_NAME_BYTES} bytes of letters, digits, \"-\", \"_\" and \".\"");
+            self.fault("node.name", Fault::mismatch(quoted(&name), expected));
+        }
+        name
+    }
+
+    fn farm(&mut self, sections: &Sections) {
+        let farm = &sections.farm;
+        let group = farm.group.0;
+        if !group.ip().is_multicast() {
+            let expected = "a multicast address (224.0.0.0/4 or ff00::/8) and a port";
+            self.fault("farm.group", Fault::mismatch(group, expected));
+        } else if group.is_ipv4() != farm.listen.0.is_ipv4() {
+            let expected = format!("an address of the family of farm.listen, {}", farm.listen.0);
+            self.fault("farm.group", Fault::mismatch(group, expected));
+        }
+        if !farm.peers.0.is_empty() && farm.keys.0.is_empty() {
+            let fault = Fault::mismatch("peers without farm.keys", "the key that they share")
+                .remedy("`segue keygen` makes one; copy it to all nodes");
+            self.fault("farm.peers", fault);
+        }
+        if let Err(error) = farm.interface.0.index() {
+            let interface = farm.interface.0.to_string();
+            let fault = Fault::mismatch(
+                format_args!("{} ({error})", quoted(&interface)),
+                "the address or name of an interface of this machine",
+            );
+            self.fault("farm.interface", fault.remedy("`ip address` lists them"));
+        }
+        if !(0.0..=1.0).contains(&farm.drop) {
+            self.fault("farm.drop", Fault::mismatch(farm.drop, "a share from 0 to 1"));
+        }
+    }
+
+    fn numbers(&mut self, sections: &Sections) {
+        let memory = sections.cache.memory.0;
+        if memory < MIN_MEMORY_BYTES {
+            let found = format!("{memory} bytes");
+            let expected = format!("at least {} MiB", MIN_MEMORY_BYTES >> 20);
+            self.fault("cache.memory", Fault::mismatch(found, expected));
+        }
+        let tls = &sections.tls;
+        if tls.listen.0.is_empty() {
+            self.fault("tls.listen", Fault::mismatch("an empty list", "an address or several"));
+        }
+        if tls.tickets as usize > MAX_TICKETS {
+            let expected = format!("at most {MAX_TICKETS}");
+            self.fault("tls.tickets", Fault::mismatch(tls.tickets, expected));
+        }
+        let lifetime = tls.lifetime.0;
+        if lifetime == Duration::ZERO || lifetime > MAX_LIFETIME {
+            let found = humantime::format_duration(lifetime);
+            self.fault("tls.lifetime", Fault::mismatch(found, "a time above 0s and up to 24h"));
+        }
+    }
+
+    /// Makes paths absolute to the working directory: those of the file are
+    /// relative to the file.
+    fn paths(&self, sections: &mut Sections) {
+        for (at, path) in sections.farm.keys.0.iter_mut().enumerate() {
+            self.resolve(&format!("farm.keys[{at}]"), path);
+        }
+        for (at, certificate) in sections.tls.certificates.iter_mut().enumerate() {
+            self.resolve(&format!("tls.certificates[{at}].cert"), &mut certificate.cert);
+            self.resolve(&format!("tls.certificates[{at}].key"), &mut certificate.key);
+        }
+        if let Some(path) = &mut sections.tls.client_ca {
+            self.resolve("tls.client_ca", path);
+        }
+    }
+
+    fn resolve(&self, key: &str, path: &mut PathBuf) {
+        if let Origin::File { path: file, .. } = self.given.origin_of(key)
+            && let Some(directory) = file.parent()
+        {
+            *path = directory.join(&*path);
+        }
+    }
+
+    fn keyring(&mut self, sections: &Sections) -> Option<Keyring> {
+        let paths = &sections.farm.keys.0;
+        let mut keys: Vec<FarmKey> = Vec::with_capacity(paths.len());
+        for (at, path) in paths.iter().enumerate() {
+            match keyfile::read(path) {
+                Ok(key) => keys.push(key),
+                Err(error) => {
+                    let fault = Fault::other(format!("{}: {error}", path.display()))
+                        .remedy(error.remedy(path));
+                    self.fault(&format!("farm.keys[{at}]"), fault);
+                }
+            }
+        }
+        match Keyring::new(keys) {
+            Ok(keyring) => Some(keyring),
+            Err(KeyringError::Empty) => None,
+            Err(error @ KeyringError::SameId { .. }) => {
+                self.fault("farm.keys", Fault::other(error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn identities(&mut self, given: &[Certificate]) -> Vec<Identity> {
+        let mut identities = Vec::with_capacity(given.len());
+        for (at, Certificate { cert, key }) in given.iter().enumerate() {
+            let place = format!("tls.certificates[{at}]");
+            let chain = certificates::certificates(cert)
+                .map_err(|fault| self.fault(&format!("{place}.cert"), fault));
+            let key =
+                certificates::key(key).map_err(|fault| self.fault(&format!("{place}.key"), fault));
+            let (Ok(chain), Ok(key)) = (chain, key) else { continue };
+            let pair = CertifiedKey::from_der(chain.clone(), key.clone_key(), &default_provider());
+            match pair {
+                Ok(_) => identities.push(Identity { chain, key }),
+                Err(error) => {
+                    let fault = Fault::mismatch(error, "a certificate and the key that is its own");
+                    self.fault(&place, fault);
+                }
+            }
+        }
+        identities
+    }
+
+    fn client_ca(&mut self, path: Option<&Path>) -> Vec<CertificateDer<'static>> {
+        match path.map(certificates::certificates).transpose() {
+            Ok(list) => list.unwrap_or_default(),
+            Err(fault) => {
+                self.fault("tls.client_ca", fault);
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// The machine's name, or "node" where it has none that could be told.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "node".to_owned())
+}

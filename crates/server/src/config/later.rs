@@ -1,0 +1,58 @@
+//! What a configuration may ask for some day, and this version cannot do.
+//!
+//! Refused with a message of its own: the words are right, so "unknown key"
+//! would be wrong. Values that ask for nothing, as `early_data = "0B"`, pass.
+
+use super::fault::{Fault, Faults};
+use super::sections::{Keep, Sections, Wait};
+use super::value::{Data, Value};
+
+/// Sections that no key of is supported.
+const SECTIONS: [&str; 4] = ["redis", "memcached", "connections", "upstream"];
+
+/// Refuses the sections that this version does not know how to serve.
+///
+/// # Errors
+///
+/// A fault for each such section that is given.
+pub(crate) fn refuse_sections(given: &Value) -> Result<(), Faults> {
+    let refused = SECTIONS.into_iter().filter_map(|section| {
+        let value = given.get(section)?;
+        let listed = matches!(value.data, Data::List(_));
+        let found = if listed { format!("[[{section}]]") } else { format!("[{section}]") };
+        Some(unsupported(found, "no such section").at(&value.origin, section))
+    });
+    Faults::check(refused.collect())
+}
+
+/// The values that ask for what this version does not do: key and fault.
+pub(crate) fn refused_values(sections: &Sections) -> Vec<(&'static str, Fault)> {
+    let mut refused = Vec::new();
+    let keep = match sections.portion.keep {
+        Keep::All => None,
+        Keep::Share => Some("\"share\""),
+        Keep::Of => Some("\"of\""),
+    };
+    if let Some(found) = keep {
+        refused.push(("portion.keep", unsupported(found, "\"all\"")));
+    }
+    if sections.tls.early_data.0 > 0 {
+        refused.push(("tls.early_data", unsupported("a size above zero", "\"0B\"")));
+    }
+    let writes = &sections.writes;
+    let waits = [
+        ("writes.tls", writes.tls),
+        ("writes.auth", writes.auth),
+        ("writes.conn", writes.conn),
+        ("writes.purchase", writes.purchase),
+        ("writes.web", writes.web),
+    ];
+    for (key, _) in waits.into_iter().filter(|(_, wait)| *wait == Wait::Tier) {
+        refused.push((key, unsupported("\"tier\"", "\"local\", \"one\" or \"all\"")));
+    }
+    refused
+}
+
+fn unsupported(found: impl std::fmt::Display, expected: &str) -> Fault {
+    Fault::other(format!("not supported by this version: found {found}, expected {expected}"))
+}

@@ -1,0 +1,59 @@
+//! What a node is told: read, layered, judged, and everything that it names
+//! loaded. No socket is opened here.
+//!
+//! In reading order: [`sources`] where values come from and which overrides
+//! which; [`value`] what they are, with their places; [`sections`] the keys,
+//! in the forms of [`units`], read by [`read`]; [`later`] what this version
+//! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
+//! it does not.
+
+mod certificates;
+mod fault;
+mod judge;
+mod later;
+mod read;
+mod sections;
+mod sources;
+mod units;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use proto::keyring::Keyring;
+use rustls::pki_types::CertificateDer;
+use tls_rustls::Identity;
+
+pub(crate) use fault::Faults;
+pub(crate) use sections::{Format, Log, Sections, Transport};
+pub(crate) use sources::Sources;
+
+/// A configuration that a node can run with.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Every key, given or default. Paths are resolved.
+    pub(crate) sections: Sections,
+    /// This node's name.
+    pub(crate) name: String,
+    /// The farm's keys. None: nobody else is to join.
+    pub(crate) keyring: Option<Keyring>,
+    /// The certificates of `[tls]`. Empty: one that signs itself will do.
+    pub(crate) identities: Vec<Identity>,
+    /// The authorities of client certificates. Empty: clients need none.
+    pub(crate) client_ca: Vec<CertificateDer<'static>>,
+}
+
+impl Config {
+    /// Reads and judges what `sources` give.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, or the first thing that keeps the
+    /// rest from being read.
+    pub(crate) fn load(sources: &Sources) -> Result<Self, Faults> {
+        let given = sources.read()?;
+        later::refuse_sections(&given)?;
+        let sections = read::read(&given)?;
+        judge::judge(&given, sections)
+    }
+}

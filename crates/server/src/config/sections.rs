@@ -1,0 +1,267 @@
+//! The sections of a configuration, their keys and their defaults.
+//!
+//! Only forms are judged here. Whether the files that are named exist, and
+//! whether keys go together, is [`super::Config`]'s to say.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::units::{Address, Interface, List, Size, Time};
+use crate::front::Backend;
+
+/// A whole configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sections {
+    pub(crate) node: Node,
+    pub(crate) farm: Farm,
+    pub(crate) cache: Cache,
+    pub(crate) portion: Portion,
+    pub(crate) writes: Writes,
+    pub(crate) tls: Tls,
+    pub(crate) admin: Admin,
+    pub(crate) log: Log,
+}
+
+/// `[node]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Node {
+    /// The node's name, unique in the farm. None: the machine's host name.
+    pub(crate) name: Option<String>,
+}
+
+/// `[farm]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Farm {
+    /// Key files: the first seals, all open. None: a key in memory, for a
+    /// farm of one node.
+    pub(crate) keys: List<PathBuf>,
+    /// Where nodes reach this one by unicast.
+    pub(crate) listen: Address,
+    /// Nodes to join the farm by.
+    pub(crate) peers: List<Address>,
+    pub(crate) transport: Transport,
+    /// The multicast group.
+    pub(crate) group: Address,
+    /// The interface of the multicast, by address or name.
+    pub(crate) interface: Interface,
+    /// How many routers a multicast packet may pass, plus one.
+    pub(crate) ttl: u8,
+    /// For tests of the repair: the share of received multicast packets, 0 to
+    /// 1, that is dropped unseen.
+    pub(crate) drop: f64,
+}
+
+impl Default for Farm {
+    fn default() -> Self {
+        Self {
+            keys: List::default(),
+            listen: Address(([127, 0, 0, 1], 7700).into()),
+            peers: List::default(),
+            transport: Transport::Multicast,
+            group: Address(([239, 255, 77, 1], 7799).into()),
+            interface: Interface(segue::Interface::Address([127, 0, 0, 1].into())),
+            ttl: 1,
+            drop: 0.0,
+        }
+    }
+}
+
+/// How a node's stream travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Transport {
+    Multicast,
+    Unicast,
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cache {
+    /// The bound of the cache memory, everything counted.
+    pub(crate) memory: Size,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { memory: Size(256 << 20) }
+    }
+}
+
+/// `[portion]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Portion {
+    pub(crate) keep: Keep,
+    /// With `keep = "share"`: holders per record.
+    pub(crate) replicas: u8,
+    /// With `keep = "of"`: the nodes whose records this one keeps as well.
+    pub(crate) of: List<String>,
+}
+
+impl Default for Portion {
+    fn default() -> Self {
+        Self { keep: Keep::All, replicas: 2, of: List::default() }
+    }
+}
+
+/// Which of the farm's records a node keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Keep {
+    All,
+    Share,
+    Of,
+}
+
+/// `[writes]`: what a write waits for, by the kind of its record.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Writes {
+    pub(crate) tls: Wait,
+    pub(crate) auth: Wait,
+    pub(crate) conn: Wait,
+    pub(crate) purchase: Wait,
+    pub(crate) web: Wait,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self {
+            tls: Wait::Local,
+            auth: Wait::One,
+            conn: Wait::One,
+            purchase: Wait::All,
+            web: Wait::One,
+        }
+    }
+}
+
+/// What a write waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Wait {
+    /// Nothing: it is in the node's own table.
+    Local,
+    /// One other holder has it.
+    One,
+    /// Every live holder has it.
+    All,
+    /// The tier above has it.
+    Tier,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// Where clients connect.
+    pub(crate) listen: List<Address>,
+    /// Certificates, chosen by SNI. None: a self-signed one in memory.
+    pub(crate) certificates: Vec<Certificate>,
+    /// The protocols to agree on (ALPN), most wanted first. None: with the
+    /// built-in pages theirs, otherwise none is agreed on.
+    pub(crate) alpn: List<String>,
+    /// The authorities that client certificates must come from.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Where the plain stream goes. None: the built-in pages.
+    pub(crate) backend: Option<Backend>,
+    /// Whether the backend is told the client's address first.
+    pub(crate) proxy_protocol: bool,
+    /// How much early data a resumption may bring.
+    pub(crate) early_data: Size,
+    /// TLS 1.3 tickets per handshake.
+    pub(crate) tickets: u32,
+    /// How long a session lasts since its last full handshake.
+    pub(crate) lifetime: Time,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            listen: List(vec![Address(([127, 0, 0, 1], 8443).into())]),
+            certificates: Vec::new(),
+            alpn: List::default(),
+            client_ca: None,
+            backend: None,
+            proxy_protocol: false,
+            early_data: Size(0),
+            tickets: 1,
+            lifetime: Time(Duration::from_secs(12 * 60 * 60)),
+        }
+    }
+}
+
+/// One element of `tls.certificates`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// The chain, PEM, the server's own certificate first.
+    pub(crate) cert: PathBuf,
+    /// Its private key, PEM.
+    pub(crate) key: PathBuf,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    pub(crate) listen: Address,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Address(([127, 0, 0, 1], 9700).into()) }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) level: Level,
+    pub(crate) format: Format,
+}
+
+/// What is logged: a level for all, and others for single targets.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Level(pub(crate) Targets);
+
+impl Default for Level {
+    fn default() -> Self {
+        Self(Targets::new().with_default(LevelFilter::INFO))
+    }
+}
+
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // `Targets` would take a misspelt level for a target's name.
+        let clear = |directive: &str| {
+            directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok()
+        };
+        match text.parse() {
+            Ok(targets) if text.split(',').all(clear) => Ok(Self(targets)),
+            _ => Err(D::Error::invalid_value(
+                Unexpected::Str(&text),
+                &"off, error, warn, info, debug, trace, or a list as \"info,segue=debug\"",
+            )),
+        }
+    }
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    #[default]
+    Text,
+    Json,
+}

@@ -1,0 +1,180 @@
+//! The forms in which values are written: times and sizes with their units,
+//! addresses with their ports, one thing or a list of them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::de::{Error, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer};
+use serde::{Deserialize, Deserializer};
+
+use crate::front::Backend;
+
+/// A text form: what its values look like and how they are read.
+trait Form: Sized {
+    /// What is expected, with an example.
+    const EXPECTED: &'static str;
+
+    /// The value that `text` says, if it says one.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+/// A length of time, written with its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Duration);
+
+impl Form for Time {
+    const EXPECTED: &'static str = "a time with its unit, as \"30ms\" or \"12h\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok().map(Self)
+    }
+}
+
+/// A number of bytes, written with its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl Form for Size {
+    const EXPECTED: &'static str = "a size with its unit, as \"256MiB\" or \"0B\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        // A bare number is refused, though `bytesize` would take it: whether
+        // bytes or megabytes were meant, nobody can tell.
+        let unit = text.trim_end().ends_with(|end: char| end.is_ascii_alphabetic());
+        unit.then(|| text.parse().ok()).flatten().map(|ByteSize(bytes)| Self(bytes))
+    }
+}
+
+/// An IP address and a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) SocketAddr);
+
+impl Form for Address {
+    const EXPECTED: &'static str = "an IP address and a port, as \"127.0.0.1:8443\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+/// A network interface, by address or by name. Anything may be a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interface(pub(crate) segue::Interface);
+
+impl Form for Interface {
+    const EXPECTED: &'static str = "an interface's address or name, as \"eth0\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+impl Form for Backend {
+    const EXPECTED: &'static str = "a host and a port, or \"unix:\" and a path";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// Reads any [`Form`] from text.
+struct FormVisitor<F>(PhantomData<F>);
+
+impl<F: Form> Visitor<'_> for FormVisitor<F> {
+    type Value = F;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(F::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<F, E> {
+        F::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// Forms are read alike; coherence does not let one `impl` say so.
+macro_rules! deserialize_forms {
+    ($($form:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $form {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(FormVisitor(PhantomData))
+            }
+        }
+    )*};
+}
+
+deserialize_forms!(Time, Size, Address, Interface, Backend);
+
+/// A list, which may be written without brackets when it holds one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor(PhantomData))
+    }
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<List<T>, E> {
+        let one = serde::de::value::StrDeserializer::new(text);
+        T::deserialize(one).map(|one| List(vec![one]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<List<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(List)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check<F: Form + PartialEq + fmt::Debug>(text: &str, expected: Option<F>) {
+        assert_eq!(F::parse(text), expected, "{text:?}");
+    }
+
+    #[test]
+    fn times_need_a_unit() {
+        check("30ms", Some(Time(Duration::from_millis(30))));
+        check("1h 30m", Some(Time(Duration::from_secs(5_400))));
+        check::<Time>("30", None);
+        check::<Time>("", None);
+        check::<Time>("-1s", None);
+    }
+
+    #[test]
+    fn sizes_need_a_unit() {
+        check("256MiB", Some(Size(256 << 20)));
+        check("1.5 GiB", Some(Size(3 << 29)));
+        check("0B", Some(Size(0)));
+        check::<Size>("256", None);
+        check::<Size>("MiB", None);
+        check::<Size>("", None);
+    }
+
+    #[test]
+    fn addresses_need_a_port() {
+        check("[::1]:80", Some(Address("[::1]:80".parse().unwrap())));
+        check::<Address>("127.0.0.1", None);
+        check::<Address>("localhost:80", None);
+    }
+}

@@ -1,0 +1,67 @@
+//! One HTTP/1.1 request over a stream that is open already.
+//!
+//! Whether the stream is TLS, and what the answer means, is the caller's
+//! business.
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The longest answer that is read, in bytes: far more than any page of a
+/// node has.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+/// What a server answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GetError {
+    /// The host or the path cannot stand in a request.
+    #[error("no request can be made of it: {0}")]
+    Request(#[from] hyper::http::Error),
+    /// The connection ended, or what came is no HTTP.
+    #[error("{0}")]
+    Connection(#[from] hyper::Error),
+    /// The answer broke off, or had no end within the limit.
+    #[error("the answer cannot be read: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Asks for `path` and reads the whole answer; the connection is used up.
+///
+/// # Errors
+///
+/// [`GetError`] when no whole answer comes. Any status is an answer.
+pub(crate) async fn get<S>(stream: S, host: &str, path: &str) -> Result<Answer, GetError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let request = Request::get(path)
+        .header(HOST, host)
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async move {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(GetError::Body)?
+            .to_bytes();
+        Ok(Answer { status, body })
+    };
+    // The exchange has what it needs once the answer is whole; how the
+    // connection ends after that is of no interest.
+    let (answer, _) = tokio::join!(exchange, connection);
+    answer
+}

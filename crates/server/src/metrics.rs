@@ -1,0 +1,199 @@
+//! A node's figures for Prometheus, in OpenMetrics' text form.
+//!
+//! Base units; counters end in `_total`
+//! (<https://prometheus.io/docs/practices/naming/>).
+
+use std::fmt::Error;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use segue::MemberState;
+
+use crate::admin::Status;
+use crate::front::Figures;
+
+/// What [`text`] gives (OpenMetrics 1.0).
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A node's figures at one moment.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) status: Status,
+    pub(crate) front: Figures,
+    pub(crate) lag: segue::Lag,
+}
+
+/// The figures as a scrape reads them.
+pub(crate) fn text(metrics: Metrics) -> String {
+    let mut registry = Registry::with_prefix("segue");
+    registry.register_collector(Box::new(metrics));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)
+        .expect("writing to a string does not fail");
+    text
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut page = Page(encoder);
+        self.node(&mut page)?;
+        self.cache(&mut page)?;
+        self.multicast(&mut page)?;
+        self.clients(&mut page)?;
+        self.lag(&mut page)
+    }
+}
+
+impl Metrics {
+    fn node(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let node = &self.status.node;
+        let facts = [
+            ("name", node.name.as_str()),
+            ("incarnation", node.incarnation.as_str()),
+            ("version", node.version.as_str()),
+        ];
+        page.info("node", "This node", &facts)?;
+        page.gauge("ready", "Whether the node takes new clients", u64::from(node.ready))?;
+        let states = [MemberState::Alive, MemberState::Dead, MemberState::Left];
+        let members = states.map(MemberState::name).map(|state| {
+            let count = self.status.members.iter().filter(|member| member.state == state).count();
+            (state, count as u64)
+        });
+        page.gauges("members", "Other nodes of the farm that this one knows", "state", &members)
+    }
+
+    fn cache(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let cache = &self.status.cache;
+        page.gauges("cache_records", "Records in the cache", "kind", &cache.by_kind.pairs())?;
+        page.gauge("cache_bytes", "Memory that the cache uses", cache.bytes)?;
+        page.gauge("cache_capacity_bytes", "Memory that it may use", cache.capacity_bytes)?;
+        let lookups = [
+            ("hit_local", cache.hits_local),
+            ("hit_remote", cache.hits_remote),
+            ("miss", cache.misses),
+        ];
+        page.counters("cache_lookups", "Look-ups by what came of them", "result", &lookups)?;
+        page.counter("cache_evicted_records", "Records dropped for room", cache.evicted)?;
+        page.counter("cache_expired_records", "Records that ended", cache.expired)
+    }
+
+    fn multicast(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let stats = &self.status.multicast;
+        let mut counter = |name, help, value| page.counter(name, help, value);
+        counter("multicast_sent_packets", "Data packets, each counted once", stats.sent_packets)?;
+        counter("multicast_received_packets", "Packets accepted", stats.received_packets)?;
+        counter("multicast_sent_naks", "Requests for repair", stats.naks_sent)?;
+        counter(
+            "multicast_suppressed_naks",
+            "Requests for repair not sent, since another node had asked",
+            stats.naks_suppressed,
+        )?;
+        counter("multicast_sent_repairs", "Packets sent again", stats.repairs_sent)?;
+        counter(
+            "multicast_received_repairs",
+            "Missing packets that came when asked for",
+            stats.repairs_received,
+        )?;
+        counter(
+            "multicast_unrecovered_packets",
+            "Packets past repair, whose keys' current values were fetched instead",
+            stats.unrecovered,
+        )?;
+        let rejected = [
+            ("forged", stats.rejected.forged),
+            ("replayed", stats.rejected.replayed),
+            ("malformed", stats.rejected.malformed),
+        ];
+        page.counters("multicast_rejected_packets", "Packets dropped", "cause", &rejected)
+    }
+
+    fn clients(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let tls = &self.status.tls;
+        let handshakes = [
+            ("full", tls.handshakes_full),
+            ("resumed_local", tls.resumed_local),
+            ("resumed_remote", tls.resumed_remote),
+        ];
+        page.counters("tls_handshakes", "Handshakes that succeeded", "kind", &handshakes)?;
+        let failures = &self.front.failures;
+        page.counters("tls_failures", "Clients not served to the end", "cause", failures)?;
+        let misses = &self.front.misses;
+        let help = "Sessions found that must not be resumed";
+        page.counters("tls_session_misses", help, "cause", misses)?;
+        let help = "Sessions that could not be written to the cache";
+        page.counter("tls_unstored_sessions", help, self.front.unstored)?;
+        let early_data =
+            [("accepted", tls.early_data_accepted), ("refused", tls.early_data_refused)];
+        page.counters("tls_early_data", "Offers of early data", "result", &early_data)?;
+
+        let connections = &self.status.connections;
+        page.gauge("connections_live", "Client connections that are open", connections.live)?;
+        let moved =
+            [("handed_over", connections.handed_over), ("taken_over", connections.taken_over)];
+        page.counters("connections_moved", "Connections that changed nodes", "how", &moved)
+    }
+
+    fn lag(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let bounds = segue::Lag::BOUNDS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<_> = bounds.zip(self.lag.counts).collect();
+        let count = self.lag.counts.iter().sum();
+        let help = "How long a write took to be at another node, by its confirmation";
+        page.0
+            .encode_descriptor("replication_lag_seconds", help, None, MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(self.lag.sum.as_secs_f64(), count, &buckets, None)
+    }
+}
+
+/// A page of metrics, as it is written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+
+    /// A counter for each value of one label.
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (of, value) in values {
+            family
+                .encode_family(&[(label, *of)])?
+                .encode_counter::<NoLabelSet, _, f64>(value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// A gauge for each value of one label.
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (of, value) in values {
+            family.encode_family(&[(label, *of)])?.encode_gauge(value)?;
+        }
+        Ok(())
+    }
+
+    fn info(&mut self, name: &str, help: &str, facts: &[(&str, &str)]) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&facts)
+    }
+}

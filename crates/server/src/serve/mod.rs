@@ -1,0 +1,169 @@
+//! `segue serve`: one node in the foreground, from its configuration to its
+//! end.
+//!
+//! It starts the parts ([`parts`]), says when they serve, and does what
+//! signals ask ([`signals`]); what the parts do, they know themselves.
+
+mod parts;
+mod signals;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use segue::Node;
+
+use crate::admin::{Admin, Status};
+use crate::config::{Config, Sections, Sources};
+use crate::front::Front;
+use crate::log::Logging;
+use crate::metrics::Metrics;
+use crate::ready::Ready;
+use signals::{Order, Signals};
+
+/// Runs a node until a signal ends it.
+///
+/// # Errors
+///
+/// [`Faults`](crate::config::Faults) when the configuration cannot be used;
+/// otherwise what keeps the node from starting.
+pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    let logging = Logging::start(&config.sections.log);
+    if let Err(error) = sys::process::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Before anything starts: a signal that comes early waits here.
+        let mut signals = Signals::new().context("signals")?;
+        let running = Running::start(config).await?;
+        let outcome = tokio::select! {
+            outcome = running.announce() => outcome,
+            () = running.obey(&mut signals, sources, &logging) => Ok(()),
+        };
+        tokio::select! {
+            () = running.end() => {}
+            () = signals.end() => tracing::warn!("ended at once, before it was drained"),
+        }
+        outcome
+    })
+}
+
+/// A node and its front, as the admin server looks at them.
+#[derive(Debug)]
+pub(crate) struct Server {
+    node: Node,
+    front: Front,
+    /// Whether it takes leave: live clients are served, new ones should go
+    /// elsewhere.
+    draining: AtomicBool,
+}
+
+impl Server {
+    /// Whether it has its portion and takes new clients.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && self.node.status().ready
+    }
+
+    /// Its state and figures.
+    pub(crate) fn status(&self) -> Status {
+        Status::new(self.node.status(), &self.front.figures(), self.is_ready())
+    }
+
+    /// Its figures, with those that only collectors want.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let front = self.front.figures();
+        let node = self.node.status();
+        let lag = node.lag.clone();
+        Metrics { status: Status::new(node, &front, self.is_ready()), front, lag }
+    }
+}
+
+/// Everything that serves.
+#[derive(Debug)]
+struct Running {
+    /// What was configured.
+    sections: Sections,
+    server: Arc<Server>,
+    admin: Admin,
+}
+
+impl Running {
+    /// Starts all parts.
+    async fn start(config: Config) -> anyhow::Result<Self> {
+        let sections = config.sections.clone();
+        let node = parts::node(&config).await?;
+        for warning in node.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let front = parts::front(config, node.cache())?;
+        let server = Arc::new(Server { node, front, draining: AtomicBool::new(false) });
+        let admin = parts::admin(&sections, Arc::clone(&server)).await?;
+        Ok(Self { sections, server, admin })
+    }
+
+    /// Prints the `ready` line once the node has its portion. Ends only if
+    /// there is nobody to print for.
+    async fn announce(&self) -> anyhow::Result<()> {
+        self.server.node.ready().await;
+        let status = self.server.node.status();
+        let ready = Ready {
+            node: status.name,
+            tls: self.server.front.addresses().to_vec(),
+            admin: self.admin.address(),
+            farm: status.address,
+        };
+        let mut out = std::io::stdout();
+        writeln!(out, "{ready}").and_then(|()| out.flush()).context("standard output")?;
+        std::future::pending().await
+    }
+
+    /// Does what signals ask, until one asks for the end.
+    async fn obey(&self, signals: &mut Signals, sources: &Sources, logging: &Logging) {
+        while signals.next().await == Order::Reload {
+            self.reload(sources, logging);
+        }
+    }
+
+    /// Reads the configuration again and takes over what can change while the
+    /// node runs. A configuration that cannot be used changes nothing.
+    fn reload(&self, sources: &Sources, logging: &Logging) {
+        let config = match Config::load(sources) {
+            Ok(config) => config,
+            Err(faults) => {
+                tracing::error!("not reloaded: {faults}");
+                return;
+            }
+        };
+        if !parts::same_but_for_reloadable(&self.sections, &config.sections) {
+            tracing::warn!(
+                "some changes take effect at the next start only: certificates, client_ca, alpn, \
+                 tickets, lifetime and log.level are what a reload takes over"
+            );
+        }
+        logging.reload(&config.sections.log);
+        // The certificate that signed itself at the start stays: with another
+        // one the sessions under it would end.
+        if !config.identities.is_empty()
+            && let Err(error) = self.server.front.reload(parts::tls(config))
+        {
+            tracing::error!("certificates not reloaded: {error}");
+            return;
+        }
+        tracing::info!("reloaded");
+    }
+
+    /// Takes leave: of clients first, then of the farm.
+    async fn end(self) {
+        tracing::info!("draining");
+        self.server.draining.store(true, Ordering::Relaxed);
+        self.server.front.shut_down().await;
+        self.admin.stop().await;
+        let server =
+            Arc::into_inner(self.server).expect("the admin server was the only other holder");
+        server.node.shutdown().await;
+        tracing::info!("ended");
+    }
+}

@@ -1,0 +1,135 @@
+//! A configuration, part by part: what each is started with, and what to say
+//! if it does not start.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use segue::{Cache, Multicast, Node, StartError};
+use tls_rustls::Identity;
+
+use super::Server;
+use crate::admin::Admin;
+use crate::config::{Config, Sections, Transport};
+use crate::front::{self, Front};
+
+/// Starts the node.
+pub(super) async fn node(config: &Config) -> anyhow::Result<Node> {
+    let farm = &config.sections.farm;
+    let single = segue::Config::single(config.name.clone());
+    let multicast =
+        Multicast { group: farm.group.0, interface: farm.interface.0.clone(), ttl: farm.ttl };
+    let (keys, transport) = match (&config.keyring, farm.transport) {
+        (Some(keys), Transport::Multicast) => {
+            (keys.clone(), segue::Transport::Multicast(multicast))
+        }
+        (Some(keys), Transport::Unicast) => (keys.clone(), segue::Transport::Unicast),
+        // Without a key that others have, nobody would listen.
+        (None, _) => (single.keys, single.transport),
+    };
+    let node = segue::Config {
+        name: config.name.clone(),
+        keys,
+        listen: farm.listen.0,
+        peers: farm.peers.0.iter().map(|peer| peer.0).collect(),
+        transport,
+        memory_bytes: usize::try_from(config.sections.cache.memory.0).unwrap_or(usize::MAX),
+        ack_timeout: single.ack_timeout,
+        drop_received: farm.drop,
+    };
+    Node::start(node).await.map_err(|error| {
+        if let StartError::Socket { address, source } = error {
+            let key = if address == farm.group.0 { "farm.group" } else { "farm.listen" };
+            unusable_address(key, address, source)
+        } else {
+            anyhow::Error::new(error).context("the node does not start")
+        }
+    })
+}
+
+/// Starts the TLS front.
+pub(super) fn front(mut config: Config, cache: Cache) -> anyhow::Result<Front> {
+    if config.identities.is_empty() {
+        config.identities.push(self_signed(&config.name)?);
+        tracing::info!("no certificate is configured: clients see one that signs itself");
+    }
+    let given = &config.sections.tls;
+    let listen = given.listen.0.iter().map(|address| address.0).collect();
+    let backend = given.backend.clone();
+    let proxy_protocol = given.proxy_protocol;
+    let front =
+        front::Config { backend, proxy_protocol, ..front::Config::new(listen, tls(config)) };
+    Front::start(front, cache).map_err(|error| match error {
+        front::StartError::Listen { address, source } => {
+            unusable_address("tls.listen", address, source)
+        }
+        front::StartError::Tls(error) => anyhow::Error::new(error).context("[tls]"),
+    })
+}
+
+/// Starts the admin server.
+pub(super) async fn admin(sections: &Sections, server: Arc<Server>) -> anyhow::Result<Admin> {
+    let listen = sections.admin.listen.0;
+    Admin::start(listen, server)
+        .await
+        .map_err(|error| unusable_address("admin.listen", listen, error))
+}
+
+/// What TLS is told, at the start and at each reload.
+pub(super) fn tls(config: Config) -> tls_rustls::Config {
+    let given = config.sections.tls;
+    let alpn = match (given.backend, given.alpn.0) {
+        // What the built-in pages speak.
+        (None, named) if named.is_empty() => vec!["http/1.1".to_owned()],
+        (_, named) => named,
+    };
+    tls_rustls::Config {
+        client_ca: config.client_ca,
+        alpn: alpn.into_iter().map(String::into_bytes).collect(),
+        tickets: given.tickets as usize,
+        lifetime: given.lifetime.0,
+        ..tls_rustls::Config::new(config.name, config.identities)
+    }
+}
+
+/// Whether two configurations differ in nothing but what [`tls`] and the log
+/// take over while the node runs.
+pub(super) fn same_but_for_reloadable(running: &Sections, read: &Sections) -> bool {
+    let mut read = read.clone();
+    read.log.level = running.log.level.clone();
+    let (tls, old) = (&mut read.tls, &running.tls);
+    tls.certificates.clone_from(&old.certificates);
+    tls.client_ca.clone_from(&old.client_ca);
+    tls.alpn.clone_from(&old.alpn);
+    tls.tickets = old.tickets;
+    tls.lifetime = old.lifetime;
+    read == *running
+}
+
+/// A certificate for this machine that signs itself, with its key; in memory
+/// only.
+fn self_signed(name: &str) -> anyhow::Result<Identity> {
+    let names = ["localhost", "127.0.0.1", "::1", name];
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(names.map(str::to_owned)).context("a certificate")?;
+    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into();
+    Ok(Identity { chain: vec![cert.der().clone()], key })
+}
+
+/// What to say of an address that cannot be listened on.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of error kinds is open")]
+fn unusable_address(key: &str, address: SocketAddr, error: io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse => "another process has it: end that one (`ss -lntup` names it), or",
+        ErrorKind::AddrNotAvailable => "it is no address of this machine:",
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE: start with that, or"
+        }
+        _ => "it cannot be used:",
+    };
+    let choose = format!("choose another with --set {key}=ADDRESS or in the configuration");
+    anyhow::Error::new(error).context(format!("{key}: {address}: {remedy} {choose}"))
+}

@@ -1,0 +1,72 @@
+//! `segue status`: a node's own account of itself, for people or as JSON.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use hyper::Uri;
+use hyper::body::Bytes;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::admin::{Status, headline, sections};
+use crate::http::{self, Answer};
+
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The port of `[admin]` by default.
+const ADMIN_PORT: u16 = 9700;
+
+/// Prints the status of the node whose admin server is at `admin`.
+///
+/// # Errors
+///
+/// When there is no node, or it is none of this version.
+pub(crate) fn run(admin: &Uri, json: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let body = runtime.block_on(ask(admin))?;
+    let status: Status = serde_json::from_slice(&body)
+        .with_context(|| format!("{admin} answers, but not as a node of this version does"))?;
+    let text =
+        if json { String::from_utf8_lossy(&body).into_owned() + "\n" } else { table(&status) };
+    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+}
+
+/// The answer of the node's admin server.
+async fn ask(admin: &Uri) -> anyhow::Result<Bytes> {
+    let authority = admin.authority().context("a URL without a host")?;
+    let port = authority.port_u16().unwrap_or(ADMIN_PORT);
+    // An IPv6 address stands in brackets, which name resolution does not know.
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let exchange = async {
+        let stream = TcpStream::connect((host, port)).await.with_context(|| {
+            format!(
+                "no node answers at {host}:{port}; start one with `segue serve`, or give the \
+                 `admin` address of its `ready` line with --admin"
+            )
+        })?;
+        anyhow::Ok(http::get(stream, authority.as_str(), "/api/status").await?)
+    };
+    let Answer { status, body } = timeout(PATIENCE, exchange)
+        .await
+        .with_context(|| format!("{admin}: no answer within {PATIENCE:?}"))??;
+    ensure!(status.is_success(), "{admin} answers {status}: is it a node's admin address?");
+    Ok(body)
+}
+
+/// A status as a table for the terminal.
+fn table(status: &Status) -> String {
+    let sections = sections(status);
+    let width = |text: &str| text.chars().count();
+    let names = sections.iter().flat_map(|section| &section.rows).map(|(name, _)| width(name));
+    let widest = names.max().unwrap_or(0);
+    let mut text = headline(status) + "\n";
+    for section in &sections {
+        text += &format!("\n{}\n", section.title);
+        for (name, value) in &section.rows {
+            text += &format!("  {name:<widest$}  {value}\n");
+        }
+    }
+    text
+}
