@@ -94,7 +94,7 @@ impl Running {
     /// Starts all parts.
     async fn start(config: Config) -> anyhow::Result<Self> {
         let sections = config.sections.clone();
-        let node = parts::node(&config).await?;
+        let node = parts::node(&config)?;
         for warning in node.warnings() {
             tracing::warn!("{warning}");
         }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use segue::{Cache, Multicast, Node, StartError};
+use sys::multicast::OpenError;
 use tls_rustls::Identity;
 
 use super::Server;
@@ -17,7 +18,8 @@ use crate::config::{Config, Sections, Transport};
 use crate::front::{self, Front};
 
 /// Starts the node.
-pub(super) async fn node(config: &Config) -> anyhow::Result<Node> {
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
+pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
     let farm = &config.sections.farm;
     let single = segue::Config::single(config.name.clone());
     let multicast =
@@ -40,13 +42,14 @@ pub(super) async fn node(config: &Config) -> anyhow::Result<Node> {
         ack_timeout: single.ack_timeout,
         drop_received: farm.drop,
     };
-    Node::start(node).await.map_err(|error| {
-        if let StartError::Socket { address, source } = error {
-            let key = if address == farm.group.0 { "farm.group" } else { "farm.listen" };
-            unusable_address(key, address, source)
-        } else {
-            anyhow::Error::new(error).context("the node does not start")
-        }
+    Node::start(node).map_err(|error| {
+        let (address, source) = match error {
+            StartError::AddressInUse { address } => (address, ErrorKind::AddrInUse.into()),
+            StartError::Socket(OpenError::Call { address, source, .. }) => (address, source),
+            other => return anyhow::Error::new(other).context("the node does not start"),
+        };
+        let key = if address == farm.group.0 { "farm.group" } else { "farm.listen" };
+        unusable_address(key, address, source)
     })
 }
 
