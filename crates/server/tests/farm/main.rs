@@ -1,0 +1,21 @@
+//! Tests of the whole: farms of real `segue serve` processes, real clients,
+//! real networks.
+//!
+//! Each subject is a module here, so that one program is linked and what the
+//! subjects share is written once:
+//!
+//! - [`nodes`]: a farm's directory and its processes;
+//! - [`client`]: a customer who comes back, by TLS, to any node;
+//! - [`http`]: one request and its answer;
+//! - [`network`]: machines with a network of their own, which loses packets;
+//! - [`patience`]: waiting for what must come, and telling what was seen.
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it, there and then")]
+
+mod client;
+mod http;
+mod network;
+mod nodes;
+mod patience;
+
+mod loss;
+mod serving;
