@@ -41,8 +41,8 @@ impl Farm {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = tempfile::Builder::new().prefix("segue-test-").tempdir().unwrap();
         let farm = Self { directory, group: own_group(), listening: Vec::new(), _turn: turn };
-        let made = segue().arg("keygen").arg("--out").arg(farm.path("farm.key")).status().unwrap();
-        assert!(made.success(), "segue keygen: {made}");
+        let made = segue().arg("keygen").arg("--out").arg(farm.path("farm.key")).output().unwrap();
+        assert!(made.status.success(), "segue keygen: {made:?}");
         let certificate = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()]).unwrap();
         fs::write(farm.path("cert.pem"), certificate.cert.pem()).unwrap();
         fs::write(farm.path("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
