@@ -122,6 +122,13 @@ impl SendQueue {
         self.bytes.get_mut(self.end..self.end + self.packet_bytes)
     }
 
+    /// For how many more packets there is room, whatever their size. What was
+    /// sent makes room when all was sent.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        (self.bytes.len() - self.end) / self.packet_bytes
+    }
+
     /// Queues the first `length` bytes of [`Self::room`] for each destination.
     ///
     /// # Panics

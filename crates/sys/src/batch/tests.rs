@@ -101,10 +101,12 @@ fn each_destination_gets_each_packet_in_order() {
 fn a_full_queue_has_no_room_until_it_was_flushed() {
     let (from, _to, address) = pair();
     let mut queue = SendQueue::new(3, 100);
-    queue_packets(&mut queue, &[100, 100, 100], &[address]);
-    assert!(queue.room().is_none());
+    queue_packets(&mut queue, &[100, 100], &[address]);
+    assert_eq!(queue.free(), 1);
+    queue_packets(&mut queue, &[100], &[address]);
+    assert!(queue.room().is_none() && queue.free() == 0);
     queue.flush(&from).unwrap();
-    assert!(queue.room().is_some());
+    assert!(queue.room().is_some() && queue.free() == 3);
 }
 
 #[test]
