@@ -10,7 +10,7 @@ use proto::node::Node;
 use proto::rng::Rng;
 use proto::time::{Instant, Now};
 use proto::wire::MAX_PACKET_BYTES;
-use sys::batch::{ReceiveBatch, SendError, SendQueue};
+use sys::batch::{RUN_PACKETS, ReceiveBatch, SendError, SendQueue};
 use sys::multicast::{Buffers, Group, OpenError, Opened};
 use sys::wait::{Interest, Sleeper};
 
@@ -167,7 +167,8 @@ impl Sockets {
         self.refresh_destinations(node);
         loop {
             let mut full = false;
-            while self.send.packets() + self.destinations.len() < SEND_PACKETS {
+            // A run goes in whole: the machine does not give it again.
+            while self.send.free() >= RUN_PACKETS {
                 let Some(transmit) = node.poll_transmit(now) else { break };
                 let one;
                 let destinations = match transmit.to {
@@ -178,7 +179,7 @@ impl Sockets {
                     }
                 };
                 for packet in transmit.bytes.chunks(MAX_PACKET_BYTES) {
-                    let room = self.send.room().expect("fewer packets wait than there is room");
+                    let room = self.send.room().expect("there is room for a run");
                     room[..packet.len()].copy_from_slice(packet);
                     self.send.commit(packet.len(), destinations);
                 }
