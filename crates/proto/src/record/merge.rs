@@ -1,8 +1,10 @@
 //! Which of two records of one key wins.
 //!
 //! The order is total over everything that can differ, so the winner is a
-//! maximum, and maxima are commutative, associative and idempotent. Idle
-//! deadlines of one version merge by maximum beside it.
+//! maximum, and maxima are commutative, associative and idempotent. Beside it
+//! the idle deadlines of one logical time merge by maximum: a touch names the
+//! time that it touches and nothing else. (A tombstone's idle deadline means
+//! nothing.)
 
 use std::cmp::Ordering;
 
@@ -25,13 +27,19 @@ pub enum Merge {
 #[must_use]
 pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
     debug_assert!(held.key == incoming.key, "only records of one key merge");
-    match order(held, incoming) {
-        Ordering::Greater => Merge::Keep,
-        Ordering::Less => Merge::Replace(incoming.deadlines.idle),
-        Ordering::Equal if incoming.deadlines.idle > held.deadlines.idle => {
-            Merge::Touch(incoming.deadlines.idle)
-        }
-        Ordering::Equal => Merge::Keep,
+    let wins = order(held, incoming) == Ordering::Less;
+    let winner = if wins { incoming } else { held };
+    let idle = if held.version.time == incoming.version.time {
+        held.deadlines.idle.max(incoming.deadlines.idle)
+    } else {
+        winner.deadlines.idle
+    };
+    if wins {
+        Merge::Replace(idle)
+    } else if idle > held.deadlines.idle {
+        Merge::Touch(idle)
+    } else {
+        Merge::Keep
     }
 }
 
@@ -61,5 +69,86 @@ const fn payload<'a>(record: &Record<'a>) -> &'a [u8] {
     match record.body {
         Body::Value(payload) => payload,
         Body::Deleted => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::{Deadlines, Hlc, Key, Kind, Version, Writer};
+
+    /// What merging leaves.
+    fn join<'a>(held: Record<'a>, incoming: Record<'a>) -> Record<'a> {
+        let with_idle = |record: Record<'a>, idle| {
+            let deadlines = Deadlines { idle, ..record.deadlines };
+            Record { deadlines, ..record }
+        };
+        match merge(&held, &incoming) {
+            Merge::Keep => held,
+            Merge::Touch(idle) => with_idle(held, idle),
+            Merge::Replace(idle) => with_idle(incoming, idle),
+        }
+    }
+
+    /// A record without what means nothing: a tombstone's idle deadline.
+    fn meaning(record: Record<'_>) -> Record<'_> {
+        let absolute = record.deadlines.absolute;
+        match record.body {
+            Body::Value(_) => record,
+            Body::Deleted => Record { deadlines: Deadlines::at(absolute), ..record },
+        }
+    }
+
+    /// Records of one key, from ranges so small that ties are common.
+    fn records() -> impl Strategy<Value = [Record<'static>; 3]> {
+        let body = prop_oneof![
+            Just(Body::Deleted),
+            prop::sample::select(vec![&b""[..], b"a", b"b"]).prop_map(Body::Value),
+        ];
+        let deadline = (5..8_u64).prop_map(Wall::from_millis);
+        let deadlines = (deadline.clone(), deadline);
+        let version = (1..4_u64, 0..2_u32);
+        let parts = (version, deadlines, body);
+        (prop::sample::select(Kind::ALL.to_vec()), [parts.clone(), parts.clone(), parts]).prop_map(
+            |(kind, parts)| {
+                let key = Key::new(kind, b"id").unwrap();
+                parts.map(|((time, writer), (idle, absolute), body)| Record {
+                    key,
+                    version: Version { time: Hlc(time), writer: Writer(writer) },
+                    deadlines: Deadlines { idle, absolute },
+                    body,
+                })
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_commutative([a, b, _] in records()) {
+            prop_assert_eq!(meaning(join(a, b)), meaning(join(b, a)));
+        }
+
+        #[test]
+        fn merging_is_associative([a, b, c] in records()) {
+            prop_assert_eq!(meaning(join(join(a, b), c)), meaning(join(a, join(b, c))));
+        }
+
+        #[test]
+        fn merging_is_idempotent([a, b, _] in records()) {
+            prop_assert_eq!(join(a, a), a);
+            let joined = join(a, b);
+            prop_assert_eq!(meaning(join(joined, a)), meaning(joined));
+            prop_assert_eq!(meaning(join(joined, b)), meaning(joined));
+        }
+
+        #[test]
+        fn no_late_write_revives_what_is_deleted_for_good([a, b, c] in records()) {
+            if a.key.kind().delete_is_final() && is_deleted(&a) {
+                prop_assert!(is_deleted(&join(join(b, a), c)));
+                prop_assert!(is_deleted(&join(b, join(a, c))));
+            }
+        }
     }
 }
