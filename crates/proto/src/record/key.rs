@@ -100,6 +100,13 @@ impl Key {
         Ok(Self { bytes, len })
     }
 
+    /// The key that [`Key::as_bytes`] gave `bytes` of; `None` where no key
+    /// could have.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&kind, id) = bytes.split_first()?;
+        Self::new(Kind::from_u8(kind)?, id).ok()
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
