@@ -3,31 +3,257 @@
 //! It decides what is held, for how long, and which of two versions stays;
 //! it knows nothing of the farm, the wire or the clock. Every method takes
 //! `&self`: the table is shared by all threads of a node.
+//!
+//! Its records are spread over shards by the upper bits of their key hash, so
+//! that a range of keys is one shard's. A shard is an index over a log, both
+//! in one stretch of memory that is taken once: no record is allocated, and
+//! the table never takes more than its capacity, every byte counted. What a
+//! record's bytes lay in is wiped when it leaves.
+//!
+//! In reading order: `layout` divides the capacity; `entry` is a record in
+//! the log, `ring` and `segment` are the log's arithmetic and its summaries;
+//! `index` and `hashes` find an entry; `shard` brings them together, `room`
+//! evicts, `ghost` remembers what was evicted, `sweep` expires and scans.
 
+mod cursor;
+mod entry;
+mod ghost;
+mod hashes;
+mod index;
+mod layout;
+mod outcome;
 mod range;
-mod simple;
+mod region;
+mod ring;
+mod room;
+mod segment;
+mod shard;
+mod sweep;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::convert::Infallible;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::buzhash::BuzHash;
+pub use cursor::Cursor;
+pub use outcome::{Applied, Refusal, Stats, Touched};
+pub use range::{KeyRange, KeyRanges, RANGES};
+pub use region::Region;
+
+use cursor::{Place, Queue};
+use hashes::Hashes;
+use layout::Layout;
+use region::Heap;
+use shard::Shard;
+
 use crate::record::{Key, KeyHash, Record, Touch};
 use crate::time::Wall;
-
-pub use range::{KeyRange, KeyRanges, RANGES};
-use simple::{Held, State};
 
 /// What a [`Table`] is made from.
 #[derive(Clone)]
 pub struct Config {
     /// All memory the table may use, in bytes: payloads, keys and overhead.
+    /// Less than about 40 KiB is taken for that.
     pub capacity_bytes: usize,
     /// Draws the hash that is the same on every node of the farm.
     pub placement_secret: [u8; 32],
     /// Draws the hash that finds a bucket: random per process.
     pub own_secret: [u8; 32],
+}
+
+/// A bounded hash table of records, shared by all threads of a node.
+///
+/// ```
+/// use proto::record::{Body, Deadlines, Key, Kind, Record, Version};
+/// use proto::table::{Applied, Config, Table};
+/// use proto::time::Wall;
+///
+/// let table = Table::new(Config {
+///     capacity_bytes: 1 << 20,
+///     placement_secret: [1; 32],
+///     own_secret: [2; 32],
+/// });
+/// let now = Wall::from_millis(1_000);
+/// let key = Key::new(Kind::Web, b"session")?;
+/// let record = Record {
+///     key,
+///     version: Version::default(),
+///     deadlines: Deadlines::at(Wall::from_millis(61_000)),
+///     body: Body::Value(b"cart"),
+/// };
+/// assert_eq!(table.apply(&record, now), Applied::New);
+/// assert_eq!(table.get(&key, now, |held| held.body == record.body), Some(true));
+/// # Ok::<(), proto::record::IdTooLong>(())
+/// ```
+pub struct Table {
+    hashes: Arc<Hashes>,
+    /// A power of two of them.
+    shards: Box<[Mutex<Shard>]>,
+    capacity_bytes: usize,
+}
+
+impl Table {
+    /// An empty table in the allocator's memory.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let heap = |len| Ok::<_, Infallible>(Box::new(Heap::new(len)) as Box<dyn Region>);
+        let Ok(table) = Self::with_memory(config, heap);
+        table
+    }
+
+    /// An empty table in memory that `region` gives, by lengths in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `region`.
+    pub fn with_memory<E>(
+        config: Config,
+        mut region: impl FnMut(usize) -> Result<Box<dyn Region>, E>,
+    ) -> Result<Self, E> {
+        let hashes = Arc::new(Hashes::new(&config.placement_secret, &config.own_secret));
+        let count = layout::shards(config.capacity_bytes);
+        let layout = Layout::fitting(config.capacity_bytes / count);
+        let shard = |_| {
+            let region = region(layout.region_bytes())?;
+            Ok(Mutex::new(Shard::new(Arc::clone(&hashes), region, &layout, count)))
+        };
+        let shards = (0..count).map(shard).collect::<Result<_, E>>()?;
+        Ok(Self { hashes, shards, capacity_bytes: config.capacity_bytes })
+    }
+
+    /// The hash that places `key`: the same on every node of the farm.
+    #[must_use]
+    pub fn hash(&self, key: &Key) -> KeyHash {
+        self.hashes.place(key.as_bytes())
+    }
+
+    /// Reads the live value of `key`, marks it used, and counts a hit; counts
+    /// a miss where there is none.
+    ///
+    /// A shard is locked while `read` runs: it must not call the table.
+    pub fn get<R>(&self, key: &Key, now: Wall, read: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
+        let hash = self.hash(key);
+        self.shard(hash).lock().get(hash, key, now, read)
+    }
+
+    /// Reads what is held under `hash`, a tombstone or an ended value too.
+    /// Neither counted nor marked as used: answers for repairs.
+    ///
+    /// A shard is locked while `read` runs: it must not call the table.
+    pub fn peek_hash<R>(&self, hash: KeyHash, read: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
+        self.shard(hash).lock().peek(hash, read)
+    }
+
+    /// Merges `record` into what is held under its key.
+    pub fn apply(&self, record: &Record<'_>, now: Wall) -> Applied {
+        let hash = self.hash(&record.key);
+        self.shard(hash).lock().apply(hash, record, now)
+    }
+
+    /// Moves an idle deadline on, and marks the value used.
+    pub fn touch(&self, touch: &Touch, now: Wall) -> Touched {
+        self.shard(touch.hash).lock().touch(touch, now)
+    }
+
+    /// Drops records that have ended at `now`, at most `limit` of them, and
+    /// gives how many. A lock is never held for more than about a thousand
+    /// entries.
+    pub fn expire(&self, now: Wall, limit: usize) -> usize {
+        let mut dropped = 0;
+        for shard in &self.shards {
+            let mut next = Some(0);
+            while let Some(segment) = next {
+                let swept = shard.lock().expire(segment, now, limit - dropped);
+                dropped += swept.dropped;
+                if dropped == limit {
+                    return dropped;
+                }
+                next = swept.next;
+            }
+        }
+        dropped
+    }
+
+    /// Visits records of `ranges` from `cursor` on, walking about
+    /// `limit_bytes` of memory, and gives where to go on; `None` when all is
+    /// done. Records that have ended but are still held are visited too, and
+    /// so are tombstones.
+    ///
+    /// Every record that is held during the whole scan is visited at least
+    /// once, however the table changes meanwhile: what moves, moves ahead of
+    /// the scan.
+    ///
+    /// A shard is locked while `visit` runs: it must not call the table.
+    pub fn scan(
+        &self,
+        cursor: Cursor,
+        ranges: KeyRanges,
+        limit_bytes: usize,
+        mut visit: impl FnMut(&Record<'_>),
+    ) -> Option<Cursor> {
+        let Place { shard: first, mut queue, mut position } = cursor.place();
+        // A limit of nothing would never get on.
+        let mut budget = limit_bytes.max(1);
+        for shard in first..self.shards.len() {
+            if self.ranges_of(shard).any(|range| ranges.contains(range)) {
+                let place = |queue, position| Cursor::new(Place { shard, queue, position });
+                let locked = self.shards[shard].lock();
+                if queue == Queue::Small {
+                    let next = locked.scan(queue, position, &ranges, &mut budget, &mut visit);
+                    if let Some(next) = next {
+                        return Some(place(Queue::Small, next));
+                    }
+                    position = 0;
+                }
+                let next = locked.scan(Queue::Main, position, &ranges, &mut budget, &mut visit);
+                if let Some(next) = next {
+                    return Some(place(Queue::Main, next));
+                }
+            }
+            (queue, position) = (Queue::Small, 0);
+        }
+        None
+    }
+
+    /// The digest of the versions held in `range`: equal on two nodes that
+    /// hold the same versions of the same keys there. Touches do not change
+    /// it.
+    ///
+    /// What has ended counts until [`Table::expire`] drops it, so both nodes
+    /// call that first; a record that ended on one clock only makes them look
+    /// at a range once in vain. What a node evicted does not count: a node
+    /// whose [`Stats::evicted`] grows is short of memory, and comparing it
+    /// only shows what it could not keep.
+    #[must_use]
+    pub fn digest(&self, range: KeyRange) -> u64 {
+        self.shards[self.shard_of(range)].lock().digest(range)
+    }
+
+    /// What is held and was done up to this moment.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        for shard in &self.shards {
+            stats += shard.lock().stats;
+        }
+        stats.capacity_bytes = self.capacity_bytes as u64;
+        stats
+    }
+
+    fn shard(&self, hash: KeyHash) -> &Mutex<Shard> {
+        &self.shards[self.shard_of(KeyRange::of(hash))]
+    }
+
+    /// Ranges that follow one another are one shard's.
+    fn shard_of(&self, range: KeyRange) -> usize {
+        usize::from(range.0) * self.shards.len() / RANGES
+    }
+
+    fn ranges_of(&self, shard: usize) -> impl Iterator<Item = KeyRange> + use<'_> {
+        KeyRange::all().filter(move |&range| self.shard_of(range) == shard)
+    }
 }
 
 impl std::fmt::Debug for Config {
@@ -39,205 +265,9 @@ impl std::fmt::Debug for Config {
     }
 }
 
-/// What became of a record that was given to [`Table::apply`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Applied {
-    /// The key was absent; the record is held.
-    New,
-    /// The record took the place of an earlier one.
-    Replaced,
-    /// The same write was held; its idle deadline moved on.
-    Touched,
-    /// What was held stays: the record is older, or the same.
-    Kept,
-    /// The record is not held.
-    Refused(Refusal),
-}
-
-/// Why a record was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// It had ended already.
-    Expired,
-    /// Its key is absent, and its version is not later than that of a
-    /// tombstone that memory pressure made the table forget: the key may have
-    /// been deleted.
-    Forgotten,
-    /// It is larger than any record that a table of this capacity can hold.
-    TooLarge,
-}
-
-/// What became of a touch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Touched {
-    /// The idle deadline moved on.
-    Moved,
-    /// A newer version is held, a tombstone, or an idle deadline as late.
-    Stale,
-    /// The key is absent or held in an older version: the touched version is
-    /// missing here and should be asked for.
-    Missing,
-}
-
-/// Where a scan goes on. Travels as a `u64`; any value is harmless.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cursor(u64);
-
-impl Cursor {
-    /// Where every scan begins.
-    pub const START: Self = Self(0);
-
-    /// The cursor of a number that came from [`Cursor::to_u64`], perhaps at
-    /// another node.
-    #[must_use]
-    pub const fn from_u64(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number to carry over the wire.
-    #[must_use]
-    pub const fn to_u64(self) -> u64 {
-        self.0
-    }
-}
-
-/// What a table holds and has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Values held, tombstones not counted.
-    pub records: u64,
-    /// Values held by kind, in the order of `Kind::ALL`.
-    pub by_kind: [u64; 5],
-    /// Tombstones held.
-    pub tombstones: u64,
-    /// Memory in use, in bytes, overhead counted.
-    pub bytes: u64,
-    /// All memory the table may use, in bytes.
-    pub capacity_bytes: u64,
-    /// Calls of `get` that found a live value.
-    pub hits: u64,
-    /// Calls of `get` that found none.
-    pub misses: u64,
-    /// Values that were dropped for room.
-    pub evicted: u64,
-    /// Records that ended and were dropped.
-    pub expired: u64,
-    /// Tombstones that were forgotten for room.
-    pub forgotten: u64,
-    /// Records refused because they had ended.
-    pub refused_expired: u64,
-    /// Records refused because a forgotten tombstone may have been theirs.
-    pub refused_forgotten: u64,
-    /// Records refused because they can never fit.
-    pub refused_too_large: u64,
-}
-
-/// A bounded hash table of records, shared by all threads of a node.
-pub struct Table {
-    placement: BuzHash,
-    state: Mutex<State>,
-}
-
-impl Table {
-    /// An empty table.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        let placement = BuzHash::new(&config.placement_secret);
-        Self { placement, state: Mutex::new(State::new(config.capacity_bytes)) }
-    }
-
-    /// The hash that places `key`: the same on every node of the farm.
-    #[must_use]
-    pub fn hash(&self, key: &Key) -> KeyHash {
-        KeyHash(self.placement.hash(key.as_bytes()))
-    }
-
-    /// Reads the live value of `key`, marks it used, and counts a hit; counts
-    /// a miss where there is none.
-    pub fn get<R>(&self, key: &Key, now: Wall, read: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
-        let hash = self.hash(key);
-        let mut state = self.state.lock();
-        let found = state
-            .held
-            .get(&hash)
-            .map(Held::record)
-            .filter(|record| record.key == *key && simple::is_live_value(record, now))
-            .map(|record| read(&record));
-        state.count_get(found.is_some());
-        found
-    }
-
-    /// Reads what is held under `hash`, a tombstone or an ended value too.
-    /// Neither counted nor marked as used: answers for repairs.
-    pub fn peek_hash<R>(&self, hash: KeyHash, read: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
-        self.state.lock().held.get(&hash).map(|held| read(&held.record()))
-    }
-
-    /// Merges `record` into what is held under its key.
-    pub fn apply(&self, record: &Record<'_>, now: Wall) -> Applied {
-        self.state.lock().apply(self.hash(&record.key), record, now)
-    }
-
-    /// Moves an idle deadline on.
-    pub fn touch(&self, touch: &Touch, now: Wall) -> Touched {
-        self.state.lock().touch(touch, now)
-    }
-
-    /// Drops records that have ended at `now`, at most `limit` of them, and
-    /// gives how many.
-    pub fn expire(&self, now: Wall, limit: usize) -> usize {
-        self.state.lock().expire(now, limit)
-    }
-
-    /// Visits records of `ranges` from `cursor` on, at least `limit_bytes` of
-    /// them if so many are left, and gives where to go on. `None`: all done.
-    ///
-    /// Every record that is held during the whole scan is visited at least
-    /// once, however the table changes meanwhile.
-    pub fn scan(
-        &self,
-        cursor: Cursor,
-        ranges: KeyRanges,
-        limit_bytes: usize,
-        mut visit: impl FnMut(&Record<'_>),
-    ) -> Option<Cursor> {
-        let state = self.state.lock();
-        let mut bytes = 0;
-        for (&hash, held) in
-            state.held.range((Bound::Included(KeyHash(cursor.0)), Bound::Unbounded))
-        {
-            if bytes >= limit_bytes {
-                return Some(Cursor(hash.0));
-            }
-            if ranges.contains(KeyRange::of(hash)) {
-                bytes += held.bytes();
-                visit(&held.record());
-            }
-        }
-        None
-    }
-
-    /// The digest of the versions held in `range`: equal on two nodes that
-    /// hold the same versions of the same keys there. Touches do not change
-    /// it.
-    #[must_use]
-    pub fn digest(&self, range: KeyRange) -> u64 {
-        self.state.lock().digests[usize::from(range.0)]
-    }
-
-    /// What is held and was done up to this moment.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.state.lock().stats()
-    }
-}
-
 impl std::fmt::Debug for Table {
     /// The figures only.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Table").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
-
-/// Records by the hash of their keys.
-type Map = BTreeMap<KeyHash, Held>;

@@ -1,0 +1,154 @@
+//! Finds an entry by its key's hash.
+//!
+//! A bucket is one cache line with twelve slots: a look-up that finds costs
+//! one miss here and one in the log, where a table of control bytes and slots
+//! apart costs two here. A full bucket passes an entry on to the next one and
+//! counts how many it passed, so that a search knows when to stop and a
+//! removal leaves no mark behind. The number of buckets is fixed and need not
+//! be a power of two: no look-up ever waits for the index to grow.
+
+use super::entry::GRANULE_BYTES;
+use super::hashes::OwnHash;
+
+/// What a bucket takes: a cache line.
+pub(super) const BUCKET_BYTES: usize = 64;
+/// How many entries a bucket has room for.
+pub(super) const SLOTS: usize = 12;
+
+/// Tags of the slots (0: free), then how many entries were passed on, then
+/// the slots' locations.
+type Bucket = [u8; BUCKET_BYTES];
+const PASSED_AT: usize = SLOTS;
+const LOCATIONS_AT: usize = 16;
+
+/// Where an entry begins in its log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Location(u32);
+
+impl Location {
+    /// The location of the entry at byte `at`.
+    pub(super) fn new(at: usize) -> Self {
+        Self(u32::try_from(at / GRANULE_BYTES).expect("a shard is at most 32 GiB"))
+    }
+
+    /// The byte that the entry begins at.
+    pub(super) const fn at(self) -> usize {
+        self.0 as usize * GRANULE_BYTES
+    }
+}
+
+/// A slot that holds an entry.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    bucket: usize,
+    place: usize,
+}
+
+/// The index of a shard, seen in its memory.
+pub(super) struct Index<'a> {
+    buckets: &'a mut [Bucket],
+}
+
+impl<'a> Index<'a> {
+    /// The index that `bytes`, a number of whole buckets, holds.
+    pub(super) fn new(bytes: &'a mut [u8]) -> Self {
+        Self { buckets: bytes.as_chunks_mut().0 }
+    }
+
+    /// The first slot of this hash whose entry `is` the one.
+    pub(super) fn find(&self, hash: OwnHash, is: impl Fn(Location) -> bool) -> Option<Slot> {
+        let tag = hash.tag();
+        for bucket in self.chain(hash) {
+            let line = &self.buckets[bucket];
+            for place in places(line, tag) {
+                if is(location(line, place)) {
+                    return Some(Slot { bucket, place });
+                }
+            }
+            if passed(line) == 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    pub(super) fn location(&self, slot: Slot) -> Location {
+        location(&self.buckets[slot.bucket], slot.place)
+    }
+
+    pub(super) fn set_location(&mut self, slot: Slot, to: Location) {
+        let at = location_at(slot.place);
+        self.buckets[slot.bucket][at..at + 4].copy_from_slice(&to.0.to_le_bytes());
+    }
+
+    /// Takes an entry in. The caller keeps at least one slot free.
+    pub(super) fn insert(&mut self, hash: OwnHash, to: Location) {
+        for bucket in self.chain(hash) {
+            let line = &mut self.buckets[bucket];
+            if let Some(place) = places(line, 0).next() {
+                line[place] = hash.tag();
+                self.set_location(Slot { bucket, place }, to);
+                return;
+            }
+            set_passed(line, passed(line) + 1);
+        }
+        unreachable!("the caller keeps a slot free");
+    }
+
+    /// Frees the slot, which [`Index::find`] gave for `hash`.
+    pub(super) fn remove(&mut self, hash: OwnHash, slot: Slot) {
+        self.buckets[slot.bucket][slot.place] = 0;
+        for bucket in self.chain(hash).take_while(|&bucket| bucket != slot.bucket) {
+            let line = &mut self.buckets[bucket];
+            set_passed(line, passed(line) - 1);
+        }
+    }
+
+    /// Where entries of `hash` may lie: every bucket once, from their own on.
+    fn chain(&self, hash: OwnHash) -> impl Iterator<Item = usize> + use<> {
+        let home = hash.bucket(self.buckets.len());
+        (home..self.buckets.len()).chain(0..home)
+    }
+}
+
+/// The slots of `line` that have `tag`, found eight at a time.
+fn places(line: &Bucket, tag: u8) -> impl Iterator<Item = usize> + use<> {
+    let [first, second, ..] = *line.as_chunks::<8>().0 else { unreachable!("a bucket has eight") };
+    let low = equal_bytes(u64::from_le_bytes(first), tag);
+    // The upper half of the second word is the count, not tags.
+    let high = equal_bytes(u64::from_le_bytes(second), tag) & u64::from(u32::MAX);
+    let mut mask = u128::from(high) << 64 | u128::from(low);
+    std::iter::from_fn(move || {
+        let place = (mask != 0).then(|| mask.trailing_zeros() as usize / 8);
+        mask &= mask.wrapping_sub(1);
+        place
+    })
+}
+
+/// The top bit of every byte of `word` that equals `byte`: exact, since no
+/// carry leaves a byte (Warren, "Hacker's Delight", 6-1).
+const fn equal_bytes(word: u64, byte: u8) -> u64 {
+    const LOW_7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let differs = word ^ u64::from_le_bytes([byte; 8]);
+    !(((differs & LOW_7) + LOW_7) | differs | LOW_7)
+}
+
+const fn location_at(place: usize) -> usize {
+    LOCATIONS_AT + 4 * place
+}
+
+fn location(line: &Bucket, place: usize) -> Location {
+    Location(number(line, location_at(place)))
+}
+
+fn passed(line: &Bucket) -> u32 {
+    number(line, PASSED_AT)
+}
+
+fn set_passed(line: &mut Bucket, passed: u32) {
+    line[PASSED_AT..PASSED_AT + 4].copy_from_slice(&passed.to_le_bytes());
+}
+
+fn number(line: &Bucket, at: usize) -> u32 {
+    u32::from_le_bytes(*line[at..].first_chunk().expect("within the line"))
+}

@@ -1,0 +1,440 @@
+//! One shard: an index over a log, and what happens to a record that comes.
+//!
+//! Room is made in [`room`](super::room), ended records leave in
+//! [`sweep`](super::sweep); this file finds, merges, stores and removes.
+
+use std::sync::Arc;
+
+use super::cursor::Queue;
+use super::entry::{self, Meta};
+use super::ghost::Ghosts;
+use super::hashes::{Hashes, OwnHash};
+use super::index::{Index, Location, Slot};
+use super::layout::Layout;
+use super::outcome::{Applied, Refusal, Stats, Touched};
+use super::region::Region;
+use super::ring::Ring;
+use super::segment::Segments;
+use super::{KeyRange, RANGES};
+use crate::buzhash::folded_multiply;
+use crate::record::merge::{Merge, merge};
+use crate::record::{Body, Deadlines, Hlc, Key, KeyHash, Kind, Record, Touch, Version};
+use crate::time::Wall;
+
+/// What a table's lock guards: all records of some ranges.
+pub(super) struct Shard {
+    pub(super) hashes: Arc<Hashes>,
+    /// The index, then the log.
+    region: Box<dyn Region>,
+    index_bytes: usize,
+    pub(super) small: Ring,
+    pub(super) main: Ring,
+    pub(super) segments: Segments,
+    pub(super) ghosts: Ghosts,
+    /// By the lower bits of the range.
+    digests: Vec<u64>,
+    /// How many records the index takes.
+    pub(super) record_limit: usize,
+    /// What of each queue is dead, in bytes.
+    small_dead: usize,
+    pub(super) main_dead: usize,
+    /// What tombstones take of the log, in bytes.
+    pub(super) tombstone_bytes: usize,
+    /// The latest version among the tombstones that were forgotten for room.
+    pub(super) forgotten_to: Hlc,
+    pub(super) stats: Stats,
+}
+
+/// An entry that was found.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub(super) own: OwnHash,
+    slot: Slot,
+    /// The byte of the log that it begins at.
+    pub(super) at: usize,
+}
+
+/// A record on its way into the log.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    record: &'a Record<'a>,
+    hash: KeyHash,
+    own: OwnHash,
+    /// What it will take of the log, in bytes.
+    footprint: usize,
+}
+
+impl Shard {
+    /// An empty shard of `shards`, over zeroed memory of the layout's size.
+    pub(super) fn new(
+        hashes: Arc<Hashes>,
+        region: Box<dyn Region>,
+        layout: &Layout,
+        shards: usize,
+    ) -> Self {
+        Self {
+            hashes,
+            region,
+            index_bytes: layout.index_bytes,
+            small: Ring::new(0, layout.small_bytes),
+            main: Ring::new(layout.small_bytes, layout.log_bytes),
+            segments: Segments::new(layout.log_bytes),
+            ghosts: Ghosts::new(layout.ghosts),
+            digests: vec![0; RANGES / shards],
+            record_limit: layout.records,
+            small_dead: 0,
+            main_dead: 0,
+            tombstone_bytes: 0,
+            forgotten_to: Hlc::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Merges `record` into what is held under its key.
+    pub(super) fn apply(&mut self, hash: KeyHash, record: &Record<'_>, now: Wall) -> Applied {
+        let applied = match self.merge_in(hash, record, now) {
+            Ok(applied) => applied,
+            Err(refusal) => Applied::Refused(refusal),
+        };
+        match applied {
+            Applied::Refused(Refusal::Expired) => self.stats.refused_expired += 1,
+            Applied::Refused(Refusal::Forgotten) => self.stats.refused_forgotten += 1,
+            Applied::Refused(Refusal::TooLarge) => self.stats.refused_too_large += 1,
+            Applied::New | Applied::Replaced | Applied::Touched | Applied::Kept => {}
+        }
+        applied
+    }
+
+    fn merge_in(
+        &mut self,
+        hash: KeyHash,
+        record: &Record<'_>,
+        now: Wall,
+    ) -> Result<Applied, Refusal> {
+        let own = self.hashes.own(hash);
+        let found = self.find(own, &record.key);
+        let ended = entry::record_end(record) <= now;
+        let Some(found) = found else {
+            if ended {
+                return Err(Refusal::Expired);
+            }
+            if record.version.time <= self.forgotten_to {
+                return Err(Refusal::Forgotten);
+            }
+            let arrival = self.admit(record, hash, own)?;
+            let queue = self.queue_for(&arrival);
+            self.store(queue, &arrival, 0, now);
+            return Ok(Applied::New);
+        };
+        let held = entry::record(self.log(), found.at, record.key);
+        match merge(&held, record) {
+            Merge::Replace(_) if ended && held.body != Body::Deleted => {
+                self.remove(found);
+                self.stats.expired += 1;
+                Err(Refusal::Expired)
+            }
+            _ if ended => Err(Refusal::Expired),
+            Merge::Keep => Ok(Applied::Kept),
+            Merge::Touch(idle) => {
+                self.touch_at(found.at, idle);
+                Ok(Applied::Touched)
+            }
+            Merge::Replace(idle) => {
+                let deadlines = Deadlines { idle, ..record.deadlines };
+                let merged = Record { deadlines, ..*record };
+                let arrival = self.admit(&merged, hash, own)?;
+                self.replace(found, &arrival, now);
+                Ok(Applied::Replaced)
+            }
+        }
+    }
+
+    /// Moves an idle deadline on.
+    pub(super) fn touch(&mut self, touch: &Touch, now: Wall) -> Touched {
+        let Some(found) = self.find_hash(touch.hash) else {
+            return Touched::Missing;
+        };
+        let log = self.log();
+        let held = entry::version(log, found.at).time;
+        if held < touch.time {
+            return Touched::Missing;
+        }
+        let deleted = Meta::read(log, found.at).is_deleted();
+        let late = touch.idle <= entry::deadlines(log, found.at).idle.max(now);
+        if held > touch.time || deleted || late {
+            return Touched::Stale;
+        }
+        self.touch_at(found.at, touch.idle);
+        Touched::Moved
+    }
+
+    /// Reads the live value of `key`, marks it used and counts.
+    pub(super) fn get<R>(
+        &mut self,
+        hash: KeyHash,
+        key: &Key,
+        now: Wall,
+        read: impl FnOnce(&Record<'_>) -> R,
+    ) -> Option<R> {
+        let found = self.find(self.hashes.own(hash), key).filter(|found| {
+            let log = self.log();
+            entry::end(log, found.at) > now && !Meta::read(log, found.at).is_deleted()
+        });
+        let Some(found) = found else {
+            self.stats.misses += 1;
+            return None;
+        };
+        self.stats.hits += 1;
+        let log = self.log_mut();
+        entry::visit(log, found.at);
+        Some(read(&entry::record(log, found.at, *key)))
+    }
+
+    /// Reads what is held under `hash`, whatever it is.
+    pub(super) fn peek<R>(
+        &mut self,
+        hash: KeyHash,
+        read: impl FnOnce(&Record<'_>) -> R,
+    ) -> Option<R> {
+        let at = self.find_hash(hash)?.at;
+        let log = self.log();
+        Some(read(&entry::record(log, at, entry::key(log, at))))
+    }
+
+    pub(super) fn digest(&self, range: KeyRange) -> u64 {
+        self.digests[self.digest_of(range)]
+    }
+
+    /// How many records the index holds.
+    pub(super) fn held(&self) -> usize {
+        usize::try_from(self.stats.records + self.stats.tombstones).expect("they lie in memory")
+    }
+
+    pub(super) fn log(&self) -> &[u8] {
+        &self.region.bytes()[self.index_bytes..]
+    }
+
+    pub(super) fn log_mut(&mut self) -> &mut [u8] {
+        &mut self.region.bytes_mut()[self.index_bytes..]
+    }
+
+    pub(super) const fn ring(&self, queue: Queue) -> &Ring {
+        match queue {
+            Queue::Small => &self.small,
+            Queue::Main => &self.main,
+        }
+    }
+
+    pub(super) const fn ring_mut(&mut self, queue: Queue) -> &mut Ring {
+        match queue {
+            Queue::Small => &mut self.small,
+            Queue::Main => &mut self.main,
+        }
+    }
+
+    /// What of a queue is dead, in bytes.
+    pub(super) const fn dead_mut(&mut self, queue: Queue) -> &mut usize {
+        match queue {
+            Queue::Small => &mut self.small_dead,
+            Queue::Main => &mut self.main_dead,
+        }
+    }
+
+    /// The queue that the entry at `at` lies in.
+    pub(super) const fn queue_of(&self, at: usize) -> Queue {
+        if at < self.main.start() { Queue::Small } else { Queue::Main }
+    }
+
+    /// Drops an entry: out of the index, the figures and the digest, and its
+    /// bytes wiped. Its place in the log stays until the tail comes by.
+    pub(super) fn remove(&mut self, found: Found) {
+        let at = found.at;
+        let log = self.log();
+        let hash = self.hashes.place(entry::key_bytes(log, at));
+        let footprint = Meta::read(log, at).footprint();
+        self.uncount(at, hash);
+        self.index().0.remove(found.own, found.slot);
+        entry::bury(self.log_mut(), at, footprint);
+        *self.dead_mut(self.queue_of(at)) += footprint;
+    }
+
+    /// The entry at `at`, which is alive, as the index has it.
+    pub(super) fn found_at(&mut self, at: usize) -> Found {
+        let hash = self.hashes.place(entry::key_bytes(self.log(), at));
+        let own = self.hashes.own(hash);
+        let location = Location::new(at);
+        let slot = self.index().0.find(own, |other| other == location);
+        Found { own, slot: slot.expect("a live entry is in the index"), at }
+    }
+
+    /// Puts a filler or another dead stretch at `at`.
+    pub(super) fn fill(&mut self, at: usize, len: usize) {
+        entry::bury(self.log_mut(), at, len);
+        self.segments.begins(at, Wall::MAX);
+        *self.dead_mut(self.queue_of(at)) += len;
+    }
+
+    /// Lets the index know that `found` lies at `to`.
+    pub(super) fn relocate(&mut self, found: Found, to: usize) {
+        self.index().0.set_location(found.slot, Location::new(to));
+    }
+
+    /// Gives `record` its size, if it can fit.
+    fn admit<'a>(
+        &self,
+        record: &'a Record<'a>,
+        hash: KeyHash,
+        own: OwnHash,
+    ) -> Result<Arrival<'a>, Refusal> {
+        let footprint = entry::footprint(record).filter(|&footprint| footprint <= self.main.len());
+        let footprint = footprint.ok_or(Refusal::TooLarge)?;
+        Ok(Arrival { record, hash, own, footprint })
+    }
+
+    /// Where a new key goes: into the main queue when it left the small one
+    /// lately.
+    fn queue_for(&mut self, arrival: &Arrival<'_>) -> Queue {
+        if self.ghosts.recall(arrival.own) { Queue::Main } else { Queue::Small }
+    }
+
+    /// Appends a record whose key is absent. One that would take most of the
+    /// small queue goes into the main one.
+    fn store(&mut self, queue: Queue, arrival: &Arrival<'_>, visits: u32, now: Wall) {
+        let large = arrival.footprint > self.small.len() / 2;
+        let queue = if large { Queue::Main } else { queue };
+        let spot = self.make_room(queue, arrival.footprint, now);
+        self.ring_mut(queue).push(spot, arrival.footprint);
+        if let Some((at, len)) = spot.filler {
+            self.fill(at, len);
+        }
+        self.write(spot.at, arrival, visits);
+        self.index().0.insert(arrival.own, Location::new(spot.at));
+    }
+
+    /// Writes a record over what is held under its key: in place where it
+    /// fits, else at the head of the same queue.
+    fn replace(&mut self, found: Found, arrival: &Arrival<'_>, now: Wall) {
+        let at = found.at;
+        let meta = Meta::read(self.log(), at);
+        let visits = meta.visits_after_one_more();
+        let spare = meta.footprint().checked_sub(arrival.footprint);
+        if let Some(spare) = spare {
+            self.uncount(at, arrival.hash);
+            self.write(at, arrival, visits);
+            if spare > 0 {
+                self.fill(at + arrival.footprint, spare);
+            }
+        } else {
+            self.remove(found);
+            self.store(self.queue_of(at), arrival, visits, now);
+        }
+    }
+
+    fn write(&mut self, at: usize, arrival: &Arrival<'_>, visits: u32) {
+        entry::write(self.log_mut(), at, arrival.record, visits);
+        self.segments.begins(at, entry::record_end(arrival.record));
+        self.count(at, arrival.hash);
+    }
+
+    fn touch_at(&mut self, at: usize, idle: Wall) {
+        let log = self.log_mut();
+        entry::set_idle(log, at, idle);
+        entry::visit(log, at);
+    }
+
+    /// The entry of `key`.
+    fn find(&mut self, own: OwnHash, key: &Key) -> Option<Found> {
+        let (index, log) = self.index();
+        let is = |at: usize| entry::key_bytes(log, at) == key.as_bytes();
+        let slot = index.find(own, |location| is(location.at()))?;
+        let at = index.location(slot).at();
+        Some(Found { own, slot, at })
+    }
+
+    /// The entry of the key that has this hash.
+    fn find_hash(&mut self, hash: KeyHash) -> Option<Found> {
+        let hashes = Arc::clone(&self.hashes);
+        let own = hashes.own(hash);
+        let (index, log) = self.index();
+        let is = |at: usize| hashes.place(entry::key_bytes(log, at)) == hash;
+        let slot = index.find(own, |location| is(location.at()))?;
+        let at = index.location(slot).at();
+        Some(Found { own, slot, at })
+    }
+
+    /// The index, and the log beside it.
+    fn index(&mut self) -> (Index<'_>, &[u8]) {
+        let (index, log) = self.region.bytes_mut().split_at_mut(self.index_bytes);
+        (Index::new(index), log)
+    }
+
+    /// Takes the live entry at `at` into the figures and the digest.
+    fn count(&mut self, at: usize, hash: KeyHash) {
+        let (kind, deleted, footprint) = self.sort_of(at);
+        self.mix_into_digest(at, hash);
+        self.stats.bytes += footprint as u64;
+        if deleted {
+            self.stats.tombstones += 1;
+            self.tombstone_bytes += footprint;
+        } else {
+            self.stats.records += 1;
+            self.stats.by_kind[kind] += 1;
+        }
+    }
+
+    /// Takes the live entry at `at` out of the figures and the digest.
+    fn uncount(&mut self, at: usize, hash: KeyHash) {
+        let (kind, deleted, footprint) = self.sort_of(at);
+        self.mix_into_digest(at, hash);
+        self.stats.bytes -= footprint as u64;
+        if deleted {
+            self.stats.tombstones -= 1;
+            self.tombstone_bytes -= footprint;
+        } else {
+            self.stats.records -= 1;
+            self.stats.by_kind[kind] -= 1;
+        }
+    }
+
+    /// The place of the entry's kind in `Kind::ALL`, whether it is a
+    /// tombstone, and its footprint.
+    fn sort_of(&self, at: usize) -> (usize, bool, usize) {
+        let log = self.log();
+        let meta = Meta::read(log, at);
+        let kind = entry::key(log, at).kind();
+        let place = Kind::ALL.iter().position(|&other| other == kind);
+        (place.expect("every kind is in the list"), meta.is_deleted(), meta.footprint())
+    }
+
+    /// Exclusive-or puts a version in, and takes it out again.
+    fn mix_into_digest(&mut self, at: usize, hash: KeyHash) {
+        let mixed = mix(hash, entry::version(self.log(), at));
+        let digest = self.digest_of(KeyRange::of(hash));
+        self.digests[digest] ^= mixed;
+    }
+
+    fn digest_of(&self, range: KeyRange) -> usize {
+        usize::from(range.0) % self.digests.len()
+    }
+}
+
+impl Drop for Shard {
+    /// Wipes what holds records: no more of the log than was ever written,
+    /// lest memory that was never used be fetched for it.
+    fn drop(&mut self) {
+        let (small, main) = (self.small.written(), self.main.written());
+        let log = self.log_mut();
+        entry::wipe(log, small);
+        entry::wipe(log, main);
+    }
+}
+
+/// What a version adds to its range's digest: mixed well, so that several do
+/// not cancel by accident. The same on every node, so without a secret; the
+/// factors are the fractions of the golden ratio and of the square root of 2.
+pub(super) const fn mix(hash: KeyHash, version: Version) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    const ROOT: u64 = 0x6a09_e667_f3bc_c909;
+    let time = folded_multiply(version.time.0 ^ hash.0.rotate_left(32), GOLDEN);
+    folded_multiply(time ^ hash.0 ^ version.writer.0 as u64, ROOT)
+}

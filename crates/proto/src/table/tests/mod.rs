@@ -1,0 +1,90 @@
+//! What the table promises, beyond what its parts test beside themselves.
+
+mod converge;
+mod model;
+mod promises;
+
+use std::collections::BTreeMap;
+
+use super::{Config, Cursor, KeyRanges, Table};
+use crate::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer};
+use crate::time::Wall;
+
+/// A record that owns its payload.
+#[derive(Clone, PartialEq, Eq)]
+struct Owned {
+    key: Key,
+    version: Version,
+    deadlines: Deadlines,
+    /// `None`: a tombstone.
+    payload: Option<Vec<u8>>,
+}
+
+impl Owned {
+    fn of(record: &Record<'_>) -> Self {
+        let payload = match record.body {
+            Body::Value(payload) => Some(payload.to_vec()),
+            Body::Deleted => None,
+        };
+        Self { key: record.key, version: record.version, deadlines: record.deadlines, payload }
+    }
+
+    fn record(&self) -> Record<'_> {
+        let body = self.payload.as_deref().map_or(Body::Deleted, Body::Value);
+        Record { key: self.key, version: self.version, deadlines: self.deadlines, body }
+    }
+
+    /// Without what means nothing: a tombstone's idle deadline.
+    fn meaning(mut self) -> Self {
+        if self.payload.is_none() {
+            self.deadlines.idle = self.deadlines.absolute;
+        }
+        self
+    }
+}
+
+impl std::fmt::Debug for Owned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.record().fmt(f)
+    }
+}
+
+fn table(capacity_bytes: usize) -> Table {
+    Table::new(Config { capacity_bytes, placement_secret: [1; 32], own_secret: [2; 32] })
+}
+
+fn key(kind: Kind, id: u32) -> Key {
+    Key::new(kind, &id.to_be_bytes()).unwrap()
+}
+
+fn version(time: u64) -> Version {
+    Version { time: Hlc(time), writer: Writer(7) }
+}
+
+const fn wall(millis: u64) -> Wall {
+    Wall::from_millis(millis)
+}
+
+/// A value that never ends.
+fn value(key: Key, time: u64, payload: &[u8]) -> Record<'_> {
+    let deadlines = Deadlines::at(Wall::MAX);
+    Record { key, version: version(time), deadlines, body: Body::Value(payload) }
+}
+
+/// A tombstone that never ends.
+fn tombstone(key: Key, time: u64) -> Record<'static> {
+    let deadlines = Deadlines::at(Wall::MAX);
+    Record { key, version: version(time), deadlines, body: Body::Deleted }
+}
+
+/// All that is held, by a scan in steps of `limit_bytes`.
+fn contents(table: &Table, limit_bytes: usize) -> BTreeMap<Key, Owned> {
+    let mut found = BTreeMap::new();
+    let mut cursor = Some(Cursor::START);
+    while let Some(from) = cursor {
+        cursor = table.scan(from, KeyRanges::ALL, limit_bytes, |record| {
+            found.insert(record.key, Owned::of(record));
+        });
+    }
+    found
+}
