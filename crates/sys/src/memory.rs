@@ -132,13 +132,22 @@ pub(crate) fn page_bytes() -> usize {
 mod tests {
     use super::*;
 
-    /// What /proc/self/smaps says of the mapping that `region` begins.
-    fn mapping(region: &Region) -> String {
-        let start = format!("{:x}-", region.as_ptr() as usize);
+    /// The flags of the mapping that `region` is in, by /proc/self/smaps. The
+    /// kernel makes one mapping of regions that lie side by side.
+    fn flags(region: &Region) -> String {
+        let address = region.as_ptr() as usize;
+        let covers = |line: &&str| {
+            let bounds = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let bounds = bounds.map(|(start, end)| [start, end].map(parse_hexadecimal));
+            matches!(bounds, Some([Some(start), Some(end)]) if (start..end).contains(&address))
+        };
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let from = maps.find(&start).expect("the region is mapped");
-        let length = maps[from..].find("VmFlags").unwrap();
-        maps[from..].lines().take(maps[from..][..length].lines().count() + 1).collect()
+        let mut lines = maps.lines().skip_while(|line| !covers(line));
+        lines.find(|line| line.starts_with("VmFlags:")).expect("the region is mapped").to_owned()
+    }
+
+    fn parse_hexadecimal(digits: &str) -> Option<usize> {
+        usize::from_str_radix(digits, 16).ok()
     }
 
     #[test]
@@ -154,7 +163,8 @@ mod tests {
     fn stays_out_of_core_dumps() {
         let region = Region::new(4 << 20).unwrap();
         // "dd": do not include the area in a core dump (proc_pid_smaps(5)).
-        assert!(mapping(&region).contains(" dd"), "{}", mapping(&region));
+        let flags = flags(&region);
+        assert!(flags.contains(" dd"), "{flags}");
     }
 
     #[test]

@@ -43,26 +43,10 @@ pub struct Buffers {
 pub struct Opened {
     /// The socket. Its calls do not block.
     pub socket: UdpSocket,
-    /// The receive buffer that was asked for, in bytes.
-    pub receive_asked: usize,
-    /// The receive buffer that the kernel granted, in bytes.
+    /// The receive buffer that the kernel granted, in bytes, counted as it was
+    /// asked for. Less than that means that bursts may be dropped and have to be
+    /// repaired, until the sysctl `net.core.rmem_max` is raised.
     pub receive_granted: usize,
-}
-
-impl Opened {
-    /// What to warn an operator of when the receive buffer is smaller than was
-    /// asked for.
-    #[must_use]
-    pub fn shortfall(&self) -> Option<String> {
-        let Self { receive_asked: asked, receive_granted: granted, .. } = self;
-        (granted < asked).then(|| {
-            format!(
-                "the kernel granted a receive buffer of {granted} bytes instead of {asked}, so \
-                 bursts may be dropped and have to be repaired; \
-                 remedy: sysctl -w net.core.rmem_max={asked}"
-            )
-        })
-    }
 }
 
 /// Why a socket could not be opened.
@@ -111,7 +95,7 @@ pub fn open_unicast(
         send_to_group(&socket, listen, group)?;
     }
     socket.bind(&listen.into()).of("bind", listen)?;
-    opened(socket, listen, buffers)
+    opened(socket, listen)
 }
 
 /// Opens the socket that hears `group`. Any number of them may be open on one
@@ -136,7 +120,7 @@ pub fn open_group(group: &Group, buffers: Buffers) -> Result<Opened, OpenError> 
         option::join(socket.as_fd(), address.ip(), index)
             .of("setsockopt MCAST_JOIN_GROUP", address)?;
     }
-    let opened = opened(socket, address, buffers)?;
+    let opened = opened(socket, address)?;
     for source in &group.sources {
         join_source(&opened.socket, group, *source)?;
     }
@@ -191,11 +175,11 @@ fn option_size(bytes: usize) -> usize {
     bytes.min(i32::MAX as usize)
 }
 
-fn opened(socket: Socket, address: SocketAddr, buffers: Buffers) -> Result<Opened, OpenError> {
+fn opened(socket: Socket, address: SocketAddr) -> Result<Opened, OpenError> {
     // The kernel doubles what is asked for, to allow for its own overhead, and
     // shows the double (socket(7)).
     let shown = socket.recv_buffer_size().of("getsockopt SO_RCVBUF", address)?;
-    Ok(Opened { socket: socket.into(), receive_asked: buffers.receive, receive_granted: shown / 2 })
+    Ok(Opened { socket: socket.into(), receive_granted: shown / 2 })
 }
 
 fn send_to_group(socket: &Socket, listen: SocketAddr, group: &Group) -> Result<(), OpenError> {
