@@ -69,16 +69,18 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// A client whose handshake is done.
+/// A client whose handshake is done. Boxed, since it is moved from one future
+/// to the next, and a future keeps room for each place that it was in.
 struct Client {
-    stream: TlsStream<Replay<TcpStream>>,
-    session: Session,
+    stream: Box<TlsStream<Replay<TcpStream>>>,
+    session: Box<Session>,
 }
 
 /// Serves the client of `stream`, and counts what comes of it.
 pub(super) async fn serve(front: &Shared, stream: TcpStream, peer: SocketAddr, phase: Phase) {
     let ends = stream.local_addr().map(|server| Ends { client: peer, server });
-    match greet(front, stream).await {
+    let greeted = greet(front, stream).await;
+    match greeted {
         Ok(client) => answer(front, client, ends, phase).await,
         Err(refusal) => front.failed(refusal.failure(), &peer, &refusal),
     }
@@ -90,21 +92,20 @@ async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Client, Refusal>
     // Handshake flights are small, and each is waited for.
     stream.set_nodelay(true)?;
     let hello = timeout_at(deadline, read_hello(&mut stream)).await;
-    match hello.unwrap_or(Err(Refusal::Timeout)) {
-        Ok((hello, bytes)) => {
-            let stream = Replay::new(bytes, stream);
-            timeout_at(deadline, shake_hands(front, &hello, stream))
-                .await
-                .unwrap_or(Err(Refusal::Timeout))
-        }
-        Err(refusal) => {
+    let (hello, bytes) = match hello {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(refusal)) => {
             if let Refusal::Hello(error) = &refusal {
                 // How a refused client takes it does not matter.
                 let _ = timeout(LINGER, refuse(&mut stream, error.alert())).await;
             }
-            Err(refusal)
+            return Err(refusal);
         }
-    }
+        Err(_) => return Err(Refusal::Timeout),
+    };
+    let stream = Replay::new(bytes, stream);
+    let client = timeout_at(deadline, shake_hands(front, &hello, stream)).await;
+    client.unwrap_or(Err(Refusal::Timeout))
 }
 
 /// Reads the ClientHello, and gives it with all that was read.
@@ -137,7 +138,7 @@ async fn shake_hands(
 ) -> Result<Client, Refusal> {
     let terminator = front.terminator();
     let attempt = terminator.attempt(hello, find_session(front, &terminator, hello).await);
-    let stream = TlsAcceptor::from(attempt.config()).accept(stream).await?;
+    let stream = Box::new(Box::pin(TlsAcceptor::from(attempt.config()).accept(stream)).await?);
     let connection = stream.get_ref().1;
     let kind = connection.handshake_kind().expect("a finished handshake is of some kind");
     let settled = attempt.settle(kind, front.cache.now());
@@ -150,7 +151,7 @@ async fn shake_hands(
         Handshake::ResumedRemote
     });
     let session = Session::new(&front.node, connection, settled);
-    Ok(Client { stream, session })
+    Ok(Client { session: Box::new(session), stream })
 }
 
 /// The first session that the hello names, is in the farm, and may be resumed

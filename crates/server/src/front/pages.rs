@@ -98,7 +98,7 @@ struct Description<'a> {
 /// or `draining` comes true; then the request at hand is still answered.
 pub(super) async fn serve<S>(
     stream: S,
-    session: Session,
+    session: Box<Session>,
     cache: &Cache,
     draining: impl Future<Output = ()>,
 ) -> hyper::Result<()>
