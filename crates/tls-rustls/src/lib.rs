@@ -28,7 +28,7 @@ mod terminator;
 
 pub use certificates::{CertificateError, Identity};
 pub use hello::{Hello, HelloError, HelloReader};
-pub use session::{Miss, Origin, SessionId};
+pub use session::{Miss, Origin, Scope, SessionId};
 pub use store::MAX_TICKETS;
 pub use terminator::{
     Attempt, Config, ConfigError, MAX_LIFETIME, NewSession, Resumable, Settled, Terminator,

@@ -110,13 +110,14 @@ impl Miss {
     }
 }
 
-/// What a session may be resumed under.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scope {
+/// What the sessions of a hello may be resumed under, and what those that
+/// begin are bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope<'a> {
     /// Of the certificates for the name, and of the client CA.
     pub(crate) fingerprint: Fingerprint,
     /// The name that the client asked for.
-    pub(crate) server_name: Option<String>,
+    pub(crate) server_name: Option<&'a str>,
 }
 
 /// Writes the record of a session.
@@ -125,8 +126,8 @@ pub(crate) struct Scope {
 /// format 1 | rustls 3 | fingerprint 32 | origin: time 8, node 1 + n |
 /// server name 1 + n, empty for none | rustls' encoding
 /// ```
-pub(crate) fn encode(scope: &Scope, origin: &Origin, state: &[u8]) -> Zeroizing<Vec<u8>> {
-    let name = scope.server_name.as_deref().unwrap_or_default();
+pub(crate) fn encode(scope: Scope<'_>, origin: &Origin, state: &[u8]) -> Zeroizing<Vec<u8>> {
+    let name = scope.server_name.unwrap_or_default();
     let len = 1 + RUSTLS.len() + scope.fingerprint.0.len() + 8 + 2 + origin.node.len() + name.len();
     // Its final size from the start: growing would leave copies of the secret
     // behind that nothing zeroizes.
@@ -143,7 +144,7 @@ pub(crate) fn encode(scope: &Scope, origin: &Origin, state: &[u8]) -> Zeroizing<
 
 /// Reads a session's record, if it may be resumed under `scope`: where it
 /// began, and rustls' encoding.
-pub(crate) fn decode<'a>(record: &'a [u8], scope: &Scope) -> Result<(Origin, &'a [u8]), Miss> {
+pub(crate) fn decode<'a>(record: &'a [u8], scope: Scope<'_>) -> Result<(Origin, &'a [u8]), Miss> {
     let mut record = Reader::new(record);
     let truncated = |Truncated| Miss::Format;
     if record.u8().map_err(truncated)? != FORMAT {
@@ -158,7 +159,7 @@ pub(crate) fn decode<'a>(record: &'a [u8], scope: &Scope) -> Result<(Origin, &'a
     let at = Wall::from_millis(record.u64().map_err(truncated)?);
     let node = str::from_utf8(record.vector8().map_err(truncated)?).map_err(|_| Miss::Format)?;
     let name = record.vector8().map_err(truncated)?;
-    if name != scope.server_name.as_deref().unwrap_or_default().as_bytes() {
+    if name != scope.server_name.unwrap_or_default().as_bytes() {
         return Err(Miss::Name);
     }
     Ok((Origin { node: node.to_owned(), at }, record.rest()))
@@ -177,8 +178,8 @@ mod tests {
 
     use super::*;
 
-    fn scope(fingerprint: u8, name: Option<&str>) -> Scope {
-        Scope { fingerprint: Fingerprint([fingerprint; 32]), server_name: name.map(str::to_owned) }
+    fn scope(fingerprint: u8, server_name: Option<&'static str>) -> Scope<'static> {
+        Scope { fingerprint: Fingerprint([fingerprint; 32]), server_name }
     }
 
     fn origin() -> Origin {
@@ -187,9 +188,9 @@ mod tests {
 
     /// Writes a record under one scope, damages it, reads it under another.
     fn check(
-        written: &Scope,
+        written: Scope<'_>,
         damage: impl FnOnce(&mut Vec<u8>),
-        read: &Scope,
+        read: Scope<'_>,
         expected: Result<&[u8], Miss>,
     ) {
         let mut record = encode(written, &origin(), b"state").to_vec();
@@ -200,25 +201,25 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_under_its_own_scope() {
-        check(&scope(1, Some("a.test")), |_| (), &scope(1, Some("a.test")), Ok(b"state"));
-        check(&scope(1, None), |_| (), &scope(1, None), Ok(b"state"));
+        check(scope(1, Some("a.test")), |_| (), scope(1, Some("a.test")), Ok(b"state"));
+        check(scope(1, None), |_| (), scope(1, None), Ok(b"state"));
     }
 
     #[test]
     fn another_scope_is_a_miss() {
         let written = scope(1, Some("a.test"));
-        check(&written, |_| (), &scope(2, Some("a.test")), Err(Miss::Configuration));
-        check(&written, |_| (), &scope(1, Some("b.test")), Err(Miss::Name));
-        check(&written, |_| (), &scope(1, None), Err(Miss::Name));
+        check(written, |_| (), scope(2, Some("a.test")), Err(Miss::Configuration));
+        check(written, |_| (), scope(1, Some("b.test")), Err(Miss::Name));
+        check(written, |_| (), scope(1, None), Err(Miss::Name));
     }
 
     #[test]
     fn another_writer_is_a_miss() {
         let scope = scope(1, None);
-        check(&scope, |record| record[0] += 1, &scope, Err(Miss::Format));
-        check(&scope, |record| record[3] += 1, &scope, Err(Miss::Rustls));
-        check(&scope, |record| record.truncate(40), &scope, Err(Miss::Format));
-        check(&scope, Vec::clear, &scope, Err(Miss::Format));
+        check(scope, |record| record[0] += 1, scope, Err(Miss::Format));
+        check(scope, |record| record[3] += 1, scope, Err(Miss::Rustls));
+        check(scope, |record| record.truncate(40), scope, Err(Miss::Format));
+        check(scope, Vec::clear, scope, Err(Miss::Format));
     }
 
     #[test]
@@ -234,16 +235,16 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_records_never_panic(record: Vec<u8>) {
-            let _ = decode(&record, &scope(1, None));
+            let _ = decode(&record, scope(1, None));
         }
 
         #[test]
         fn hostile_tails_never_panic(tail: Vec<u8>) {
             let scope = scope(1, None);
-            let mut record = encode(&scope, &origin(), b"").to_vec();
+            let mut record = encode(scope, &origin(), b"").to_vec();
             record.truncate(1 + RUSTLS.len() + 32);
             record.extend_from_slice(&tail);
-            let _ = decode(&record, &scope);
+            let _ = decode(&record, scope);
         }
     }
 }

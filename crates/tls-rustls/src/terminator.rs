@@ -147,6 +147,13 @@ impl Terminator {
         Ok(Self { node, lifetime, certificates, template })
     }
 
+    /// What the hello's sessions are bound to.
+    #[must_use]
+    pub fn scope<'a>(&self, hello: &'a Hello) -> Scope<'a> {
+        let server_name = hello.server_name();
+        Scope { fingerprint: self.certificates.fingerprint(server_name), server_name }
+    }
+
     /// Judges a record that was found under one of the hello's candidates.
     ///
     /// # Errors
@@ -154,12 +161,12 @@ impl Terminator {
     /// [`Miss`] when it must not be resumed; the handshake is then a full one.
     pub fn recognise(
         &self,
-        hello: &Hello,
+        scope: Scope<'_>,
         id: SessionId,
         record: &[u8],
         now: Wall,
     ) -> Result<Resumable, Miss> {
-        let (origin, state) = session::decode(record, &self.scope(hello))?;
+        let (origin, state) = session::decode(record, scope)?;
         if origin.age(now) >= self.lifetime {
             return Err(Miss::Expired);
         }
@@ -169,20 +176,13 @@ impl Terminator {
 
     /// Prepares a connection that can resume `resumable` and nothing else.
     #[must_use]
-    pub fn attempt(&self, hello: &Hello, resumable: Option<Resumable>) -> Attempt<'_> {
+    pub fn attempt<'a>(&'a self, scope: Scope<'a>, resumable: Option<Resumable>) -> Attempt<'a> {
         let (origin, offered) =
             resumable.map(|Resumable { origin, offered }| (origin, offered)).unzip();
         let store = Arc::new(ConnectionStore::new(offered));
         let mut config = self.template.clone();
         config.session_storage = Arc::clone(&store) as _;
-        Attempt { terminator: self, scope: self.scope(hello), origin, store, config: config.into() }
-    }
-
-    fn scope(&self, hello: &Hello) -> Scope {
-        Scope {
-            fingerprint: self.certificates.fingerprint(hello.server_name()),
-            server_name: hello.server_name().map(str::to_owned),
-        }
+        Attempt { terminator: self, scope, origin, store, config: config.into() }
     }
 }
 
@@ -203,7 +203,7 @@ impl std::fmt::Debug for Resumable {
 #[derive(Debug)]
 pub struct Attempt<'a> {
     terminator: &'a Terminator,
-    scope: Scope,
+    scope: Scope<'a>,
     /// Of the session that may be resumed.
     origin: Option<Origin>,
     store: Arc<ConnectionStore>,
@@ -234,7 +234,7 @@ impl Attempt<'_> {
             .into_iter()
             .map(|stored| NewSession {
                 id: stored.id,
-                record: session::encode(&self.scope, &origin, &stored.state),
+                record: session::encode(self.scope, &origin, &stored.state),
                 ends,
             })
             .collect();

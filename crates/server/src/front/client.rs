@@ -11,10 +11,12 @@ use std::time::Duration;
 use rustls::AlertDescription;
 use segue::{Ack, Deadlines, Key, Kind};
 use tls_rustls::hello::{MAX_HELLO_BYTES, fatal_alert};
-use tls_rustls::{Hello, HelloError, HelloReader, NewSession, Resumable, SessionId, Terminator};
+use tls_rustls::{
+    Hello, HelloError, HelloReader, NewSession, Resumable, Scope, SessionId, Terminator,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -71,41 +73,35 @@ impl From<io::Error> for Refusal {
 
 /// A client whose handshake is done. Boxed, since it is moved from one future
 /// to the next, and a future keeps room for each place that it was in.
-struct Client {
+struct Client<'a> {
     stream: Box<TlsStream<Replay<TcpStream>>>,
-    session: Box<Session>,
+    session: Box<Session<'a>>,
 }
 
 /// Serves the client of `stream`, and counts what comes of it.
 pub(super) async fn serve(front: &Shared, stream: TcpStream, peer: SocketAddr, phase: Phase) {
-    let ends = stream.local_addr().map(|server| Ends { client: peer, server });
-    let greeted = greet(front, stream).await;
-    match greeted {
-        Ok(client) => answer(front, client, ends, phase).await,
+    let greeted = timeout(front.handshake_timeout, greet(front, stream)).await;
+    match greeted.unwrap_or(Err(Refusal::Timeout)) {
+        Ok(client) => answer(front, client, peer, phase).await,
         Err(refusal) => front.failed(refusal.failure(), &peer, &refusal),
     }
 }
 
-/// Reads the hello and does the handshake, within the time for both.
-async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Client, Refusal> {
-    let deadline = Instant::now() + front.handshake_timeout;
+/// Reads the hello and does the handshake; one timer bounds both.
+async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Client<'_>, Refusal> {
     // Handshake flights are small, and each is waited for.
     stream.set_nodelay(true)?;
-    let hello = timeout_at(deadline, read_hello(&mut stream)).await;
-    let (hello, bytes) = match hello {
-        Ok(Ok(hello)) => hello,
-        Ok(Err(refusal)) => {
+    let hello = read_hello(&mut stream).await;
+    match hello {
+        Ok((hello, bytes)) => shake_hands(front, &hello, Replay::new(bytes, stream)).await,
+        Err(refusal) => {
             if let Refusal::Hello(error) = &refusal {
                 // How a refused client takes it does not matter.
                 let _ = timeout(LINGER, refuse(&mut stream, error.alert())).await;
             }
-            return Err(refusal);
+            Err(refusal)
         }
-        Err(_) => return Err(Refusal::Timeout),
-    };
-    let stream = Replay::new(bytes, stream);
-    let client = timeout_at(deadline, shake_hands(front, &hello, stream)).await;
-    client.unwrap_or(Err(Refusal::Timeout))
+    }
 }
 
 /// Reads the ClientHello, and gives it with all that was read.
@@ -131,13 +127,15 @@ async fn refuse(stream: &mut TcpStream, alert: AlertDescription) -> io::Result<(
     Ok(())
 }
 
-async fn shake_hands(
-    front: &Shared,
+async fn shake_hands<'a>(
+    front: &'a Shared,
     hello: &Hello,
     stream: Replay<TcpStream>,
-) -> Result<Client, Refusal> {
+) -> Result<Client<'a>, Refusal> {
     let terminator = front.terminator();
-    let attempt = terminator.attempt(hello, find_session(front, &terminator, hello).await);
+    let scope = terminator.scope(hello);
+    let resumable = find_session(front, &terminator, hello.candidates(), scope).await;
+    let attempt = terminator.attempt(scope, resumable);
     let stream = Box::new(Box::pin(TlsAcceptor::from(attempt.config()).accept(stream)).await?);
     let connection = stream.get_ref().1;
     let kind = connection.handshake_kind().expect("a finished handshake is of some kind");
@@ -154,12 +152,16 @@ async fn shake_hands(
     Ok(Client { session: Box::new(session), stream })
 }
 
-/// The first session that the hello names, is in the farm, and may be resumed
-/// here.
-async fn find_session(front: &Shared, terminator: &Terminator, hello: &Hello) -> Option<Resumable> {
-    for &id in hello.candidates() {
+/// The first of the sessions that is in the farm and may be resumed here.
+async fn find_session(
+    front: &Shared,
+    terminator: &Terminator,
+    candidates: &[SessionId],
+    scope: Scope<'_>,
+) -> Option<Resumable> {
+    for &id in candidates {
         let Some(found) = front.cache.get(&key(id)).await else { continue };
-        match terminator.recognise(hello, id, &found.value, front.cache.now()) {
+        match terminator.recognise(scope, id, &found.value, front.cache.now()) {
             Ok(resumable) => return Some(resumable),
             Err(miss) => front.counters.miss(miss),
         }
@@ -184,15 +186,20 @@ fn key(id: SessionId) -> Key {
 }
 
 /// Serves what the client asks for.
-async fn answer(front: &Shared, client: Client, ends: io::Result<Ends>, phase: Phase) {
+async fn answer(front: &Shared, client: Client<'_>, peer: SocketAddr, phase: Phase) {
     let Client { stream, session } = client;
     let Some(backend) = &front.backend else {
         // A client may end its connection as it likes.
         let _ = pages::serve(stream, session, &front.cache, phase.draining()).await;
         return;
     };
-    let Ok(ends) = ends else { return };
-    let header = if front.proxy_protocol { relay::proxy_header(ends) } else { Vec::new() };
+    let header = if front.proxy_protocol {
+        // Without an address of ours the client is gone.
+        let Ok(server) = stream.get_ref().0.get_ref().local_addr() else { return };
+        relay::proxy_header(Ends { client: peer, server })
+    } else {
+        Vec::new()
+    };
     if let Err(error) = relay::relay(stream, backend, &header).await {
         front.failed(Failure::Backend, backend, &error);
     }

@@ -27,8 +27,8 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// A client's session, as far as it may be shown.
 #[derive(Debug, Clone)]
-pub(super) struct Session {
-    node: String,
+pub(super) struct Session<'a> {
+    node: &'a str,
     tls: &'static str,
     cipher: Option<&'static str>,
     protocol: Option<String>,
@@ -38,13 +38,13 @@ pub(super) struct Session {
     origin: Origin,
 }
 
-impl Session {
+impl<'a> Session<'a> {
     /// What `connection` and its handshake show, at the node of that name.
-    pub(super) fn new(node: &str, connection: &ServerConnection, settled: Settled) -> Self {
+    pub(super) fn new(node: &'a str, connection: &ServerConnection, settled: Settled) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         Self {
-            node: node.to_owned(),
+            node,
             tls: if tls13 { "1.3" } else { "1.2" },
             cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
             protocol: connection.alpn_protocol().map(text),
@@ -57,7 +57,7 @@ impl Session {
 
     fn described(&self, now: Wall) -> Description<'_> {
         Description {
-            node: &self.node,
+            node: self.node,
             tls: self.tls,
             cipher: self.cipher,
             protocol: self.protocol.as_deref(),
@@ -98,7 +98,7 @@ struct Description<'a> {
 /// or `draining` comes true; then the request at hand is still answered.
 pub(super) async fn serve<S>(
     stream: S,
-    session: Box<Session>,
+    session: Box<Session<'_>>,
     cache: &Cache,
     draining: impl Future<Output = ()>,
 ) -> hyper::Result<()>

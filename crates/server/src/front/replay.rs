@@ -20,6 +20,10 @@ impl<S> Replay<S> {
     pub(super) const fn new(read: Vec<u8>, stream: S) -> Self {
         Self { read, given: 0, stream }
     }
+
+    pub(super) const fn get_ref(&self) -> &S {
+        &self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Replay<S> {

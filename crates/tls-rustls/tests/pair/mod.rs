@@ -157,7 +157,7 @@ pub(crate) fn answer(
     let mut reader = HelloReader::default();
     reader.buffer().extend_from_slice(&bytes);
     let hello = reader.poll().unwrap().expect("a client sends its hello at once");
-    let attempt = node.attempt(&hello, farm.find(node, &hello, now));
+    let attempt = node.attempt(node.scope(&hello), farm.find(node, &hello, now));
     let mut server = ServerConnection::new(attempt.config()).unwrap();
     deliver(&reader.into_bytes(), &mut server)?;
     while client.is_handshaking() || server.is_handshaking() || server.wants_write() {
@@ -184,7 +184,7 @@ impl Farm {
     ) -> Option<tls_rustls::Resumable> {
         for &id in hello.candidates() {
             let Some(record) = self.records.get(&id) else { continue };
-            match node.recognise(hello, id, record, now) {
+            match node.recognise(node.scope(hello), id, record, now) {
                 Ok(resumable) => return Some(resumable),
                 Err(miss) => self.misses.push(miss),
             }
