@@ -41,6 +41,9 @@ const MAX_CONNECTIONS: usize = 64;
 /// answer.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
 
+/// How long it may take to ask.
+const ASKING_TIME: Duration = Duration::from_secs(2);
+
 /// The longest head of a request, in bytes. Bodies are never read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
@@ -152,7 +155,7 @@ async fn serve(listener: TcpListener, routes: Router, mut stopped: oneshot::Rece
 async fn answer(stream: TcpStream, routes: Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(CONNECTION_TIME)
+        .header_read_timeout(ASKING_TIME)
         .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));

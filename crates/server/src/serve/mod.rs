@@ -93,6 +93,9 @@ struct Running {
 impl Running {
     /// Starts all parts.
     async fn start(config: Config) -> anyhow::Result<Self> {
+        // AWS-LC gathers entropy for its first random number: 70 to 160 ms
+        // that would otherwise be some client's first handshake.
+        aws_lc_rs::rand::fill(&mut [0; 1]).context("random numbers")?;
         let sections = config.sections.clone();
         let node = parts::node(&config)?;
         for warning in node.warnings() {
