@@ -12,7 +12,13 @@ use crate::config::Sources;
 
 /// Any server of the farm goes on with a client's session.
 #[derive(Debug, Parser)]
-#[command(name = "segue", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "segue",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Start with `segue demo`: it shows the whole system on this machine."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -24,6 +30,9 @@ pub(crate) enum Command {
     /// Run one node in the foreground
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Configuration),
+    /// Show the whole system on this machine, with real processes and clients
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(Demo),
     /// Make a farm key
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {
@@ -65,6 +74,20 @@ impl From<Configuration> for Sources {
     }
 }
 
+/// Options of `segue demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many nodes the farm has
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(3..=16))]
+    pub(crate) nodes: u8,
+    /// Leave the farm running until interrupted
+    #[arg(long)]
+    pub(crate) keep_running: bool,
+    /// Print one line of JSON a step
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Options of `segue status`.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
@@ -101,6 +124,16 @@ from the file, else from the defaults. The line `ready` on standard output says
 that the node serves. SIGHUP reads certificates and the log level again; SIGTERM
 lets live connections end and exits with 0. Exit status 2 means a configuration
 that cannot be used.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  segue demo
+  segue demo --nodes 8
+  segue demo --keep-running                   look at it with `segue status`
+  segue demo --json
+
+Exits with 0 only if every step held. It uses loopback only and leaves nothing
+behind.";
 
 const KEYGEN_EXAMPLES: &str = "\
 Examples:

@@ -3,12 +3,13 @@
 //! In reading order: [`cli`] what can be asked; [`config`] and [`keyfile`]
 //! what a node is told; [`serve`] the node itself, with its [`front`],
 //! [`admin`] page and [`metrics`]; [`status`], [`check`] and [`keygen`] for
-//! its operators.
+//! its operators; [`demo`] and [`bench`] to see it work and measure it.
 
 mod admin;
 mod check;
 mod cli;
 mod config;
+mod demo;
 mod front;
 mod http;
 mod keyfile;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(given) => serve::run(&given.into()),
+        Command::Demo(given) => demo::run(&given),
         Command::Keygen { out } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),
         Command::Completions { shell } => manual::completions(shell),
