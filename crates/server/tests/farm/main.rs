@@ -17,5 +17,8 @@ mod network;
 mod nodes;
 mod patience;
 
+mod admin;
+mod cli;
+mod demo;
 mod loss;
 mod serving;

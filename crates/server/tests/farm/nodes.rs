@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 use toml::Table;
@@ -145,6 +147,22 @@ impl Node {
     /// Where its clients connect.
     pub(crate) fn tls(&self) -> SocketAddr {
         self.ready.tls
+    }
+
+    /// Where it shows its state.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.ready.admin
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Asks it to read its configuration again (SIGHUP).
+    pub(crate) fn reload(&self) {
+        let pid = Pid::from_raw(self.process.id().try_into().unwrap());
+        kill(pid, Signal::SIGHUP).unwrap();
     }
 
     /// What it says of itself: `/api/status`.

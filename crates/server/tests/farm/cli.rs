@@ -3,15 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Runs `segue` in a directory of its own.
 fn segue(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_segue"))
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .expect("the binary runs")
+    crate::nodes::segue().args(arguments).current_dir(directory).output().unwrap()
 }
 
 /// Checks the exit status, and that one of the streams says `expected`:
@@ -28,9 +24,9 @@ fn check(directory: &Path, arguments: &[&str], status: i32, expected: &str) {
 #[test]
 fn every_command_explains_itself_with_examples() {
     let place = tempfile::tempdir().unwrap();
-    check(place.path(), &["--help"], 0, "segue <COMMAND>");
+    check(place.path(), &["--help"], 0, "segue demo");
     check(place.path(), &["--version"], 0, concat!("segue ", env!("CARGO_PKG_VERSION")));
-    for command in ["serve", "keygen", "check", "status", "completions", "man"] {
+    for command in ["serve", "demo", "keygen", "check", "status", "completions", "man"] {
         let expected = format!("segue {command}");
         check(place.path(), &[command, "--help"], 0, &expected);
     }
@@ -42,6 +38,7 @@ fn wrong_options_exit_with_2() {
     check(place.path(), &[], 2, "Usage: segue <COMMAND>");
     check(place.path(), &["serv"], 2, "a similar subcommand exists: 'serve'");
     check(place.path(), &["serve", "--confg", "x"], 2, "--config");
+    check(place.path(), &["demo", "--nodes", "2"], 2, "2 is not in 3..=16");
     check(place.path(), &["completions", "tcsh"], 2, "possible values: bash");
     check(place.path(), &["status", "--admin", "here"], 2, "http://127.0.0.1:9700");
 }
