@@ -3,8 +3,8 @@
 //! Refused with a message of its own: the words are right, so "unknown key"
 //! would be wrong. Values that ask for nothing, as `early_data = "0B"`, pass.
 
-use super::fault::{Fault, Faults};
-use super::sections::{Keep, Sections, Wait};
+use super::fault::{Fault, Faults, quoted};
+use super::sections::{Keep, Sections, Wait, Writes};
 use super::value::{Data, Value};
 
 /// Sections that no key of is supported.
@@ -39,16 +39,17 @@ pub(crate) fn refused_values(sections: &Sections) -> Vec<(&'static str, Fault)> 
     if sections.tls.early_data.0 > 0 {
         refused.push(("tls.early_data", unsupported("a size above zero", "\"0B\"")));
     }
-    let writes = &sections.writes;
-    let waits = [
-        ("writes.tls", writes.tls),
-        ("writes.auth", writes.auth),
-        ("writes.conn", writes.conn),
-        ("writes.purchase", writes.purchase),
-        ("writes.web", writes.web),
-    ];
-    for (key, _) in waits.into_iter().filter(|(_, wait)| *wait == Wait::Tier) {
-        refused.push((key, unsupported("\"tier\"", "\"local\", \"one\" or \"all\"")));
+    let defaults = Writes::default().pairs();
+    for ((key, wait), (_, default)) in sections.writes.pairs().into_iter().zip(defaults) {
+        let expected = match key {
+            "writes.tls" if wait != Wait::Tier => continue,
+            "writes.tls" => "\"local\", \"one\" or \"all\"".to_owned(),
+            // Nothing writes records of the other kinds: what is said of them
+            // would be ignored.
+            _ if wait == default => continue,
+            _ => quoted(default.name()),
+        };
+        refused.push((key, unsupported(quoted(wait.name()), &expected)));
     }
     refused
 }

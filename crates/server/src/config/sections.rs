@@ -122,7 +122,7 @@ pub(crate) enum Keep {
 }
 
 /// `[writes]`: what a write waits for, by the kind of its record.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Writes {
     pub(crate) tls: Wait,
@@ -144,6 +144,19 @@ impl Default for Writes {
     }
 }
 
+impl Writes {
+    /// Each key with its value.
+    pub(crate) const fn pairs(self) -> [(&'static str, Wait); 5] {
+        [
+            ("writes.tls", self.tls),
+            ("writes.auth", self.auth),
+            ("writes.conn", self.conn),
+            ("writes.purchase", self.purchase),
+            ("writes.web", self.web),
+        ]
+    }
+}
+
 /// What a write waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +169,18 @@ pub(crate) enum Wait {
     All,
     /// The tier above has it.
     Tier,
+}
+
+impl Wait {
+    /// The word for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::One => "one",
+            Self::All => "all",
+            Self::Tier => "tier",
+        }
+    }
 }
 
 /// `[tls]`

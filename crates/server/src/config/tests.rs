@@ -222,8 +222,12 @@ fn what_a_later_version_does_is_refused_as_that() {
         &unsupported(2, "tls.early_data", "a size above zero", "\"0B\""),
     );
     check(
-        "[writes]\nweb = \"tier\"\n",
-        &unsupported(2, "writes.web", "\"tier\"", "\"local\", \"one\" or \"all\""),
+        "[writes]\ntls = \"tier\"\n",
+        &unsupported(2, "writes.tls", "\"tier\"", "\"local\", \"one\" or \"all\""),
+    );
+    check(
+        "[writes]\ntls = \"all\"\nweb = \"local\"\n",
+        &unsupported(3, "writes.web", "\"local\"", "\"one\""),
     );
 }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::AlertDescription;
-use segue::{Ack, Deadlines, Key, Kind};
+use segue::{Deadlines, Key, Kind};
 use tls_rustls::hello::{MAX_HELLO_BYTES, fatal_alert};
 use tls_rustls::{
     Hello, HelloError, HelloReader, NewSession, Resumable, Scope, SessionId, Terminator,
@@ -174,7 +174,7 @@ async fn find_session(
 async fn store(front: &Shared, sessions: &[NewSession]) {
     for session in sessions {
         let (key, ends) = (key(session.id), Deadlines::at(session.ends));
-        if let Err(error) = front.cache.put(&key, &session.record, ends, Ack::Local).await {
+        if let Err(error) = front.cache.put(&key, &session.record, ends, front.ack).await {
             front.unstored(&error);
         }
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use segue::Ack;
+
 /// What a [`super::Front`] is started with.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -17,6 +19,9 @@ pub(crate) struct Config {
     /// Whether the backend is told the client's address first (PROXY protocol,
     /// version 2).
     pub(crate) proxy_protocol: bool,
+    /// What a session that began waits for before its client is served: by
+    /// default nothing, for at worst it costs the client a full handshake.
+    pub(crate) ack: Ack,
     /// How many clients are served at once; the next wait in the kernel's
     /// queue. Default 10,000.
     pub(crate) max_connections: u32,
@@ -35,6 +40,7 @@ impl Config {
             tls,
             backend: None,
             proxy_protocol: false,
+            ack: Ack::Local,
             max_connections: 10_000,
             handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),

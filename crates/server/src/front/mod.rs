@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use segue::{Cache, WriteError};
+use segue::{Ack, Cache, WriteError};
 use tls_rustls::{ConfigError, Terminator};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -78,6 +78,7 @@ struct Shared {
     terminator: RwLock<Arc<Terminator>>,
     backend: Option<Backend>,
     proxy_protocol: bool,
+    ack: Ack,
     handshake_timeout: Duration,
     /// One permit a connection.
     connections: Arc<Semaphore>,
@@ -126,7 +127,7 @@ impl Front {
     /// [`StartError`] when the TLS configuration is unusable, or an address
     /// cannot be listened on; then nothing is served.
     pub(crate) fn start(config: Config, cache: Cache) -> Result<Self, StartError> {
-        let Config { listen, tls, backend, proxy_protocol, .. } = config;
+        let Config { listen, tls, backend, proxy_protocol, ack, .. } = config;
         let node = tls.node.clone();
         let terminator = RwLock::new(Arc::new(Terminator::new(tls)?));
         let listeners = listen
@@ -142,6 +143,7 @@ impl Front {
             terminator,
             backend,
             proxy_protocol,
+            ack,
             handshake_timeout: config.handshake_timeout,
             connections: Arc::new(Semaphore::new(config.max_connections as usize)),
             counters: Counters::default(),

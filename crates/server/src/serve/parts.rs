@@ -8,13 +8,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use segue::{Cache, Multicast, Node, StartError};
+use segue::{Ack, Cache, Multicast, Node, StartError};
 use sys::multicast::OpenError;
 use tls_rustls::Identity;
 
 use super::Server;
 use crate::admin::Admin;
-use crate::config::{Config, Sections, Transport};
+use crate::config::{Config, Sections, Transport, Wait};
 use crate::front::{self, Front};
 
 /// Starts the node.
@@ -63,8 +63,14 @@ pub(super) fn front(mut config: Config, cache: Cache) -> anyhow::Result<Front> {
     let listen = given.listen.0.iter().map(|address| address.0).collect();
     let backend = given.backend.clone();
     let proxy_protocol = given.proxy_protocol;
+    let ack = match config.sections.writes.tls {
+        Wait::Local => Ack::Local,
+        Wait::One => Ack::One,
+        Wait::All => Ack::All,
+        Wait::Tier => unreachable!("refused with the configuration"),
+    };
     let front =
-        front::Config { backend, proxy_protocol, ..front::Config::new(listen, tls(config)) };
+        front::Config { backend, proxy_protocol, ack, ..front::Config::new(listen, tls(config)) };
     Front::start(front, cache).map_err(|error| match error {
         front::StartError::Listen { address, source } => {
             unusable_address("tls.listen", address, source)
