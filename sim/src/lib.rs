@@ -1,1 +1,15 @@
-//! sim
+//! A simulated farm: the real machines of `proto` on a network that a seed
+//! determines, beside a plain model of what they should hold.
+//!
+//! Time is virtual, so a run of minutes takes milliseconds, and a seed replays
+//! its run exactly. In reading order:
+//!
+//! - [`network`]: loses, delays, doubles and parts packets;
+//! - [`farm`]: nodes, their clocks, and the loop that lets time pass;
+//! - [`scenario`]: what a seed does to a farm;
+//! - [`model`]: what must hold during a run and at its end.
+
+pub mod farm;
+pub mod model;
+pub mod network;
+pub mod scenario;

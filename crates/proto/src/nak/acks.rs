@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::nak::progress::Progress;
+
 /// What a write waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Ack {
@@ -35,19 +37,20 @@ impl Waiting {
         }
     }
 
-    /// The next write that `most` (what one receiver has) or `least` (what
-    /// every receiver has) satisfies.
-    pub fn pop(&mut self, most: Option<u64>, least: Option<u64>) -> Option<WriteId> {
-        // Without receivers there is no other holder to wait for; `all` of
-        // none is satisfied, `one` of none never is.
-        pop_through(&mut self.one, most.unwrap_or(0))
-            .or_else(|| pop_through(&mut self.all, least.unwrap_or(u64::MAX)))
+    /// The next write that is confirmed as it asked to be. Without receivers
+    /// `All` is satisfied, and `One` never is.
+    pub fn pop(&mut self, progress: &Progress) -> Option<WriteId> {
+        pop_if(&mut self.one, |sequence| progress.one_has(sequence))
+            .or_else(|| pop_if(&mut self.all, |sequence| progress.all_have(sequence)))
     }
 }
 
-fn pop_through(queue: &mut VecDeque<(u64, WriteId)>, through: u64) -> Option<WriteId> {
+fn pop_if(
+    queue: &mut VecDeque<(u64, WriteId)>,
+    confirmed: impl FnOnce(u64) -> bool,
+) -> Option<WriteId> {
     let &(sequence, write) = queue.front()?;
-    (sequence <= through).then(|| {
+    confirmed(sequence).then(|| {
         queue.pop_front();
         write
     })

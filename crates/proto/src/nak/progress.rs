@@ -17,6 +17,8 @@ const STALL: Duration = Duration::from_millis(250);
 /// One receiver's progress.
 #[derive(Debug, Clone, Copy)]
 struct Receiver {
+    /// What it had before it began to follow the stream is not known.
+    after: u64,
     watermark: u64,
     /// How many packets its socket holds at the most.
     credit: u64,
@@ -31,6 +33,21 @@ impl Receiver {
     fn limit(&self) -> u64 {
         self.watermark.saturating_add(self.credit.clamp(MIN_FLOW_PACKETS, FLOW_PACKETS))
     }
+
+    const fn has(&self, sequence: u64) -> bool {
+        self.after < sequence && sequence <= self.watermark
+    }
+}
+
+/// What a receiver says of its progress.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// It has nothing up to here, or does not know.
+    pub after: u64,
+    /// It has everything from there up to here.
+    pub watermark: u64,
+    /// How many packets its socket holds at the most.
+    pub credit: u32,
 }
 
 /// Every live receiver's progress.
@@ -42,6 +59,7 @@ impl Progress {
     /// first status says how far it is, it counts as catching up.
     pub fn join(&mut self, now: Instant, receiver: Incarnation) {
         self.0.entry(receiver).or_insert(Receiver {
+            after: 0,
             watermark: 0,
             credit: FLOW_PACKETS,
             moved: now,
@@ -54,22 +72,24 @@ impl Progress {
         self.0.remove(&receiver);
     }
 
-    /// A receiver's status. Gives whether its watermark moved.
+    /// A receiver's status, about a stream that has come to `high`. Gives
+    /// whether its watermark moved.
     pub fn report(
         &mut self,
         now: Instant,
         receiver: Incarnation,
-        watermark: u64,
-        credit: u32,
+        report: &Report,
         high: u64,
     ) -> bool {
         let Some(known) = self.0.get_mut(&receiver) else { return false };
+        let watermark = report.watermark.min(high);
         let moved = watermark > known.watermark;
         if moved || watermark == high {
             known.moved = now;
         }
-        known.watermark = known.watermark.max(watermark.min(high));
-        known.credit = credit.into();
+        known.after = report.after;
+        known.watermark = known.watermark.max(watermark);
+        known.credit = report.credit.into();
         if known.catching_up && high - known.watermark <= FLOW_PACKETS / 2 {
             known.catching_up = false;
         }
@@ -102,22 +122,16 @@ impl Progress {
         self.0.len()
     }
 
-    /// What every receiver has; `None` without receivers.
+    /// Whether at least one receiver has that packet.
     #[must_use]
-    pub fn least(&self) -> Option<u64> {
-        self.0.values().map(|receiver| receiver.watermark).min()
+    pub fn one_has(&self, sequence: u64) -> bool {
+        self.0.values().any(|receiver| receiver.has(sequence))
     }
 
-    /// What at least one receiver has; `None` without receivers.
+    /// Whether every receiver has that packet; true when there is none.
     #[must_use]
-    pub fn most(&self) -> Option<u64> {
-        self.0.values().map(|receiver| receiver.watermark).max()
-    }
-
-    /// A receiver's watermark.
-    #[must_use]
-    pub fn watermark(&self, receiver: Incarnation) -> Option<u64> {
-        self.0.get(&receiver).map(|receiver| receiver.watermark)
+    pub fn all_have(&self, sequence: u64) -> bool {
+        self.0.values().all(|receiver| receiver.has(sequence))
     }
 
     fn healthy(&self) -> impl Iterator<Item = &Receiver> {
@@ -132,12 +146,16 @@ mod tests {
     const ONE: Incarnation = Incarnation(1);
     const OTHER: Incarnation = Incarnation(2);
 
+    fn report(watermark: u64) -> Report {
+        Report { after: 0, watermark, credit: 1_024 }
+    }
+
     /// Receivers whose statuses said these watermarks.
     fn reported(watermarks: [(Incarnation, u64); 2], high: u64) -> Progress {
         let mut progress = Progress::default();
         for (receiver, watermark) in watermarks {
             progress.join(Instant::default(), receiver);
-            progress.report(Instant::default(), receiver, watermark, 1_024, high);
+            progress.report(Instant::default(), receiver, &report(watermark), high);
         }
         progress
     }
@@ -147,9 +165,11 @@ mod tests {
         assert_eq!(Progress::default().limit(), u64::MAX);
         let mut progress = reported([(ONE, 0), (OTHER, 100)], 400);
         assert_eq!(progress.limit(), FLOW_PACKETS);
-        progress.report(Instant::default(), ONE, 300, 50, 400);
+        let slow = Report { credit: 50, ..report(300) };
+        progress.report(Instant::default(), ONE, &slow, 400);
         assert_eq!(progress.limit(), 350);
-        assert_eq!((progress.least(), progress.most()), (Some(100), Some(300)));
+        assert!(progress.one_has(300) && !progress.one_has(301));
+        assert!(progress.all_have(100) && !progress.all_have(101));
     }
 
     #[test]
@@ -157,7 +177,15 @@ mod tests {
         let mut progress = Progress::default();
         progress.join(Instant::default(), ONE);
         assert_eq!(progress.limit(), u64::MAX);
-        assert_eq!((progress.least(), progress.most()), (Some(0), Some(0)));
+        assert!(!progress.one_has(1) && !progress.all_have(1));
+    }
+
+    #[test]
+    fn a_receiver_that_is_still_fetching_confirms_only_what_it_followed() {
+        let mut progress = Progress::default();
+        progress.join(Instant::default(), ONE);
+        progress.report(Instant::default(), ONE, &Report { after: 5, ..report(9) }, 9);
+        assert!(!progress.one_has(5) && progress.one_has(6));
     }
 
     #[test]
@@ -165,17 +193,17 @@ mod tests {
         let start = Instant::default();
         let high = 4 * FLOW_PACKETS;
         let mut progress = reported([(ONE, 0), (OTHER, 0)], 0);
-        progress.report(start + STALL, OTHER, high, 1_024, high);
+        progress.report(start + STALL, OTHER, &report(high), high);
         assert_eq!(progress.drop_stalled(start + STALL, high), [ONE]);
         assert!(progress.drop_stalled(start + STALL, high).is_empty());
         assert_eq!(progress.limit(), high + FLOW_PACKETS);
-        progress.report(start + STALL, ONE, high - 1, 1_024, high);
+        progress.report(start + STALL, ONE, &report(high - 1), high);
         assert_eq!(progress.limit(), high - 1 + FLOW_PACKETS);
     }
 
     #[test]
     fn a_status_cannot_claim_what_was_never_sent() {
         let progress = reported([(ONE, u64::MAX), (OTHER, 0)], 7);
-        assert_eq!(progress.most(), Some(7));
+        assert!(progress.one_has(7) && !progress.one_has(8));
     }
 }

@@ -114,6 +114,12 @@ impl Reassembly {
         Assembled::Frame(partial.finish())
     }
 
+    /// The number of the first packet of the oldest unfinished frame.
+    #[must_use]
+    pub fn first_unfinished(&self) -> Option<u64> {
+        self.partials.first_key_value().map(|(&first, _)| first)
+    }
+
     /// Drops the frames whose last packet is at or below `watermark`: what is
     /// still missing of them will not come.
     pub fn forget_through(&mut self, watermark: u64) {

@@ -51,6 +51,14 @@ impl Receiver {
         self.window.watermark()
     }
 
+    /// The number up to which every frame is here as a whole: fragments that
+    /// wait for others of their frame may make it less than the watermark.
+    #[must_use]
+    pub fn whole_through(&self) -> u64 {
+        let unfinished = self.reassembly.first_unfinished();
+        unfinished.map_or(u64::MAX, |first| first - 1).min(self.watermark())
+    }
+
     /// The highest number received.
     #[must_use]
     pub const fn highest(&self) -> u64 {

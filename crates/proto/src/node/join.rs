@@ -52,6 +52,18 @@ enum Stage {
     Ready,
 }
 
+/// What a node says to prove that it lives.
+pub(super) struct Answer {
+    pub(super) nonce: u64,
+    pub(super) hello: Hello,
+    /// The last packet of its stream.
+    pub(super) high: u64,
+    /// Whether it holds any records.
+    pub(super) holds: bool,
+    /// Where other members are.
+    pub(super) members: Vec<SocketAddr>,
+}
+
 /// A node that has not answered yet.
 #[derive(Debug)]
 struct Challenged {
@@ -115,9 +127,15 @@ impl Join {
 
     /// Notes where the provider's copies of the streams stood.
     pub(super) fn remember(&mut self, stream: Incarnation, watermark: u64) {
-        if self.positions.len() < MAX_PEERS {
-            self.positions.insert(stream, watermark);
+        if self.positions.len() < MAX_PEERS || self.positions.contains_key(&stream) {
+            let position = self.positions.entry(stream).or_insert(watermark);
+            *position = watermark.max(*position);
         }
+    }
+
+    /// Where a stream stood that was never followed here.
+    pub(super) fn position(&self, stream: Incarnation) -> Option<u64> {
+        self.positions.get(&stream).copied()
     }
 }
 
@@ -158,8 +176,13 @@ impl Node {
             .map(|(_, peer)| peer.address)
             .take(MAX_LISTED)
             .collect();
-        let answer =
-            Message::Answer { nonce, hello: self.hello(), high: self.sender.sent_high(), members };
+        let answer = Message::Answer {
+            nonce,
+            hello: self.hello(),
+            high: self.sender.sent_high(),
+            holds: !self.table.is_empty(),
+            members,
+        };
         let address = reachable(hello.address, from);
         self.outbox.push_to_node(address, &answer);
         if !self.peers.contains_key(&sender) {
@@ -195,8 +218,9 @@ impl Node {
         now: Now,
         from: SocketAddr,
         header: &Header,
-        (nonce, hello, high, members): (u64, Hello, u64, Vec<SocketAddr>),
+        answer: Answer,
     ) {
+        let Answer { nonce, hello, high, holds, members } = answer;
         let sender = header.incarnation;
         if nonce != self.join.nonce {
             self.counters.replayed += 1;
@@ -211,7 +235,7 @@ impl Node {
         let opener = Opener::new(&self.config.keyring, header.key_id, sender);
         let Some(opener) = opener else { return };
         self.join.challenged.remove(&sender);
-        let known = self.join.positions.get(&sender).copied();
+        let known = self.join.position(sender);
         let position = known.map_or(high, |position| position.min(high));
         let peer = Peer {
             name: hello.name.clone(),
@@ -221,6 +245,8 @@ impl Node {
             receiver: Receiver::new(now.instant, position),
             lag: None,
             overflowed: 0,
+            follows_after: if known.is_some() { 0 } else { position },
+            unmerged: holds && known.is_none(),
             opener,
             replay: Replay::new(header.sequence),
             rtt: Rtt::default(),
@@ -233,18 +259,43 @@ impl Node {
         };
         self.peers.insert(sender, peer);
         self.sender.progress.join(now.instant, sender);
+        self.tell_orphans_again();
         self.event(Event::MemberAlive(hello.name));
         if self.join.stage == Stage::Calling {
             self.join.stage = Stage::Met(now.instant);
         }
-        if self.is_ready() && high > 0 && known.is_none() {
-            // It has a history that we were not there for.
-            self.pull(Pull { from: sender, source: Source::Table, purpose: Purpose::Merge });
+    }
+
+    /// Fetches what the nodes that were met late had before.
+    pub(super) fn merge_histories(&mut self) {
+        if !self.is_ready() {
+            return;
+        }
+        let unmerged = self.peers.iter().filter(|(_, peer)| peer.unmerged && peer.is_alive());
+        let unmerged: Vec<Incarnation> = unmerged.map(|(&incarnation, _)| incarnation).collect();
+        for from in unmerged {
+            self.pull(Pull { from, source: Source::Table, purpose: Purpose::Merge });
         }
     }
 
+    /// What a node had before it was met is here.
+    pub(super) fn merged(&mut self, from: Incarnation) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            (peer.unmerged, peer.follows_after) = (false, 0);
+        }
+    }
+
+    /// The table of `provider` is here, and with it what the streams that it
+    /// followed had before.
+    pub(super) fn fetched_portion(&mut self, provider: Incarnation) {
+        let followed: Vec<Incarnation> = self.join.positions.keys().copied().collect();
+        followed.into_iter().for_each(|stream| self.merged(stream));
+        self.merged(provider);
+        self.become_ready();
+    }
+
     /// The portion has arrived.
-    pub(super) fn become_ready(&mut self) {
+    fn become_ready(&mut self) {
         self.join.stage = Stage::Ready;
         self.join.call_pause = CALL_SLOWLY;
         self.event(Event::Ready);

@@ -12,9 +12,11 @@
 //! - `receive`: what arrives, and what it makes the node do;
 //! - `join`: finding the others and fetching the portion;
 //! - `recover`: what repair cannot bring;
+//! - `orphan`: what the dead left with their survivors;
 //! - `timer`: what happens when.
 
 mod join;
+mod orphan;
 mod outbox;
 pub mod peer;
 mod receive;
@@ -41,6 +43,7 @@ use crate::wire::frame::Frame;
 use crate::wire::header::{Incarnation, PacketType};
 
 use join::Join;
+use orphan::Orphans;
 use outbox::Outbox;
 use peer::Peer;
 pub use timer::Timer;
@@ -137,6 +140,7 @@ pub struct Node {
     outbox: Outbox,
     puller: Puller,
     provider: Provider,
+    orphans: Orphans,
     events: VecDeque<Event>,
     counters: Counters,
     /// How many packets our socket has dropped.
@@ -161,6 +165,7 @@ impl Node {
             peers: BTreeMap::new(),
             puller: Puller::default(),
             provider: Provider::default(),
+            orphans: Orphans::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
             overflowed: 0,
@@ -259,8 +264,7 @@ impl Node {
     }
 
     fn acknowledge(&mut self) {
-        let (most, least) = (self.sender.progress.most(), self.sender.progress.least());
-        while let Some(write) = self.waiting.pop(most, least) {
+        while let Some(write) = self.waiting.pop(&self.sender.progress) {
             self.event(Event::Acknowledged(write));
         }
     }

@@ -46,6 +46,12 @@ pub struct Peer {
     pub lag: Option<Duration>,
     /// How many packets its socket has dropped.
     pub overflowed: u32,
+    /// Where its stream was first followed, while what it wrote before is
+    /// still being fetched; else 0.
+    pub(super) follows_after: u64,
+    /// Whether it had records of its own when it was met, which are still to
+    /// be fetched.
+    pub(super) unmerged: bool,
     pub(super) opener: Opener,
     pub(super) replay: Replay,
     pub(super) rtt: Rtt,

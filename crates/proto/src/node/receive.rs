@@ -7,8 +7,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::join::Answer;
+use super::orphan::Remains;
 use super::peer::State;
 use super::{Event, Node};
+use crate::nak::progress::Report;
 use crate::nak::reassembly::{Assembled, Fragment};
 use crate::nak::receiver::FEW_RECEIVERS;
 use crate::record::{Hlc, Observed, Record, Touch};
@@ -23,8 +26,7 @@ use crate::wire::header::{FLAG_FRAGMENT, Header, Incarnation, PacketType};
 
 /// What a status says, besides whose stream it is of.
 struct Status {
-    watermark: u64,
-    credit: u32,
+    report: Report,
     overflowed: u32,
     echo_micros: u64,
     held_micros: u32,
@@ -88,8 +90,9 @@ impl Node {
                     self.handle_challenge(now, from, header, (nonce, &hello));
                     challenge = false;
                 }
-                Item::Message(Message::Answer { nonce, hello, high, members }) => {
-                    self.handle_answer(now, from, header, (nonce, hello, high, members));
+                Item::Message(Message::Answer { nonce, hello, high, holds, members }) => {
+                    let answer = Answer { nonce, hello, high, holds, members };
+                    self.handle_answer(now, from, header, answer);
                     challenge = false;
                 }
                 Item::Message(_) | Item::Part(_) => {}
@@ -206,14 +209,24 @@ impl Node {
             Message::Challenge { nonce, hello } => {
                 self.handle_challenge(now, from, header, (nonce, &hello));
             }
-            Message::Answer { nonce, hello, high, members } => {
-                self.handle_answer(now, from, header, (nonce, hello, high, members));
+            Message::Answer { nonce, hello, high, holds, members } => {
+                let answer = Answer { nonce, hello, high, holds, members };
+                self.handle_answer(now, from, header, answer);
             }
             Message::Heartbeat { high, time, ready, sent_micros } => {
                 self.handle_heartbeat(now, sender, (high, time, ready, sent_micros));
             }
-            Message::Status { stream, watermark, credit, overflowed, echo_micros, held_micros } => {
-                let status = Status { watermark, credit, overflowed, echo_micros, held_micros };
+            Message::Status {
+                stream,
+                after,
+                watermark,
+                credit,
+                overflowed,
+                echo_micros,
+                held_micros,
+            } => {
+                let report = Report { after, watermark, credit };
+                let status = Status { report, overflowed, echo_micros, held_micros };
                 if stream == self.config.incarnation {
                     self.handle_status(now, sender, &status);
                 }
@@ -228,7 +241,8 @@ impl Node {
             }
             Message::Gone { range, logged } => self.handle_gone(now, sender, range, logged),
             Message::Orphan { stream, watermark, highest } => {
-                self.handle_orphan(sender, stream, watermark, highest);
+                let remains = Remains { through: watermark, highest };
+                self.handle_orphan(sender, stream, remains);
             }
             Message::Pull { page, source, cursor, missing } => {
                 self.handle_pull(sender, page, &source, (cursor, &missing));
@@ -262,17 +276,13 @@ impl Node {
             peer.rtt.sample(Duration::from_micros(round_trip.saturating_sub(held)));
         }
         let high = self.sender.sent_high();
-        let watermark = status.watermark.min(high);
-        let moved =
-            self.sender.progress.report(now.instant, sender, watermark, status.credit, high);
-        if moved {
-            if let Some(sent) = self.sender.sent_at(watermark) {
-                let lag = now.instant - sent;
-                peer.lag = Some(lag);
-                self.event(Event::Lag(lag));
-            }
-            self.acknowledge();
+        let moved = self.sender.progress.report(now.instant, sender, &status.report, high);
+        if moved && let Some(sent) = self.sender.sent_at(status.report.watermark.min(high)) {
+            let lag = now.instant - sent;
+            peer.lag = Some(lag);
+            self.event(Event::Lag(lag));
         }
+        self.acknowledge();
     }
 
     fn handle_nak(&mut self, now: Now, sender: Incarnation, ranges: &[Range]) {
@@ -304,6 +314,7 @@ impl Node {
             peer.receiver.resume(now.instant);
             let name = peer.name.clone();
             self.sender.progress.join(now.instant, sender);
+            self.tell_orphans_again();
             self.event(Event::MemberAlive(name));
         }
     }

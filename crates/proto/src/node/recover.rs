@@ -1,8 +1,7 @@
-//! What repair cannot bring: packets that are gone, a dead node's last words,
-//! records that were touched but never arrived, and whole tables.
+//! What repair cannot bring: packets that are gone, records that were touched
+//! but never arrived, and whole tables; and what is looked at now and then.
 
-use std::time::Duration;
-
+use super::orphan::ORPHAN_TELLS;
 use super::peer::{REMEMBERED, SILENCE, State};
 use super::{Event, Node};
 use crate::record::Hlc;
@@ -11,11 +10,8 @@ use crate::transfer::page::Contents;
 use crate::transfer::provider::{Request, View};
 use crate::transfer::puller::{Pull, Pulled, Purpose};
 use crate::wire::codec::Malformed;
-use crate::wire::control::{MAX_KEYS, Message, Part, Range, Source};
+use crate::wire::control::{MAX_KEYS, Part, Range, Source};
 use crate::wire::header::Incarnation;
-
-/// How often a node's survivors are told how much of its stream is here.
-const ORPHAN_TELLS: u32 = 3;
 
 impl Node {
     /// Queues a pull. When too many wait already, what it would bring is
@@ -63,7 +59,9 @@ impl Node {
         let view = View { table: &self.table, log: self.sender.log() };
         let positions = || {
             let others = self.peers.iter().filter(|(incarnation, _)| **incarnation != sender);
-            others.map(|(&incarnation, peer)| (incarnation, peer.receiver.watermark())).collect()
+            others
+                .map(|(&incarnation, peer)| (incarnation, peer.receiver.whole_through()))
+                .collect()
         };
         for part in self.provider.handle_pull(sender, &request, view, positions) {
             self.outbox.push_part(peer.address, &part);
@@ -104,22 +102,15 @@ impl Node {
 
     fn pull_finished(&mut self, now: Now, pull: Pull) {
         match pull.purpose {
-            Purpose::Join => self.become_ready(),
-            Purpose::Merge | Purpose::Touched => {}
+            Purpose::Join => self.fetched_portion(pull.from),
+            Purpose::Merge => self.merged(pull.from),
+            Purpose::Touched => {}
             Purpose::Gone(range) => {
                 if let Some(peer) = self.peers.get_mut(&pull.from) {
                     peer.receiver.fill(now.instant, range);
                 }
             }
-            Purpose::Orphan(stream, through) => {
-                if let Some(peer) = self.peers.get_mut(&stream)
-                    && peer.receiver.watermark() < through
-                {
-                    let first = peer.receiver.watermark() + 1;
-                    peer.receiver.handle_high(now.instant, through, &peer.rtt, Duration::ZERO);
-                    peer.receiver.fill(now.instant, Range { first, last: through });
-                }
-            }
+            Purpose::Orphan(stream, through) => self.orphan_pulled(now.instant, stream, through),
         }
     }
 
@@ -131,36 +122,10 @@ impl Node {
                     peer.receiver.resume(now);
                 }
             }
-            // The survivors tell each other again; touches and histories come
-            // again with the next touch and the next meeting.
-            Purpose::Merge | Purpose::Orphan(..) | Purpose::Touched => {}
-        }
-    }
-
-    /// A survivor says how much it has of a stream whose sender died.
-    pub(super) fn handle_orphan(
-        &mut self,
-        sender: Incarnation,
-        stream: Incarnation,
-        watermark: u64,
-        highest: u64,
-    ) {
-        let Some(orphan) = self.peers.get(&stream).filter(|peer| !peer.is_alive()) else { return };
-        let (ours, our_highest) = (orphan.receiver.watermark(), orphan.receiver.highest());
-        let since = orphan.complete;
-        if watermark < our_highest
-            && let Some(peer) = self.peers.get(&sender)
-        {
-            let told = Message::Orphan { stream, watermark: ours, highest: our_highest };
-            // Only what the other does not know: else the two would go on.
-            if our_highest > highest || ours > watermark {
-                self.outbox.push_to_node(peer.address, &told);
-            }
-        }
-        if highest > ours {
-            let source = Source::Written { writer: stream.writer(), since };
-            let purpose = Purpose::Orphan(stream, watermark);
-            self.pull(Pull { from: sender, source, purpose });
+            Purpose::Orphan(stream, _) => self.orphan_missed(stream, pull.from),
+            // Histories are asked for again with the next housekeeping, touches
+            // with the next touch.
+            Purpose::Merge | Purpose::Touched => {}
         }
     }
 
@@ -207,6 +172,7 @@ impl Node {
                 self.event(Event::MemberStalled(peer.name.clone()));
             }
         }
+        self.merge_histories();
         self.pull_untouched(now.instant);
     }
 
@@ -220,13 +186,6 @@ impl Node {
         } else {
             self.tell_orphan(incarnation);
         }
-    }
-
-    fn tell_orphan(&mut self, stream: Incarnation) {
-        let Some(peer) = self.peers.get_mut(&stream) else { return };
-        peer.orphan_told += 1;
-        let (watermark, highest) = (peer.receiver.watermark(), peer.receiver.highest());
-        self.outbox.push_to_farm(&Message::Orphan { stream, watermark, highest });
     }
 
     /// Asks the touchers for what they touched and is not here.

@@ -138,6 +138,7 @@ fn status_of(
     let held = u32::try_from((now - came).as_micros()).unwrap_or(u32::MAX);
     Message::Status {
         stream,
+        after: peer.follows_after,
         watermark: peer.receiver.watermark(),
         credit,
         overflowed,

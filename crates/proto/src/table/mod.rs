@@ -231,6 +231,13 @@ impl Table {
         self.shards[self.shard_of(range)].lock().digest(range)
     }
 
+    /// Whether nothing is held, not even a tombstone.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let stats = self.stats();
+        stats.records + stats.tombstones == 0
+    }
+
     /// What is held and was done up to this moment.
     #[must_use]
     pub fn stats(&self) -> Stats {

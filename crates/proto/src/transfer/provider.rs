@@ -90,10 +90,8 @@ fn make(request: &Request<'_>, view: View<'_>, positions: &[Position]) -> Page {
     let mut page = Page::new(positions);
     page.next = match request.source {
         Source::Table => scan(&mut page, request.cursor, view.table, |_| true),
-        Source::Written { writer, since } => {
-            scan(&mut page, request.cursor, view.table, |version| {
-                version.writer == *writer && version.time >= *since
-            })
+        Source::Since(time) => {
+            scan(&mut page, request.cursor, view.table, |version| version.time >= *time)
         }
         Source::Log(range) => {
             let from = Range { first: range.first.max(request.cursor), ..*range };

@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::codec::{Malformed, Reader};
 use super::header::Incarnation;
-use crate::record::{Hlc, KeyHash, Writer};
+use crate::record::{Hlc, KeyHash};
 
 /// The most ranges that one NAK names.
 pub const MAX_NAK_RANGES: usize = 100;
@@ -50,14 +50,9 @@ pub enum Source {
     /// The current values of the keys that these packets of the provider's
     /// own stream were about.
     Log(Range),
-    /// The records that a writer wrote at `since` or later: what a dead node
-    /// left with its survivors.
-    Written {
-        /// Who wrote them.
-        writer: Writer,
-        /// From when on.
-        since: Hlc,
-    },
+    /// The records that were written at this time or later, by whomever: what
+    /// a dead node left with its survivors, and what has replaced it.
+    Since(Hlc),
     /// The records of these keys, at most [`MAX_KEYS`].
     Keys(Vec<KeyHash>),
 }
@@ -92,6 +87,8 @@ pub enum Message {
         hello: Hello,
         /// The last packet of its stream.
         high: u64,
+        /// Whether it holds any records, its own or others'.
+        holds: bool,
         /// Where other members are.
         members: Vec<SocketAddr>,
     },
@@ -106,10 +103,13 @@ pub enum Message {
         /// When it was sent, in the sender's microseconds.
         sent_micros: u64,
     },
-    /// I have all of your stream up to the watermark.
+    /// I have all of your stream between `after` and the watermark.
     Status {
         /// Whose stream.
         stream: Incarnation,
+        /// The number where I began to follow the stream, while I am still
+        /// fetching what was before; else 0.
+        after: u64,
         /// The number up to which nothing is missing.
         watermark: u64,
         /// How many packets the receiver's socket holds at the most.
@@ -140,7 +140,7 @@ pub enum Message {
     Orphan {
         /// The dead sender.
         stream: Incarnation,
-        /// Up to where I have everything.
+        /// Up to where I have everything, as whole frames.
         watermark: u64,
         /// The last packet that I have.
         highest: u64,
@@ -230,10 +230,11 @@ impl Message {
                 put_u64(*nonce, out);
                 hello.encode(out);
             }
-            Self::Answer { nonce, hello, high, members } => {
+            Self::Answer { nonce, hello, high, holds, members } => {
                 put_u64(*nonce, out);
                 hello.encode(out);
                 put_u64(*high, out);
+                out.push(u8::from(*holds));
                 members.iter().take(MAX_LISTED).for_each(|member| put_address(*member, out));
             }
             Self::Heartbeat { high, time, ready, sent_micros } => {
@@ -242,8 +243,17 @@ impl Message {
                 out.push(u8::from(*ready));
                 put_u64(*sent_micros, out);
             }
-            Self::Status { stream, watermark, credit, overflowed, echo_micros, held_micros } => {
+            Self::Status {
+                stream,
+                after,
+                watermark,
+                credit,
+                overflowed,
+                echo_micros,
+                held_micros,
+            } => {
                 put_stream(*stream, out);
+                put_u64(*after, out);
                 put_u64(*watermark, out);
                 out.extend_from_slice(&credit.to_be_bytes());
                 out.extend_from_slice(&overflowed.to_be_bytes());
@@ -320,6 +330,7 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
             nonce: fields.u64("nonce")?,
             hello: Hello::decode(fields)?,
             high: fields.u64("high")?,
+            holds: take_bool(fields)?,
             members: take_list(fields, take_address)?,
         },
         HEARTBEAT => Message::Heartbeat {
@@ -330,6 +341,7 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
         },
         STATUS => Message::Status {
             stream: take_stream(fields)?,
+            after: fields.u64("after")?,
             watermark: fields.u64("watermark")?,
             credit: fields.u32("credit")?,
             overflowed: fields.u32("overflowed")?,
@@ -396,7 +408,7 @@ impl Hello {
 impl Source {
     const TABLE: u8 = 0;
     const LOG: u8 = 1;
-    const WRITTEN: u8 = 2;
+    const SINCE: u8 = 2;
     const KEYS: u8 = 3;
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -406,10 +418,9 @@ impl Source {
                 out.push(Self::LOG);
                 put_range(*range, out);
             }
-            Self::Written { writer, since } => {
-                out.push(Self::WRITTEN);
-                out.extend_from_slice(&writer.0.to_be_bytes());
-                put_u64(since.0, out);
+            Self::Since(time) => {
+                out.push(Self::SINCE);
+                put_u64(time.0, out);
             }
             Self::Keys(keys) => {
                 let count = u8::try_from(keys.len().min(MAX_KEYS)).expect("at most 64");
@@ -423,10 +434,7 @@ impl Source {
         match fields.u8("source")? {
             Self::TABLE => Ok(Self::Table),
             Self::LOG => Ok(Self::Log(take_range(fields)?)),
-            Self::WRITTEN => Ok(Self::Written {
-                writer: Writer(fields.u32("writer")?),
-                since: Hlc(fields.u64("since")?),
-            }),
+            Self::SINCE => Ok(Self::Since(Hlc(fields.u64("since")?))),
             Self::KEYS => {
                 let count = usize::from(fields.u8("count of keys")?);
                 if count > MAX_KEYS {

@@ -25,11 +25,13 @@ fn what_is_encoded_is_decoded() {
         nonce: 1,
         hello: Hello { address: "[ff15::1]:9".parse().unwrap(), ready: false, ..hello() },
         high: 3,
+        holds: true,
         members: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
     });
     check(Message::Heartbeat { high: 4, time: Hlc(5), ready: true, sent_micros: 6 });
     check(Message::Status {
         stream,
+        after: 6,
         watermark: 1,
         credit: 2,
         overflowed: 3,
@@ -42,7 +44,7 @@ fn what_is_encoded_is_decoded() {
     let sources = [
         Source::Table,
         Source::Log(range),
-        Source::Written { writer: Writer(1), since: Hlc(2) },
+        Source::Since(Hlc(2)),
         Source::Keys(vec![KeyHash(1), KeyHash(2)]),
     ];
     for source in sources {

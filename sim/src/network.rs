@@ -1,0 +1,136 @@
+//! A network that loses, delays, doubles and parts packets, as a seed has it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use proto::rng::Rng;
+use proto::time::Instant;
+use proto::wire::header::Header;
+
+/// How the network treats packets.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    /// Packets lost at each receiver, of 1,000.
+    pub loss: u64,
+    /// Packets that come twice, of 1,000.
+    pub doubled: u64,
+    /// The shortest way takes this long.
+    pub delay: Duration,
+    /// And some packets up to this much longer, so that they overtake.
+    pub jitter: Duration,
+}
+
+/// A packet on its way to one node.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Flight {
+    arrives: Instant,
+    /// Decides between packets that arrive together.
+    order: u64,
+    from: usize,
+    to: usize,
+    bytes: Vec<u8>,
+}
+
+/// The network between the nodes, which are numbered.
+#[derive(Debug)]
+pub struct Network {
+    weather: Weather,
+    rng: Rng,
+    flights: BinaryHeap<Reverse<Flight>>,
+    order: u64,
+    /// Which side of the partition each node is on; all on one when whole.
+    sides: Vec<u8>,
+    /// A digest of what was sealed under each number: it may be sent again,
+    /// but never with other content.
+    sealed: BTreeMap<(u128, u8, u64), u64>,
+}
+
+impl Network {
+    /// A whole network without packets between `nodes` nodes.
+    #[must_use]
+    pub fn new(nodes: usize, weather: Weather, rng: Rng) -> Self {
+        Self {
+            weather,
+            rng,
+            flights: BinaryHeap::new(),
+            order: 0,
+            sides: vec![0; nodes],
+            sealed: BTreeMap::new(),
+        }
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.sides.len()
+    }
+
+    /// Parts the nodes: a packet passes only between those on one side.
+    pub fn part(&mut self, sides: Vec<u8>) {
+        self.sides = sides;
+    }
+
+    /// Makes the network whole.
+    pub fn heal(&mut self) {
+        self.sides.fill(0);
+    }
+
+    /// Makes it a network that loses nothing.
+    pub fn calm(&mut self) {
+        self.weather.loss = 0;
+    }
+
+    /// Sends a packet to one node.
+    pub fn send(&mut self, now: Instant, from: usize, to: usize, bytes: &[u8]) {
+        if self.sides[from] != self.sides[to] || self.rng.chance(self.weather.loss, 1_000) {
+            return;
+        }
+        let copies = if self.rng.chance(self.weather.doubled, 1_000) { 2 } else { 1 };
+        for _ in 0..copies {
+            let jitter = u64::try_from(self.weather.jitter.as_micros()).expect("short");
+            // Most packets keep their order; one in ten takes its time.
+            let late = if self.rng.chance(1, 10) { self.rng.below(jitter + 1) } else { 0 };
+            let arrives = now + self.weather.delay + Duration::from_micros(late);
+            self.order += 1;
+            let flight = Flight { arrives, order: self.order, from, to, bytes: bytes.to_vec() };
+            self.flights.push(Reverse(flight));
+        }
+    }
+
+    /// Checks that a number was never sealed with other content.
+    ///
+    /// # Errors
+    ///
+    /// When it was: AES-GCM would give its key away.
+    pub fn check_nonce(&mut self, packet: &[u8]) -> Result<(), String> {
+        let header = Header::decode(packet).map_err(|error| error.to_string())?;
+        let number = (header.incarnation.0, header.packet_type as u8, header.sequence);
+        let digest = digest(packet);
+        match self.sealed.insert(number, digest) {
+            Some(before) if before != digest => Err(format!("{number:?} was sealed twice")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// When the next packet arrives.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Instant> {
+        self.flights.peek().map(|Reverse(flight)| flight.arrives)
+    }
+
+    /// The next packet that has arrived at `now`: from, to, bytes.
+    pub fn arrive(&mut self, now: Instant) -> Option<(usize, usize, Vec<u8>)> {
+        if self.next_arrival()? > now {
+            return None;
+        }
+        self.flights.pop().map(|Reverse(flight)| (flight.from, flight.to, flight.bytes))
+    }
+}
+
+/// FNV-1a, 64 bits: enough to tell two packets of a run apart.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,237 @@
+//! What a seed does to a farm.
+
+use std::time::Duration;
+
+use proto::nak::acks::Ack;
+use proto::record::{Body, Deadlines, Key, Kind, Record};
+use proto::rng::Rng;
+
+use crate::farm::{Farm, Layout};
+use crate::model::{Holding, Model};
+use crate::network::Weather;
+
+/// What may happen in a run, beside writes, loss and delay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Troubles {
+    /// Nothing.
+    None,
+    /// Partitions that heal.
+    Partitions,
+    /// Nodes that crash, leave and start again.
+    Restarts,
+    /// All of it.
+    All,
+}
+
+/// What a run was, for the one who reads about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Records that every node holds at the end, tombstones too.
+    pub records: usize,
+    /// Packets sent again.
+    pub repairs: u64,
+    /// Packets that no repair could bring.
+    pub unrecovered: u64,
+}
+
+/// Keys that writes are about: few, so that writes meet.
+const KEYS: u64 = 200;
+/// Things that happen in a run.
+const STEPS: u64 = 300;
+/// No record ends within a run.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time for everything to come to rest at the end: longer than a silent node
+/// takes to be found dead, and than the slowest call to an old peer.
+const REST: Duration = Duration::from_secs(20);
+
+/// Runs one seed.
+///
+/// # Errors
+///
+/// What did not hold, in words.
+pub fn run(seed: u64) -> Result<Summary, String> {
+    let (run, what) = Run::new(seed);
+    run.run().map_err(|error| format!("{error}\n  in {what}"))
+}
+
+struct Run {
+    farm: Farm,
+    model: Model,
+    rng: Rng,
+    troubles: Troubles,
+    nodes: usize,
+    /// Whether more nodes than one were lost at a time, so that even what one
+    /// other confirmed may be gone.
+    lost_all: bool,
+}
+
+impl Run {
+    /// The run of a seed, and what it is in words.
+    fn new(seed: u64) -> (Self, String) {
+        let mut rng = Rng::from_u64(seed ^ 0x5e60e);
+        let troubles = [Troubles::None, Troubles::Partitions, Troubles::Restarts, Troubles::All];
+        let troubles = troubles[pick(&mut rng, 4)];
+        let loss = [0, 10, 50, 100, 300];
+        let weather = Weather {
+            loss: loss[pick(&mut rng, loss.len())],
+            doubled: rng.below(30),
+            delay: Duration::from_micros(20 + rng.below(200)),
+            jitter: Duration::from_micros(rng.below(3_000)),
+        };
+        let nodes = 2 + pick(&mut rng, 4);
+        let layout = Layout { nodes, multicast: rng.chance(3, 4), weather };
+        let farm = Farm::new(layout, seed);
+        let model = Model::default();
+        let run = Self { farm, model, rng, troubles, nodes, lost_all: false };
+        (run, format!("{layout:?}, {troubles:?}"))
+    }
+
+    fn run(mut self) -> Result<Summary, String> {
+        self.farm.run(Duration::from_secs(2))?;
+        for _ in 0..STEPS {
+            self.step()?;
+        }
+        self.finish()
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        match self.rng.below(100) {
+            0..=1 => self.trouble()?,
+            2..=9 => self.burst(),
+            10..=19 => self.touch(),
+            20..=24 => self.rotate(),
+            _ => self.write(),
+        }
+        let pause = Duration::from_micros(self.rng.below(5_000));
+        self.farm.run(pause)?;
+        self.model.check_events(&mut self.farm)
+    }
+
+    /// Writes until the ring has let old packets go.
+    fn burst(&mut self) {
+        (0..self.rng.below(60)).for_each(|_| self.write());
+    }
+
+    fn write(&mut self) {
+        let Some(at) = self.someone() else { return };
+        let kind = if self.rng.chance(1, 2) { Kind::Tls } else { Kind::Web };
+        let key = key(kind, self.rng.below(KEYS));
+        let ack = [Ack::Local, Ack::One, Ack::All][pick(&mut self.rng, 3)];
+        let value = if self.rng.chance(1, 6) { None } else { Some(self.value()) };
+        let mut holding = None;
+        let written = self.farm.write(at, ack, |version, wall| {
+            let deadlines = Deadlines::at(wall + LIFETIME);
+            let made = Holding { key, version, deadlines, value };
+            let body = made.value.clone().map_or(Body::Deleted, |value| Body::Value(value.leak()));
+            holding = Some(made);
+            Record { key, version, deadlines, body }
+        });
+        if let (Some((write, _)), Some(holding)) = (written, holding) {
+            self.model.wrote(at, write, ack, holding);
+        }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        let len = if self.rng.chance(1, 40) {
+            pick(&mut self.rng, 20_000)
+        } else {
+            pick(&mut self.rng, 300)
+        };
+        let mut value = vec![0; len];
+        self.rng.fill(&mut value);
+        value
+    }
+
+    fn touch(&mut self) {
+        let Some(at) = self.someone() else { return };
+        let key = key(Kind::Web, self.rng.below(KEYS));
+        self.farm.touch(at, key, LIFETIME + Duration::from_secs(60));
+    }
+
+    fn rotate(&mut self) {
+        let Some(at) = self.someone() else { return };
+        let old = key(Kind::Tls, self.rng.below(KEYS));
+        // Ids of this kind are never given twice.
+        let new = key(Kind::Tls, KEYS + self.rng.next_u64() / 2);
+        self.farm.rotate(at, old, new);
+    }
+
+    fn trouble(&mut self) -> Result<(), String> {
+        let partitions = matches!(self.troubles, Troubles::Partitions | Troubles::All);
+        let restarts = matches!(self.troubles, Troubles::Restarts | Troubles::All);
+        if partitions && self.rng.chance(1, 2) {
+            let sides = (0..self.nodes).map(|_| u8::from(self.rng.chance(1, 2))).collect();
+            self.farm.network.part(sides);
+            let short = Duration::from_millis(self.rng.below(3_000));
+            self.farm.run(short)?;
+            (0..10).for_each(|_| self.write());
+            self.farm.run(short)?;
+            self.farm.network.heal();
+        } else if restarts {
+            self.restart()?;
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), String> {
+        let running = self.farm.running();
+        let number = pick(&mut self.rng, self.nodes);
+        if !running.contains(&number) {
+            self.farm.start(number);
+            return Ok(());
+        }
+        // The last one that has everything stays.
+        if running.len() <= 1 {
+            return Ok(());
+        }
+        self.model.check_events(&mut self.farm)?;
+        self.model.gone(number);
+        self.lost_all = true;
+        if self.rng.chance(1, 3) {
+            self.farm.leave(number)?;
+        } else {
+            self.farm.crash(number);
+        }
+        let dead = Duration::from_millis(self.rng.below(3_000));
+        self.farm.run(dead)?;
+        if self.rng.chance(3, 4) {
+            self.farm.start(number);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Summary, String> {
+        self.farm.network.heal();
+        self.farm.network.calm();
+        self.farm.run(REST)?;
+        self.model.check_events(&mut self.farm)?;
+        let nodes = self.farm.nodes.iter().flatten();
+        let summary = Summary {
+            records: self.farm.running().first().map_or(0, |&first| self.farm.held(first).len()),
+            repairs: nodes.clone().map(|running| running.node.sender().sent().repairs).sum(),
+            unrecovered: nodes.map(|running| running.node.counters().unrecovered).sum(),
+        };
+        self.model.check_end(&self.farm, !self.lost_all)?;
+        Ok(summary)
+    }
+
+    fn someone(&mut self) -> Option<usize> {
+        let running = self.farm.running();
+        let ready: Vec<usize> = running
+            .into_iter()
+            .filter(|&number| {
+                self.farm.nodes[number].as_ref().is_some_and(|running| running.node.is_ready())
+            })
+            .collect();
+        let at = pick(&mut self.rng, ready.len());
+        ready.get(at).copied()
+    }
+}
+
+fn key(kind: Kind, number: u64) -> Key {
+    Key::new(kind, &number.to_be_bytes()).expect("eight bytes")
+}
+
+fn pick(rng: &mut Rng, count: usize) -> usize {
+    usize::try_from(rng.below(count as u64)).expect("below a usize")
+}
