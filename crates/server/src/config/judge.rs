@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proto::keyring::{FarmKey, Keyring, KeyringError};
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
-use rustls::sign::CertifiedKey;
-use tls_rustls::{Identity, MAX_LIFETIME, MAX_TICKETS};
+use tls_rustls::{CertificateError, ConfigError, Identity, MAX_LIFETIME, MAX_TICKETS, Terminator};
 
 use super::fault::{Fault, Faults, Origin, quoted};
 use super::sections::{Certificate, Sections};
@@ -43,6 +41,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     let keyring = judge.keyring(&sections);
     let identities = judge.identities(&sections.tls.certificates);
     let client_ca = judge.client_ca(sections.tls.client_ca.as_deref());
+    judge.credentials(&identities, &client_ca);
     Faults::check(judge.faults)?;
     Ok(Config { sections, name, keyring, identities, client_ca })
 }
@@ -174,14 +173,8 @@ impl Judge<'_> {
                 .map_err(|fault| self.fault(&format!("{place}.cert"), fault));
             let key =
                 certificates::key(key).map_err(|fault| self.fault(&format!("{place}.key"), fault));
-            let (Ok(chain), Ok(key)) = (chain, key) else { continue };
-            let pair = CertifiedKey::from_der(chain.clone(), key.clone_key(), &default_provider());
-            match pair {
-                Ok(_) => identities.push(Identity { chain, key }),
-                Err(error) => {
-                    let fault = Fault::mismatch(error, "a certificate and the key that is its own");
-                    self.fault(&place, fault);
-                }
+            if let (Ok(chain), Ok(key)) = (chain, key) {
+                identities.push(Identity { chain, key });
             }
         }
         identities
@@ -195,6 +188,39 @@ impl Judge<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// Whether TLS can work with these: the very test that the front makes.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
+    fn credentials(&mut self, identities: &[Identity], client_ca: &[CertificateDer<'static>]) {
+        // After other faults the positions would not be those of the file.
+        if identities.is_empty() || !self.faults.is_empty() {
+            return;
+        }
+        let copy = |Identity { chain, key }: &Identity| Identity {
+            chain: chain.clone(),
+            key: key.clone_key(),
+        };
+        let config = tls_rustls::Config {
+            client_ca: client_ca.to_vec(),
+            ..tls_rustls::Config::new(String::new(), identities.iter().map(copy).collect())
+        };
+        let Err(error) = Terminator::new(config) else { return };
+        let (key, fault) = match error {
+            ConfigError::Certificate(CertificateError::Key { position, source }) => (
+                format!("tls.certificates[{position}]"),
+                Fault::mismatch(source, "a certificate and the key that is its own"),
+            ),
+            ConfigError::Certificate(CertificateError::Certificate { position, source }) => (
+                format!("tls.certificates[{position}].cert"),
+                Fault::mismatch(source, "an X.509 certificate of version 3"),
+            ),
+            error @ (ConfigError::ClientCa { .. } | ConfigError::ClientVerifier(_)) => {
+                ("tls.client_ca".to_owned(), Fault::other(error.to_string()))
+            }
+            other => ("tls".to_owned(), Fault::other(other.to_string())),
+        };
+        self.fault(&key, fault);
     }
 }
 

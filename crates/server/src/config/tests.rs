@@ -23,6 +23,8 @@ impl Place {
             fs::write(place.path(&format!("{name}.key")), pair.signing_key.serialize_pem())
                 .unwrap();
         }
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        fs::write(place.path("broken.cert"), broken).unwrap();
         fs::write(place.file(), text).unwrap();
         place
     }
@@ -285,6 +287,11 @@ fn certificates_are_parsed_and_matched_with_their_keys() {
         &certificates("one.cert", "two.key"),
         "DIR/segue.toml:2: tls.certificates[0]: found keys may not be consistent: KeyMismatch, \
          expected a certificate and the key that is its own",
+    );
+    check(
+        &format!("{}client_ca = \"broken.cert\"\n", certificates("one.cert", "one.key")),
+        "DIR/segue.toml:3: tls.client_ca: client CA certificate 0: \
+         invalid peer certificate: BadEncoding",
     );
     check(
         "[tls]\nclient_ca = \"absent.pem\"\n",

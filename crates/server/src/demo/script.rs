@@ -46,9 +46,11 @@ pub(crate) async fn play(steps: &mut Steps, farm: &mut Farm, nodes: usize) -> an
 
 async fn show_the_cache(steps: &mut Steps) -> anyhow::Result<()> {
     let work = async { Ok(((), hash_table::look_up()?)) };
-    steps.step("H1", "a cache memory is a hash table: every record is found", work).await?;
+    steps
+        .step("H1", "a cache memory is a hash table: every record is found by its id", work)
+        .await?;
     let work = async { Ok(((), hash_table::hash()?)) };
-    steps.step("H2", "its hash is BUZhash: no two keys of 64 bits collide", work).await
+    steps.step("H2", "its hash is BUZhash: no two of many ids collide", work).await
 }
 
 /// The nodes come up and meet.
