@@ -267,6 +267,9 @@ impl Farm {
             let now = self.clocks(skew);
             if let Some(running) = &mut self.nodes[to] {
                 running.node.handle_datagram(now, address(from), &mut bytes);
+                // At once: a node that is heard next is not one of those that
+                // an acknowledgement of this moment speaks of.
+                running.take_events();
             }
         }
         for number in 0..self.nodes.len() {
