@@ -64,20 +64,25 @@ pub(crate) struct Server {
 impl Server {
     /// Whether it has its portion and takes new clients.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.draining.load(Ordering::Relaxed) && self.node.status().ready
+        self.takes_clients(&self.node.status())
     }
 
     /// Its state and figures.
     pub(crate) fn status(&self) -> Status {
-        Status::new(self.node.status(), &self.front.figures(), self.is_ready())
+        let node = self.node.status();
+        let ready = self.takes_clients(&node);
+        Status::new(node, &self.front.figures(), ready)
     }
 
     /// Its figures, with those that only collectors want.
     pub(crate) fn metrics(&self) -> Metrics {
-        let front = self.front.figures();
-        let node = self.node.status();
-        let lag = node.lag.clone();
-        Metrics { status: Status::new(node, &front, self.is_ready()), front, lag }
+        let (node, front) = (self.node.status(), self.front.figures());
+        let (lag, ready) = (node.lag.clone(), self.takes_clients(&node));
+        Metrics { status: Status::new(node, &front, ready), front, lag }
+    }
+
+    fn takes_clients(&self, node: &segue::Status) -> bool {
+        node.ready && !self.draining.load(Ordering::Relaxed)
     }
 }
 

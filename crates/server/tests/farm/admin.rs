@@ -182,3 +182,17 @@ fn a_reload_takes_over_what_is_good_and_refuses_what_is_not() {
     logged("at the next start only");
     assert!(a.stop().success());
 }
+
+#[test]
+fn a_node_that_takes_leave_is_not_ready_any_more() {
+    let mut farm = Farm::new();
+    let a = farm.start("a", &Table::new());
+    let client = TcpStream::connect(a.tls()).unwrap();
+    a.until_status(|status| status["connections"]["live"] == 1);
+    a.terminate();
+    // The client has said nothing yet: for its sake the node still runs.
+    a.until_status(|status| status["node"]["ready"] == false);
+    assert!(get(&a, "/readyz").starts_with("HTTP/1.1 503 "));
+    drop(client);
+    assert!(a.stop().success());
+}

@@ -180,9 +180,14 @@ impl Node {
         until(look, || format!("node {}: {:#}", self.name, self.status()))
     }
 
-    /// Asks it to end (SIGTERM), and waits for that.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    /// Asks it to end (SIGTERM).
+    pub(crate) fn terminate(&self) {
         sys::process::terminate(self.process.id()).unwrap();
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        self.terminate();
         until(|| self.process.try_wait().unwrap(), || format!("node {} does not end", self.name))
     }
 }
