@@ -46,13 +46,25 @@ impl Client {
     ///
     /// The connection's, TLS's, and those of an answer that is none.
     pub(crate) fn visit(&self, node: SocketAddr) -> io::Result<Value> {
+        let body = http::get(self.connect(node)?, SERVER_NAME, "/session")?;
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    /// Connects to a node; the handshake is left to the first use.
+    ///
+    /// # Errors
+    ///
+    /// The connection's.
+    pub(crate) fn connect(
+        &self,
+        node: SocketAddr,
+    ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
         let name = ServerName::try_from(SERVER_NAME).expect("it is a host name");
         let connection =
             ClientConnection::new(Arc::clone(&self.0), name).map_err(io::Error::other)?;
         let stream = TcpStream::connect(node)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        let body = http::get(StreamOwned::new(connection, stream), SERVER_NAME, "/session")?;
-        Ok(serde_json::from_str(&body)?)
+        Ok(StreamOwned::new(connection, stream))
     }
 }

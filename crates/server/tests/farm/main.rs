@@ -6,6 +6,7 @@
 //!
 //! - [`nodes`]: a farm's directory and its processes;
 //! - [`client`]: a customer who comes back, by TLS, to any node;
+//! - [`openssl`]: a foreign one;
 //! - [`http`]: one request and its answer;
 //! - [`network`]: machines with a network of their own, which loses packets;
 //! - [`patience`]: waiting for what must come, and telling what was seen.
@@ -15,6 +16,7 @@ mod client;
 mod http;
 mod network;
 mod nodes;
+mod openssl;
 mod patience;
 
 mod admin;
@@ -22,3 +24,6 @@ mod cli;
 mod demo;
 mod loss;
 mod serving;
+mod tls_backend;
+mod tls_sessions;
+mod tls_terms;

@@ -180,6 +180,11 @@ impl Node {
         until(look, || format!("node {}: {:#}", self.name, self.status()))
     }
 
+    /// How much memory it has, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        sys::process::resident_bytes(self.process.id()).unwrap()
+    }
+
     /// Asks it to end (SIGTERM).
     pub(crate) fn terminate(&self) {
         sys::process::terminate(self.process.id()).unwrap();
