@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::record::MAX_PAYLOAD_BYTES;
 use crate::wire::MAX_BODY_BYTES;
 use crate::wire::codec::{Malformed, Reader};
+use crate::wire::control::Range;
 
 /// A fragment's index and count, in front of its bytes.
 pub const FRAGMENT_OVERHEAD_BYTES: usize = 4;
@@ -114,22 +115,31 @@ impl Reassembly {
         Assembled::Frame(partial.finish())
     }
 
-    /// The number of the first packet of the oldest unfinished frame.
-    #[must_use]
-    pub fn first_unfinished(&self) -> Option<u64> {
-        self.partials.first_key_value().map(|(&first, _)| first)
+    /// The packets of each unfinished frame, in the order of their first.
+    pub fn unfinished(&self) -> impl Iterator<Item = Range> + '_ {
+        self.partials.iter().map(|(&first, partial)| partial.packets(first))
     }
 
-    /// Drops the frames whose last packet is at or below `watermark`: what is
-    /// still missing of them will not come.
+    /// Drops the frames all of whose packets are at or below `watermark`: they
+    /// have come in another way, or will not come.
     pub fn forget_through(&mut self, watermark: u64) {
-        while let Some(entry) = self.partials.first_entry() {
-            let count = entry.get().bytes.len() / FRAGMENT_BYTES;
-            if *entry.key() + count as u64 > watermark + 1 {
-                break;
-            }
+        while let Some(entry) = self.partials.first_entry()
+            && entry.get().packets(*entry.key()).last <= watermark
+        {
             self.bytes -= entry.remove().bytes.len();
         }
+    }
+
+    /// Drops the frames that have packets in `range`: they have come in
+    /// another way.
+    pub fn forget(&mut self, range: Range) {
+        let bytes = &mut self.bytes;
+        self.partials.retain(|&first, partial| {
+            let packets = partial.packets(first);
+            let keep = packets.last < range.first || range.last < packets.first;
+            *bytes -= if keep { 0 } else { partial.bytes.len() };
+            keep
+        });
     }
 }
 
@@ -141,6 +151,12 @@ impl Partial {
             missing: count,
             len: None,
         }
+    }
+
+    /// The packets of the frame whose first packet is `first`.
+    fn packets(&self, first: u64) -> Range {
+        let count = (self.bytes.len() / FRAGMENT_BYTES) as u64;
+        Range { first, last: first + count - 1 }
     }
 
     fn insert(&mut self, fragment: &Fragment<'_>) -> bool {

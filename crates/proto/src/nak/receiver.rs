@@ -18,6 +18,29 @@ pub const STATUS_IDLE: Duration = Duration::from_millis(50);
 /// Receivers up to this many ask for repairs at once and by unicast.
 pub const FEW_RECEIVERS: usize = 8;
 
+/// What is here of a stream, as whole frames.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// Up to where everything is.
+    pub through: u64,
+    /// What is beyond that, in order.
+    pub beyond: Vec<Range>,
+}
+
+impl Remains {
+    /// Whether all that `other` has is here too.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        other.through <= self.through && other.beyond.iter().all(|&range| self.covers(range))
+    }
+
+    fn covers(&self, range: Range) -> bool {
+        let at = self.beyond.partition_point(|ours| ours.last < range.last);
+        range.last <= self.through
+            || self.beyond.get(at).is_some_and(|ours| ours.first <= range.first)
+    }
+}
+
 /// The receiving side of one stream.
 #[derive(Debug)]
 pub struct Receiver {
@@ -51,18 +74,49 @@ impl Receiver {
         self.window.watermark()
     }
 
+    /// Where the stream was first followed, or has been followed from since.
+    #[must_use]
+    pub const fn start(&self) -> u64 {
+        self.window.start()
+    }
+
     /// The number up to which every frame is here as a whole: fragments that
     /// wait for others of their frame may make it less than the watermark.
     #[must_use]
     pub fn whole_through(&self) -> u64 {
-        let unfinished = self.reassembly.first_unfinished();
-        unfinished.map_or(u64::MAX, |first| first - 1).min(self.watermark())
+        let unfinished = self.reassembly.unfinished().next();
+        unfinished.map_or(u64::MAX, |packets| packets.first - 1).min(self.watermark())
     }
 
-    /// The highest number received.
+    /// What is here as whole frames: the packets of unfinished frames are
+    /// nothing to anybody else.
     #[must_use]
-    pub const fn highest(&self) -> u64 {
-        self.window.highest()
+    pub fn remains(&self) -> Remains {
+        let through = self.whole_through();
+        let up_to_watermark = Range { first: through + 1, last: self.watermark() };
+        let received = std::iter::once(up_to_watermark)
+            .filter(|range| range.first <= range.last)
+            .chain(self.window.beyond());
+        let mut unfinished = self.reassembly.unfinished().peekable();
+        let mut beyond = Vec::new();
+        for mut range in received {
+            while let Some(&packets) = unfinished.peek()
+                && packets.first <= range.last
+            {
+                if range.first < packets.first {
+                    beyond.push(Range { last: packets.first - 1, ..range });
+                }
+                range.first = range.first.max(packets.last + 1);
+                if packets.last > range.last {
+                    break;
+                }
+                unfinished.next();
+            }
+            if range.first <= range.last {
+                beyond.push(range);
+            }
+        }
+        Remains { through, beyond }
     }
 
     /// The highest number that the sender is known to have used.
@@ -125,16 +179,18 @@ impl Receiver {
         }
     }
 
-    /// The stream must be followed from an earlier position.
-    pub fn reopen(&mut self, now: Instant, position: u64, rtt: &Rtt) {
+    /// The stream must be followed from an earlier position. False when that
+    /// is too far back to be asked for.
+    pub fn reopen(&mut self, now: Instant, position: u64, rtt: &Rtt) -> bool {
         let watermark = self.window.watermark();
-        self.window.reopen(position);
+        let reopened = self.window.reopen(position);
         if self.window.watermark() < watermark {
             let missing: Vec<Range> = self.window.missing(0, watermark).collect();
             for &range in missing.iter().rev() {
                 self.gaps.open_below(now, range, rtt);
             }
         }
+        reopened
     }
 
     /// The sender cannot repair these: they are recovered otherwise. Whether
@@ -151,9 +207,11 @@ impl Receiver {
     /// These have been recovered otherwise.
     pub fn fill(&mut self, now: Instant, range: Range) {
         let known = Range { last: range.last.min(self.high), ..range };
-        if known.first <= known.last {
-            self.gaps.close_range(known);
-            self.window.fill(known);
+        if known.first <= known.last
+            && let Some(filled) = self.window.fill(known)
+        {
+            self.gaps.close_range(filled);
+            self.reassembly.forget(filled);
             self.progressed(now);
         }
     }
@@ -206,5 +264,77 @@ impl Receiver {
         self.unreported += 1;
         let soon = if self.unreported >= STATUS_PACKETS { now } else { now + STATUS_DELAY };
         self.status_due = self.status_due.min(soon);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nak::reassembly::FRAGMENT_BYTES;
+
+    const START: Instant = Instant::from_micros(1_000_000);
+
+    fn ranges(pairs: &[(u64, u64)]) -> Vec<Range> {
+        pairs.iter().map(|&(first, last)| Range { first, last }).collect()
+    }
+
+    fn remains(through: u64, beyond: &[(u64, u64)]) -> Remains {
+        Remains { through, beyond: ranges(beyond) }
+    }
+
+    fn take(receiver: &mut Receiver, sequence: u64) {
+        assert!(receiver.wants(sequence));
+        receiver.handle_packet(START, sequence, &mut Rtt::default(), Duration::ZERO);
+    }
+
+    fn take_fragment(receiver: &mut Receiver, sequence: u64, index: u16, count: u16) {
+        let bytes = [0; FRAGMENT_BYTES];
+        receiver.handle_fragment(sequence, &Fragment { index, count, bytes: &bytes });
+        take(receiver, sequence);
+    }
+
+    #[test]
+    fn the_packets_of_unfinished_frames_do_not_remain() {
+        let mut receiver = Receiver::new(START, 10);
+        for sequence in [11, 15, 19, 20] {
+            take(&mut receiver, sequence);
+        }
+        // Fragments of 12..=14, of 16..=18 and, finished, of 21..=22.
+        for (sequence, index, count) in
+            [(12, 0, 3), (14, 2, 3), (16, 0, 3), (18, 2, 3), (21, 0, 2), (22, 1, 2)]
+        {
+            take_fragment(&mut receiver, sequence, index, count);
+        }
+        assert_eq!(receiver.remains(), remains(11, &[(15, 15), (19, 22)]));
+        receiver.fill(START, Range { first: 12, last: 14 });
+        assert_eq!(receiver.remains(), remains(15, &[(19, 22)]));
+        receiver.fill(START, Range { first: 16, last: 18 });
+        assert_eq!(receiver.remains(), remains(22, &[]));
+    }
+
+    #[test]
+    fn one_covers_another_that_has_nothing_more() {
+        let check = |one: &Remains, other: &Remains, covers: bool| {
+            assert_eq!(one.cover(other), covers, "{one:?} {other:?}");
+        };
+        let both = remains(5, &[(7, 9), (12, 12)]);
+        check(&both, &both, true);
+        check(&both, &remains(4, &[(8, 8), (12, 12)]), true);
+        check(&both, &remains(4, &[(5, 5), (9, 10)]), false);
+        check(&both, &remains(6, &[]), false);
+        check(&remains(20, &[]), &both, true);
+        check(&both, &remains(0, &[(4, 6)]), false);
+    }
+
+    #[test]
+    fn what_is_recovered_far_behind_the_window_lets_the_stream_go_on() {
+        let mut receiver = Receiver::new(START, 0);
+        let high = 5 * WINDOW_PACKETS;
+        receiver.handle_high(START, high, &Rtt::default(), Duration::ZERO);
+        receiver.fill(START, Range { first: 1, last: high - 2 });
+        assert_eq!(receiver.watermark(), high - 2);
+        take(&mut receiver, high);
+        let asked = receiver.poll_nak(START + Duration::from_secs(1), &mut Rng::from_u64(1));
+        assert_eq!(asked, Some(ranges(&[(high - 1, high - 1)])));
     }
 }

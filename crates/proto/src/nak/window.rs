@@ -42,6 +42,12 @@ impl Window {
         Self { start: watermark, watermark, highest: watermark, words, base: watermark + 1 }
     }
 
+    /// Where it begins: everything up to here was taken as received.
+    #[must_use]
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
     /// The number up to which nothing is missing.
     #[must_use]
     pub const fn watermark(&self) -> u64 {
@@ -83,22 +89,35 @@ impl Window {
         Arrival::New
     }
 
-    /// Counts every number of `range` as received.
-    pub fn fill(&mut self, range: Range) {
-        let last = range.last.min(self.watermark + WINDOW_PACKETS);
-        for sequence in range.first.max(self.watermark + 1)..=last {
-            self.set(sequence);
+    /// Counts every number of `range` as received, but for those that lie
+    /// beyond the window while others are missing before them. Gives the range
+    /// that is received by that.
+    pub fn fill(&mut self, range: Range) -> Option<Range> {
+        let mut filled = range;
+        if range.first <= self.watermark + 1 {
+            // Nothing is missing before it, however far it reaches.
+            self.watermark = self.watermark.max(range.last);
+        } else {
+            filled.last = range.last.min(self.watermark + WINDOW_PACKETS);
+            if filled.first > filled.last {
+                return None;
+            }
+            (filled.first..=filled.last).for_each(|sequence| self.set(sequence));
         }
-        self.highest = self.highest.max(last);
+        self.highest = self.highest.max(filled.last);
         self.advance();
+        Some(filled)
     }
 
     /// Takes the numbers above `start` that were only taken as received when
-    /// the window was made for missing, so that they are asked for. Does
-    /// nothing when they are too many for the window.
-    pub fn reopen(&mut self, start: u64) {
-        if start >= self.start || self.highest - start > WINDOW_PACKETS {
-            return;
+    /// the window was made for missing, so that they are asked for. False when
+    /// they are too many for the window, which then stays as it is.
+    pub fn reopen(&mut self, start: u64) -> bool {
+        if start >= self.start {
+            return true;
+        }
+        if self.highest - start > WINDOW_PACKETS {
+            return false;
         }
         let mut older = Self::new(start);
         let received = self.start + 1..=self.highest;
@@ -109,6 +128,17 @@ impl Window {
         );
         older.highest = self.highest;
         *self = older;
+        true
+    }
+
+    /// The runs of numbers that were received beyond the watermark, in order.
+    pub fn beyond(&self) -> impl Iterator<Item = Range> + '_ {
+        let mut gaps = self.missing(0, self.highest).peekable();
+        std::iter::from_fn(move || {
+            let first = gaps.next()?.last + 1;
+            let last = gaps.peek().map_or(self.highest, |gap| gap.first - 1);
+            (first <= last).then_some(Range { first, last })
+        })
     }
 
     /// The runs of missing numbers between the watermark and `to`, in order.

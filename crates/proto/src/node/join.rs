@@ -13,15 +13,16 @@ use std::time::Duration;
 
 use super::peer::{Peer, State};
 use super::{Event, MAX_PEERS, Node};
-use crate::nak::receiver::Receiver;
+use crate::nak::receiver::{Receiver, Remains};
 use crate::nak::rtt::Rtt;
-use crate::nak::window::Replay;
+use crate::nak::window::{Replay, Window};
 use crate::record::Hlc;
 use crate::rng::Rng;
 use crate::seal::Opener;
 use crate::time::{Instant, Now};
+use crate::transfer::page::Position;
 use crate::transfer::puller::{Pull, Purpose};
-use crate::wire::control::{Hello, MAX_LISTED, Message, Source};
+use crate::wire::control::{Hello, MAX_LISTED, Message, Range, Source};
 use crate::wire::header::{Header, Incarnation};
 
 /// A node that nobody has answered for so long is alone.
@@ -82,9 +83,12 @@ pub(super) struct Join {
     call_due: Instant,
     call_pause: Duration,
     challenged: BTreeMap<Incarnation, Challenged>,
-    /// Where streams stood at the node that the table was pulled from; for
-    /// those that are met later.
-    positions: BTreeMap<Incarnation, u64>,
+    /// What is here of streams that were never followed, with the tables that
+    /// were pulled from others; for those that are met later.
+    known: BTreeMap<Incarnation, Window>,
+    /// Where its copies of the streams stood when a node began to send its
+    /// table: known when the table is here.
+    offered: Option<(Incarnation, Vec<Position>)>,
 }
 
 impl Join {
@@ -96,7 +100,8 @@ impl Join {
             call_due: now,
             call_pause: CALL_PAUSE,
             challenged: BTreeMap::new(),
-            positions: BTreeMap::new(),
+            known: BTreeMap::new(),
+            offered: None,
         }
     }
 
@@ -125,17 +130,35 @@ impl Join {
         self.nonce = rng.next_u64();
     }
 
-    /// Notes where the provider's copies of the streams stood.
-    pub(super) fn remember(&mut self, stream: Incarnation, watermark: u64) {
-        if self.positions.len() < MAX_PEERS || self.positions.contains_key(&stream) {
-            let position = self.positions.entry(stream).or_insert(watermark);
-            *position = watermark.max(*position);
+    /// What of a stream has come with somebody's table.
+    pub(super) fn learn(&mut self, stream: Incarnation, remains: &Remains) {
+        if self.known.len() >= MAX_PEERS && !self.known.contains_key(&stream) {
+            // What is forgotten is pulled once more when it is told of.
+            self.known.pop_first();
+        }
+        let window = self.known.entry(stream).or_insert_with(|| Window::new(remains.through));
+        window.fill(Range { first: 1, last: remains.through });
+        for &range in &remains.beyond {
+            window.fill(range);
         }
     }
 
+    /// What is here of a stream that was never followed.
+    pub(super) fn remains(&self, stream: Incarnation) -> Remains {
+        self.known.get(&stream).map_or_else(Remains::default, |window| Remains {
+            through: window.watermark(),
+            beyond: window.beyond().collect(),
+        })
+    }
+
+    /// Where the streams stand that are known but were never followed.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> + '_ {
+        self.known.iter().map(|(&stream, window)| (stream, window.watermark()))
+    }
+
     /// Where a stream stood that was never followed here.
-    pub(super) fn position(&self, stream: Incarnation) -> Option<u64> {
-        self.positions.get(&stream).copied()
+    fn position(&self, stream: Incarnation) -> Option<u64> {
+        self.known.get(&stream).map(Window::watermark)
     }
 }
 
@@ -278,20 +301,53 @@ impl Node {
         }
     }
 
+    /// A node that begins to send its table says where its copies of the
+    /// streams stand.
+    pub(super) fn offered(&mut self, now: Instant, from: Incarnation, positions: Vec<Position>) {
+        if self.join.stage == Stage::Fetching {
+            // Asked for early, while their senders still have it.
+            for &(stream, position) in &positions {
+                self.follow_from(now, stream, position);
+            }
+        }
+        self.join.offered = Some((from, positions));
+    }
+
     /// What a node had before it was met is here.
     pub(super) fn merged(&mut self, from: Incarnation) {
         if let Some(peer) = self.peers.get_mut(&from) {
             (peer.unmerged, peer.follows_after) = (false, 0);
         }
+        let offered = self.join.offered.take_if(|(provider, _)| *provider == from);
+        for (stream, through) in offered.into_iter().flat_map(|(_, positions)| positions) {
+            self.join.learn(stream, &Remains { through, beyond: Vec::new() });
+        }
     }
 
     /// The table of `provider` is here, and with it what the streams that it
     /// followed had before.
-    pub(super) fn fetched_portion(&mut self, provider: Incarnation) {
-        let followed: Vec<Incarnation> = self.join.positions.keys().copied().collect();
-        followed.into_iter().for_each(|stream| self.merged(stream));
+    pub(super) fn fetched_portion(&mut self, now: Instant, provider: Incarnation) {
+        let offered = self.join.offered.as_ref().filter(|(from, _)| *from == provider);
+        let offered = offered.map(|(_, positions)| positions.clone()).unwrap_or_default();
+        for (stream, position) in offered {
+            // Also those that were met since the table began to come.
+            if self.follow_from(now, stream, position)
+                && let Some(peer) = self.peers.get_mut(&stream)
+            {
+                (peer.unmerged, peer.follows_after) = (false, 0);
+            }
+        }
         self.merged(provider);
         self.become_ready();
+        self.tell_orphans_again();
+    }
+
+    /// Follows a stream from an earlier position. False when that is too far
+    /// back: what its sender holds is then pulled.
+    fn follow_from(&mut self, now: Instant, stream: Incarnation, position: u64) -> bool {
+        self.peers
+            .get_mut(&stream)
+            .is_none_or(|peer| peer.receiver.reopen(now, position, &peer.rtt))
     }
 
     /// The portion has arrived.
@@ -299,6 +355,11 @@ impl Node {
         self.join.stage = Stage::Ready;
         self.join.call_pause = CALL_SLOWLY;
         self.event(Event::Ready);
+    }
+
+    /// A table did not come as a whole.
+    pub(super) fn table_missed(&mut self, from: Incarnation) {
+        self.join.offered.take_if(|(provider, _)| *provider == from);
     }
 
     /// The node that the portion was being fetched from fell silent.

@@ -43,7 +43,6 @@ use crate::wire::frame::Frame;
 use crate::wire::header::{Incarnation, PacketType};
 
 use join::Join;
-use orphan::Orphans;
 use outbox::Outbox;
 use peer::Peer;
 pub use timer::Timer;
@@ -140,7 +139,6 @@ pub struct Node {
     outbox: Outbox,
     puller: Puller,
     provider: Provider,
-    orphans: Orphans,
     events: VecDeque<Event>,
     counters: Counters,
     /// How many packets our socket has dropped.
@@ -165,7 +163,6 @@ impl Node {
             peers: BTreeMap::new(),
             puller: Puller::default(),
             provider: Provider::default(),
-            orphans: Orphans::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
             overflowed: 0,

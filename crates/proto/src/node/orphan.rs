@@ -1,39 +1,25 @@
 //! What a node that died, or is out of reach, left with its survivors.
 //!
 //! Each of them may have packets of its stream that others lack, and nobody is
-//! left to repair them. So each tells the others how much it has, several
-//! times as packets may be lost, and whoever has less pulls what was written
-//! since it last had everything. A node that has started since takes part too:
-//! what it fetched when it joined named the position of each stream, the dead
-//! ones among them.
+//! left to repair them. So each tells the others exactly what it has, several
+//! times as packets may be lost, and whoever lacks any of it pulls what was
+//! written since it last had everything. Then it has what it was told of, so
+//! that the survivors end with the same, whatever is lost for good. A node
+//! that has started since takes part too: what it fetched when it joined named
+//! the position of each stream, the dead ones among them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{MAX_PEERS, Node};
+use super::Node;
+use crate::nak::receiver::Remains;
 use crate::record::Hlc;
 use crate::time::Instant;
 use crate::transfer::puller::{Pull, Purpose};
-use crate::wire::control::{Message, Range, Source};
+use crate::wire::control::{MAX_NAK_RANGES, Message, Range, Source};
 use crate::wire::header::Incarnation;
 
 /// How often a node's survivors are told how much of its stream is here.
 pub(super) const ORPHAN_TELLS: u32 = 10;
-
-/// How much of a stream a survivor has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Remains {
-    /// Up to where it has everything, as whole frames.
-    pub(super) through: u64,
-    /// The last packet that it has.
-    pub(super) highest: u64,
-}
-
-/// What was pulled already: by stream and survivor, as it told it then.
-#[derive(Debug, Default)]
-pub(super) struct Orphans {
-    pulled: BTreeMap<(Incarnation, Incarnation), Remains>,
-}
 
 impl Node {
     /// A survivor tells what it has of a stream.
@@ -44,50 +30,46 @@ impl Node {
         theirs: Remains,
     ) {
         let Some((ours, since)) = self.remains(stream) else { return };
-        if let (true, Some(peer)) = (
-            ours.highest > theirs.highest || ours.through > theirs.through,
-            self.peers.get(&survivor),
-        ) {
-            let Remains { through: watermark, highest } = ours;
-            let told = Message::Orphan { stream, watermark, highest };
-            self.outbox.push_to_node(peer.address, &told);
-        }
-        let pulled = self.orphans.pulled.get(&(stream, survivor));
-        if theirs.highest > ours.through && pulled != Some(&theirs) {
-            if self.orphans.pulled.len() >= MAX_PEERS {
-                self.orphans.pulled.pop_first();
-            }
-            self.orphans.pulled.insert((stream, survivor), theirs);
-            let purpose = Purpose::Orphan(stream, theirs.through);
+        if !ours.cover(&theirs) {
+            // When it is here, the survivor is told what it may lack itself.
+            let purpose = Purpose::Orphan(stream, theirs);
             self.pull(Pull { from: survivor, source: Source::Since(since), purpose });
+        } else if !theirs.cover(&ours)
+            && let Some(peer) = self.peers.get(&survivor)
+        {
+            self.outbox.push_to_node(peer.address, &told(stream, ours));
         }
     }
 
     /// What a survivor had is here.
-    pub(super) fn orphan_pulled(&mut self, now: Instant, stream: Incarnation, through: u64) {
+    pub(super) fn orphan_pulled(&mut self, now: Instant, stream: Incarnation, pulled: &Remains) {
         let Some(peer) = self.peers.get_mut(&stream) else {
-            self.join.remember(stream, through);
+            self.join.learn(stream, pulled);
             return;
         };
         // Others may lack it as well.
         peer.orphan_told = 0;
-        let first = peer.receiver.watermark() + 1;
-        if first <= through {
-            peer.receiver.handle_high(now, through, &peer.rtt, Duration::ZERO);
-            peer.receiver.fill(now, Range { first, last: through });
+        if peer.unmerged && pulled.through >= peer.follows_after {
+            (peer.unmerged, peer.follows_after) = (false, 0);
+        }
+        let last = pulled.beyond.last().map_or(pulled.through, |range| range.last);
+        peer.receiver.handle_high(now, last, &peer.rtt, Duration::ZERO);
+        let through = Range { first: peer.receiver.watermark() + 1, last: pulled.through };
+        peer.receiver.fill(now, through);
+        for &range in &pulled.beyond {
+            peer.receiver.fill(now, range);
         }
     }
 
-    /// What a survivor had could not be pulled: when it tells again, it is.
-    pub(super) fn orphan_missed(&mut self, stream: Incarnation, survivor: Incarnation) {
-        self.orphans.pulled.remove(&(stream, survivor));
+    /// What a survivor had could not be pulled: it is asked to tell again.
+    pub(super) fn orphan_missed(&mut self, stream: Incarnation) {
         if let Some(peer) = self.peers.get_mut(&stream) {
             peer.orphan_told = 0;
         }
     }
 
-    /// A node is new, or back: it may not have heard what the survivors of
-    /// others told each other, or may have something to tell.
+    /// A node is new, back, ready or gone: it may not have heard what the
+    /// survivors of others told each other, or may have something to tell.
     pub(super) fn tell_orphans_again(&mut self) {
         for peer in self.peers.values_mut().filter(|peer| !peer.is_alive()) {
             peer.orphan_told = 0;
@@ -96,13 +78,11 @@ impl Node {
 
     /// Tells what is here of a stream.
     pub(super) fn tell_orphan(&mut self, stream: Incarnation) {
-        let Some((Remains { through: watermark, highest }, _)) = self.remains(stream) else {
-            return;
-        };
+        let Some((remains, _)) = self.remains(stream) else { return };
         if let Some(peer) = self.peers.get_mut(&stream) {
             peer.orphan_told += 1;
         }
-        self.outbox.push_to_farm(&Message::Orphan { stream, watermark, highest });
+        self.outbox.push_to_farm(&told(stream, remains));
     }
 
     /// What is here of a stream whose sender is not heard, and since when
@@ -110,16 +90,30 @@ impl Node {
     fn remains(&self, stream: Incarnation) -> Option<(Remains, Hlc)> {
         match self.peers.get(&stream) {
             Some(peer) if peer.is_alive() => None,
-            Some(peer) => {
-                let (through, highest) = (peer.receiver.whole_through(), peer.receiver.highest());
-                Some((Remains { through, highest }, peer.complete))
+            Some(peer) if peer.unmerged => {
+                Some((after(peer.follows_after, peer.receiver.remains()), Hlc::default()))
             }
+            Some(peer) => Some((peer.receiver.remains(), peer.complete)),
             // Never met: it died before this node started.
             None if stream == self.config.incarnation || !self.is_ready() => None,
-            None => {
-                let position = self.join.position(stream).unwrap_or(0);
-                Some((Remains { through: position, highest: position }, Hlc::default()))
-            }
+            None => Some((self.join.remains(stream), Hlc::default())),
         }
     }
+}
+
+/// What remains of a stream that was followed only after this number.
+fn after(position: u64, remains: Remains) -> Remains {
+    let through = Range { first: 1, last: remains.through };
+    let beyond = std::iter::once(through)
+        .chain(remains.beyond)
+        .map(|range| Range { first: range.first.max(position + 1), ..range })
+        .filter(|range| range.first <= range.last)
+        .collect();
+    Remains { through: 0, beyond }
+}
+
+fn told(stream: Incarnation, remains: Remains) -> Message {
+    let Remains { through: watermark, mut beyond } = remains;
+    beyond.truncate(MAX_NAK_RANGES);
+    Message::Orphan { stream, watermark, beyond }
 }

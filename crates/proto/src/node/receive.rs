@@ -8,12 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::join::Answer;
-use super::orphan::Remains;
 use super::peer::State;
 use super::{Event, Node};
 use crate::nak::progress::Report;
 use crate::nak::reassembly::{Assembled, Fragment};
-use crate::nak::receiver::FEW_RECEIVERS;
+use crate::nak::receiver::{FEW_RECEIVERS, Remains};
 use crate::record::{Hlc, Observed, Record, Touch};
 use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
@@ -240,8 +239,8 @@ impl Node {
                 }
             }
             Message::Gone { range, logged } => self.handle_gone(now, sender, range, logged),
-            Message::Orphan { stream, watermark, highest } => {
-                let remains = Remains { through: watermark, highest };
+            Message::Orphan { stream, watermark, beyond } => {
+                let remains = Remains { through: watermark, beyond };
                 self.handle_orphan(sender, stream, remains);
             }
             Message::Pull { page, source, cursor, missing } => {
@@ -259,11 +258,15 @@ impl Node {
     ) {
         let back_off = self.back_off();
         let Some(peer) = self.peers.get_mut(&sender) else { return };
+        let newly_ready = ready && !peer.ready;
         peer.ready = ready;
         peer.echo = (sent_micros, now.instant);
         peer.receiver.handle_high(now.instant, high, &peer.rtt, back_off);
-        if peer.receiver.is_complete() {
+        if peer.receiver.is_complete() && !peer.unmerged {
             peer.complete = peer.complete.max(time);
+        }
+        if newly_ready {
+            self.tell_orphans_again();
         }
     }
 

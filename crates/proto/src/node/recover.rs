@@ -58,10 +58,16 @@ impl Node {
         let request = Request { page, source, cursor, missing };
         let view = View { table: &self.table, log: self.sender.log() };
         let positions = || {
-            let others = self.peers.iter().filter(|(incarnation, _)| **incarnation != sender);
-            others
-                .map(|(&incarnation, peer)| (incarnation, peer.receiver.whole_through()))
-                .collect()
+            // Of what one stream's sender had before it was met nothing is
+            // said: it may not be here yet.
+            let met = self
+                .peers
+                .iter()
+                .filter(|(incarnation, peer)| **incarnation != sender && !peer.unmerged)
+                .map(|(&incarnation, peer)| (incarnation, peer.receiver.whole_through()));
+            let never_met =
+                self.join.positions().filter(|(stream, _)| !self.peers.contains_key(stream));
+            met.chain(never_met).collect()
         };
         for part in self.provider.handle_pull(sender, &request, view, positions) {
             self.outbox.push_part(peer.address, &part);
@@ -88,11 +94,8 @@ impl Node {
 
     fn apply_page(&mut self, now: Now, sender: Incarnation, page: &[u8]) -> Result<(), Malformed> {
         let mut contents = Contents::decode(page)?;
-        for &(stream, watermark) in &contents.positions {
-            self.join.remember(stream, watermark);
-            if let Some(peer) = self.peers.get_mut(&stream) {
-                peer.receiver.reopen(now.instant, watermark, &peer.rtt);
-            }
+        if !contents.positions.is_empty() {
+            self.offered(now.instant, sender, std::mem::take(&mut contents.positions));
         }
         while let Some(frame) = contents.next_frame(now.wall)? {
             self.apply_frame(now, sender, &frame);
@@ -102,7 +105,7 @@ impl Node {
 
     fn pull_finished(&mut self, now: Now, pull: Pull) {
         match pull.purpose {
-            Purpose::Join => self.fetched_portion(pull.from),
+            Purpose::Join => self.fetched_portion(now.instant, pull.from),
             Purpose::Merge => self.merged(pull.from),
             Purpose::Touched => {}
             Purpose::Gone(range) => {
@@ -110,11 +113,14 @@ impl Node {
                     peer.receiver.fill(now.instant, range);
                 }
             }
-            Purpose::Orphan(stream, through) => self.orphan_pulled(now.instant, stream, through),
+            Purpose::Orphan(stream, pulled) => self.orphan_pulled(now.instant, stream, &pulled),
         }
     }
 
     pub(super) fn pull_failed(&mut self, pull: Pull, now: Instant) {
+        if pull.source == Source::Table {
+            self.table_missed(pull.from);
+        }
         match pull.purpose {
             Purpose::Join => self.fetch_again(now),
             Purpose::Gone(_) => {
@@ -122,7 +128,7 @@ impl Node {
                     peer.receiver.resume(now);
                 }
             }
-            Purpose::Orphan(stream, _) => self.orphan_missed(stream, pull.from),
+            Purpose::Orphan(stream, _) => self.orphan_missed(stream),
             // Histories are asked for again with the next housekeeping, touches
             // with the next touch.
             Purpose::Merge | Purpose::Touched => {}
@@ -138,6 +144,7 @@ impl Node {
             self.pull_failed(pull, Instant::default());
         }
         self.acknowledge();
+        self.tell_orphans_again();
         self.tell_orphan(sender);
     }
 

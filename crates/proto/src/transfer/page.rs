@@ -98,7 +98,7 @@ impl<'a> Contents<'a> {
         let mut positions = Vec::new();
         for _ in 0..count {
             let stream = Incarnation(u128::from_be_bytes(reader.array("stream")?));
-            positions.push((stream, reader.u64("watermark")?));
+            positions.push((stream, reader.sequence("watermark")?));
         }
         Ok(Self { positions, frames: reader })
     }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::page::{MAX_PARTS, PART_BYTES};
 use super::provider::BURST_PARTS;
+use crate::nak::receiver::Remains;
 use crate::time::Instant;
 use crate::wire::control::{MAX_NAK_RANGES, Message, Part, Range, Source};
 use crate::wire::header::Incarnation;
@@ -30,9 +31,9 @@ pub enum Purpose {
     Merge,
     /// Packets of the provider's stream that it cannot send again.
     Gone(Range),
-    /// What a dead node left with the provider: its stream, and up to where
-    /// the provider has it.
-    Orphan(Incarnation, u64),
+    /// What a dead node left with the provider: its stream, and what of it
+    /// the provider has.
+    Orphan(Incarnation, Remains),
     /// A touch was of a version that is not here.
     Touched,
 }

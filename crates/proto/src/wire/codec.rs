@@ -1,5 +1,6 @@
 //! Reading integers and slices off untrusted bytes, and writing them.
 
+use super::header::MAX_SEQUENCE;
 use crate::time::Wall;
 
 /// Bytes that are not what they should be.
@@ -97,6 +98,16 @@ impl<'a> Reader<'a> {
     /// As [`Reader::array`].
     pub fn u64(&mut self, field: &'static str) -> Result<u64, Malformed> {
         self.array(field).map(u64::from_be_bytes)
+    }
+
+    /// The next eight bytes as the number of a packet, 0 for "none".
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::array`], and [`Malformed::Invalid`] above [`MAX_SEQUENCE`].
+    pub fn sequence(&mut self, field: &'static str) -> Result<u64, Malformed> {
+        let number = self.u64(field)?;
+        if number > MAX_SEQUENCE { Err(Malformed::Invalid(field)) } else { Ok(number) }
     }
 
     /// The next six bytes as a time of day.

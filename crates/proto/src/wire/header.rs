@@ -17,6 +17,11 @@ pub const FORMAT: u8 = 1;
 /// Flag: the body is a fragment of one frame, not whole frames.
 pub const FLAG_FRAGMENT: u8 = 1;
 
+/// The highest number that a packet can have: streams are sealed with another
+/// key long before, and sums of such numbers stay far below 2^64, whatever a
+/// peer claims.
+pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
+
 /// A node at one of its starts: 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u128);
@@ -102,7 +107,7 @@ impl Header {
             flags,
             key_id: reader.u8("key id")?,
             incarnation: Incarnation(u128::from_be_bytes(reader.array("incarnation")?)),
-            sequence: reader.u64("sequence")?,
+            sequence: reader.sequence("sequence")?,
         })
     }
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::header::MAX_SEQUENCE;
 
 /// The same by a plain set of numbers.
 struct Model {
@@ -38,6 +39,8 @@ proptest! {
             prop_assert_eq!(window.watermark(), model.watermark);
             let highest = window.highest();
             prop_assert_eq!(numbers(window.missing(0, highest)), model.missing(highest));
+            let beyond: Vec<u64> = model.beyond.iter().copied().collect();
+            prop_assert_eq!(numbers(window.beyond()), beyond);
         }
     }
 
@@ -90,4 +93,34 @@ fn filling_closes_a_gap() {
     assert_eq!((window.watermark(), window.highest()), (0, 10));
     window.insert(1);
     assert_eq!(window.watermark(), 10);
+}
+
+#[test]
+fn filling_from_the_watermark_on_reaches_past_the_window() {
+    let mut window = Window::new(0);
+    window.insert(70);
+    let far = Range { first: 1, last: 10 * WINDOW_PACKETS };
+    assert_eq!(window.fill(far), Some(far));
+    assert_eq!(window.watermark(), far.last);
+    window.insert(far.last + 2);
+    assert_eq!(numbers(window.missing(0, far.last + 2)), [far.last + 1]);
+}
+
+#[test]
+fn filling_beyond_a_gap_stays_in_the_window() {
+    let mut window = Window::new(0);
+    let filled = window.fill(Range { first: 5, last: 10 * WINDOW_PACKETS });
+    assert_eq!(filled, Some(Range { first: 5, last: WINDOW_PACKETS }));
+    let beyond = Range { first: WINDOW_PACKETS + 1, last: WINDOW_PACKETS + 9 };
+    assert_eq!(window.fill(beyond), None);
+    assert_eq!((window.watermark(), window.highest()), (0, WINDOW_PACKETS));
+}
+
+#[test]
+fn the_highest_numbers_there_are_do_no_harm() {
+    let mut window = Window::new(MAX_SEQUENCE - 5);
+    window.insert(MAX_SEQUENCE);
+    window.fill(Range { first: 1, last: MAX_SEQUENCE - 3 });
+    assert_eq!(numbers(window.missing(0, MAX_SEQUENCE)), [MAX_SEQUENCE - 2, MAX_SEQUENCE - 1]);
+    assert!(!window.reopen(1), "too far back");
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::header::MAX_SEQUENCE;
 
 fn check(message: Message) {
     let mut bytes = Vec::new();
@@ -40,7 +41,8 @@ fn what_is_encoded_is_decoded() {
     });
     check(Message::Nak { stream, ranges: vec![range, next] });
     check(Message::Gone { range, logged: false });
-    check(Message::Orphan { stream, watermark: 1, highest: 2 });
+    check(Message::Orphan { stream, watermark: 1, beyond: vec![next] });
+    check(Message::Orphan { stream, watermark: 1, beyond: vec![] });
     let sources = [
         Source::Table,
         Source::Log(range),
@@ -64,19 +66,41 @@ fn a_part_is_decoded_and_an_unknown_message_passed_over() {
 
 #[test]
 fn a_range_that_runs_backwards_or_past_the_end_is_refused() {
-    let check = |range: Range| {
+    let check = |message: Message, field: &'static str| {
         let mut bytes = Vec::new();
-        Message::Gone { range, logged: true }.encode(&mut bytes);
-        assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid("range")));
+        message.encode(&mut bytes);
+        assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid(field)));
     };
-    check(Range { first: 2, last: 1 });
-    check(Range { first: 1, last: u64::MAX });
+    let gone = |first, last| Message::Gone { range: Range { first, last }, logged: true };
+    check(gone(2, 1), "range");
+    check(gone(1, MAX_SEQUENCE + 1), "last");
+    let ranges = vec![Range { first: MAX_SEQUENCE, last: MAX_SEQUENCE + 1 }];
+    check(Message::Nak { stream: Incarnation(1), ranges }, "range");
+}
+
+#[test]
+fn a_number_that_no_stream_reaches_is_refused() {
+    let check = |high: u64, valid: bool| {
+        let mut bytes = Vec::new();
+        let heartbeat = Message::Heartbeat { high, time: Hlc(5), ready: true, sent_micros: 6 };
+        heartbeat.encode(&mut bytes);
+        assert_eq!(Item::decode(&mut Reader::new(&bytes)).is_ok(), valid);
+    };
+    check(MAX_SEQUENCE, true);
+    check(MAX_SEQUENCE + 1, false);
+    check(u64::MAX, false);
+}
+
+#[test]
+fn a_long_name_is_cut_between_characters() {
     let mut bytes = Vec::new();
-    let end = Range { first: u64::MAX - 1, last: u64::MAX - 1 };
-    Message::Nak { stream: Incarnation(1), ranges: vec![end] }.encode(&mut bytes);
-    let more = bytes.len() - 1;
-    bytes[more] = 9;
-    assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid("range")));
+    let hello = Hello { name: "a".to_owned() + &"ö".repeat(40), ..hello() };
+    Message::Challenge { nonce: 1, hello }.encode(&mut bytes);
+    let decoded = Item::decode(&mut Reader::new(&bytes));
+    let Ok(Some(Item::Message(Message::Challenge { hello, .. }))) = decoded else {
+        panic!("{decoded:?}")
+    };
+    assert_eq!(hello.name, "a".to_owned() + &"ö".repeat(31));
 }
 
 #[test]

@@ -10,13 +10,20 @@
 //! ranges    first(8), then for each: skipped(4) more(4)
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+mod fields;
+
+use std::net::SocketAddr;
+
+use fields::{
+    put_address, put_range, put_ranges, put_stream, put_u64, take_address, take_bool, take_list,
+    take_range, take_ranges, take_stream,
+};
 
 use super::codec::{Malformed, Reader};
 use super::header::Incarnation;
 use crate::record::{Hlc, KeyHash};
 
-/// The most ranges that one NAK names.
+/// The most ranges that one message names.
 pub const MAX_NAK_RANGES: usize = 100;
 /// The most addresses and streams that one message lists.
 pub const MAX_LISTED: usize = 40;
@@ -142,8 +149,9 @@ pub enum Message {
         stream: Incarnation,
         /// Up to where I have everything, as whole frames.
         watermark: u64,
-        /// The last packet that I have.
-        highest: u64,
+        /// What I have beyond it, as whole frames: at most
+        /// [`MAX_NAK_RANGES`], in order.
+        beyond: Vec<Range>,
     },
     /// Send me a page of records.
     Pull {
@@ -268,10 +276,10 @@ impl Message {
                 put_range(*range, out);
                 out.push(u8::from(*logged));
             }
-            Self::Orphan { stream, watermark, highest } => {
+            Self::Orphan { stream, watermark, beyond } => {
                 put_stream(*stream, out);
                 put_u64(*watermark, out);
-                put_u64(*highest, out);
+                put_ranges(beyond, out);
             }
             Self::Pull { page, source, cursor, missing } => {
                 put_u64(*page, out);
@@ -329,20 +337,20 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
         ANSWER => Message::Answer {
             nonce: fields.u64("nonce")?,
             hello: Hello::decode(fields)?,
-            high: fields.u64("high")?,
+            high: fields.sequence("high")?,
             holds: take_bool(fields)?,
             members: take_list(fields, take_address)?,
         },
         HEARTBEAT => Message::Heartbeat {
-            high: fields.u64("high")?,
+            high: fields.sequence("high")?,
             time: Hlc(fields.u64("time")?),
             ready: take_bool(fields)?,
             sent_micros: fields.u64("sent")?,
         },
         STATUS => Message::Status {
             stream: take_stream(fields)?,
-            after: fields.u64("after")?,
-            watermark: fields.u64("watermark")?,
+            after: fields.sequence("after")?,
+            watermark: fields.sequence("watermark")?,
             credit: fields.u32("credit")?,
             overflowed: fields.u32("overflowed")?,
             echo_micros: fields.u64("echo")?,
@@ -352,8 +360,8 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
         GONE => Message::Gone { range: take_range(fields)?, logged: take_bool(fields)? },
         ORPHAN => Message::Orphan {
             stream: take_stream(fields)?,
-            watermark: fields.u64("watermark")?,
-            highest: fields.u64("highest")?,
+            watermark: fields.sequence("watermark")?,
+            beyond: take_ranges(fields)?,
         },
         PULL => Message::Pull {
             page: fields.u64("page")?,
@@ -376,174 +384,6 @@ fn decode_part<'a>(fields: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
         return Err(Malformed::Invalid("part index"));
     }
     Ok(Part { page, next: (next != NO_NEXT).then_some(next), index, count, bytes: fields.rest() })
-}
-
-impl Hello {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let name = &self.name.as_bytes()[..self.name.len().min(MAX_NAME_BYTES)];
-        out.push(u8::try_from(name.len()).expect("at most 64"));
-        out.extend_from_slice(name);
-        put_address(self.address, out);
-        out.push(u8::from(self.ready));
-    }
-
-    fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let len = usize::from(fields.u8("name length")?);
-        if len > MAX_NAME_BYTES {
-            return Err(Malformed::Invalid("name length"));
-        }
-        let name = std::str::from_utf8(fields.take(len, "name")?)
-            .map_err(|_| Malformed::Invalid("name"))?;
-        if name.chars().any(char::is_control) {
-            return Err(Malformed::Invalid("name"));
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            address: take_address(fields)?,
-            ready: take_bool(fields)?,
-        })
-    }
-}
-
-impl Source {
-    const TABLE: u8 = 0;
-    const LOG: u8 = 1;
-    const SINCE: u8 = 2;
-    const KEYS: u8 = 3;
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Table => out.push(Self::TABLE),
-            Self::Log(range) => {
-                out.push(Self::LOG);
-                put_range(*range, out);
-            }
-            Self::Since(time) => {
-                out.push(Self::SINCE);
-                put_u64(time.0, out);
-            }
-            Self::Keys(keys) => {
-                let count = u8::try_from(keys.len().min(MAX_KEYS)).expect("at most 64");
-                out.extend_from_slice(&[Self::KEYS, count]);
-                keys.iter().take(MAX_KEYS).for_each(|key| put_u64(key.0, out));
-            }
-        }
-    }
-
-    fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
-        match fields.u8("source")? {
-            Self::TABLE => Ok(Self::Table),
-            Self::LOG => Ok(Self::Log(take_range(fields)?)),
-            Self::SINCE => Ok(Self::Since(Hlc(fields.u64("since")?))),
-            Self::KEYS => {
-                let count = usize::from(fields.u8("count of keys")?);
-                if count > MAX_KEYS {
-                    return Err(Malformed::Invalid("count of keys"));
-                }
-                let keys = (0..count).map(|_| fields.u64("key hash").map(KeyHash));
-                Ok(Self::Keys(keys.collect::<Result<_, _>>()?))
-            }
-            _ => Err(Malformed::Invalid("source")),
-        }
-    }
-}
-
-fn put_u64(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&value.to_be_bytes());
-}
-
-fn put_stream(stream: Incarnation, out: &mut Vec<u8>) {
-    out.extend_from_slice(&stream.0.to_be_bytes());
-}
-
-fn put_range(range: Range, out: &mut Vec<u8>) {
-    put_u64(range.first, out);
-    put_u64(range.last, out);
-}
-
-/// Ranges in order, as distances: eight bytes each, so that a hundred fit a
-/// packet.
-fn put_ranges(ranges: &[Range], out: &mut Vec<u8>) {
-    let Some(first) = ranges.first() else { return };
-    put_u64(first.first, out);
-    let mut at = first.first;
-    for range in ranges.iter().take(MAX_NAK_RANGES) {
-        for distance in [range.first - at, range.last - range.first] {
-            let short = u32::try_from(distance).unwrap_or(u32::MAX);
-            out.extend_from_slice(&short.to_be_bytes());
-        }
-        at = range.last + 1;
-    }
-}
-
-fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
-    match address.ip() {
-        IpAddr::V4(ip) => {
-            out.push(4);
-            out.extend_from_slice(&ip.octets());
-        }
-        IpAddr::V6(ip) => {
-            out.push(6);
-            out.extend_from_slice(&ip.octets());
-        }
-    }
-    out.extend_from_slice(&address.port().to_be_bytes());
-}
-
-fn take_stream(fields: &mut Reader<'_>) -> Result<Incarnation, Malformed> {
-    Ok(Incarnation(u128::from_be_bytes(fields.array("stream")?)))
-}
-
-fn take_bool(fields: &mut Reader<'_>) -> Result<bool, Malformed> {
-    match fields.u8("flag")? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Malformed::Invalid("flag")),
-    }
-}
-
-fn take_range(fields: &mut Reader<'_>) -> Result<Range, Malformed> {
-    let [first, last] = [fields.u64("first")?, fields.u64("last")?];
-    if first > last || last == u64::MAX {
-        return Err(Malformed::Invalid("range"));
-    }
-    Ok(Range { first, last })
-}
-
-fn take_ranges(fields: &mut Reader<'_>) -> Result<Vec<Range>, Malformed> {
-    if fields.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut at = fields.u64("first")?;
-    take_list(fields, |fields| {
-        let skipped = u64::from(fields.u32("skipped")?);
-        let more = u64::from(fields.u32("more")?);
-        let first = at.checked_add(skipped).ok_or(Malformed::Invalid("range"))?;
-        let last = first.checked_add(more).ok_or(Malformed::Invalid("range"))?;
-        at = last.checked_add(1).ok_or(Malformed::Invalid("range"))?;
-        Ok(Range { first, last })
-    })
-}
-
-fn take_address(fields: &mut Reader<'_>) -> Result<SocketAddr, Malformed> {
-    let ip: IpAddr = match fields.u8("family")? {
-        4 => fields.array::<4>("address")?.into(),
-        6 => fields.array::<16>("address")?.into(),
-        _ => return Err(Malformed::Invalid("family")),
-    };
-    Ok(SocketAddr::new(ip, fields.u16("port")?))
-}
-
-/// The rest of the fields as a list. It is no longer than the packet.
-fn take_list<'a, T>(
-    fields: &mut Reader<'a>,
-    mut take: impl FnMut(&mut Reader<'a>) -> Result<T, Malformed>,
-) -> Result<Vec<T>, Malformed> {
-    let mut list = Vec::new();
-    while !fields.is_empty() {
-        list.push(take(fields)?);
-    }
-    Ok(list)
 }
 
 #[cfg(test)]

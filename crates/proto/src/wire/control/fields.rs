@@ -1,0 +1,184 @@
+//! The fields of control messages, as bytes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Hello, MAX_KEYS, MAX_NAK_RANGES, MAX_NAME_BYTES, Range, Source};
+use crate::record::{Hlc, KeyHash};
+use crate::wire::codec::{Malformed, Reader};
+use crate::wire::header::{Incarnation, MAX_SEQUENCE};
+
+impl Hello {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let cut = (0..=self.name.len().min(MAX_NAME_BYTES))
+            .rev()
+            .find(|&end| self.name.is_char_boundary(end))
+            .expect("0 is a boundary");
+        out.push(u8::try_from(cut).expect("at most 64"));
+        out.extend_from_slice(&self.name.as_bytes()[..cut]);
+        put_address(self.address, out);
+        out.push(u8::from(self.ready));
+    }
+
+    pub(super) fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let len = usize::from(fields.u8("name length")?);
+        if len > MAX_NAME_BYTES {
+            return Err(Malformed::Invalid("name length"));
+        }
+        let name = std::str::from_utf8(fields.take(len, "name")?)
+            .map_err(|_| Malformed::Invalid("name"))?;
+        if name.chars().any(char::is_control) {
+            return Err(Malformed::Invalid("name"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            address: take_address(fields)?,
+            ready: take_bool(fields)?,
+        })
+    }
+}
+
+impl Source {
+    const TABLE: u8 = 0;
+    const LOG: u8 = 1;
+    const SINCE: u8 = 2;
+    const KEYS: u8 = 3;
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Table => out.push(Self::TABLE),
+            Self::Log(range) => {
+                out.push(Self::LOG);
+                put_range(*range, out);
+            }
+            Self::Since(time) => {
+                out.push(Self::SINCE);
+                put_u64(time.0, out);
+            }
+            Self::Keys(keys) => {
+                let count = u8::try_from(keys.len().min(MAX_KEYS)).expect("at most 64");
+                out.extend_from_slice(&[Self::KEYS, count]);
+                keys.iter().take(MAX_KEYS).for_each(|key| put_u64(key.0, out));
+            }
+        }
+    }
+
+    pub(super) fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match fields.u8("source")? {
+            Self::TABLE => Ok(Self::Table),
+            Self::LOG => Ok(Self::Log(take_range(fields)?)),
+            Self::SINCE => Ok(Self::Since(Hlc(fields.u64("since")?))),
+            Self::KEYS => {
+                let count = usize::from(fields.u8("count of keys")?);
+                if count > MAX_KEYS {
+                    return Err(Malformed::Invalid("count of keys"));
+                }
+                let keys = (0..count).map(|_| fields.u64("key hash").map(KeyHash));
+                Ok(Self::Keys(keys.collect::<Result<_, _>>()?))
+            }
+            _ => Err(Malformed::Invalid("source")),
+        }
+    }
+}
+
+pub(super) fn put_u64(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+pub(super) fn put_stream(stream: Incarnation, out: &mut Vec<u8>) {
+    out.extend_from_slice(&stream.0.to_be_bytes());
+}
+
+pub(super) fn put_range(range: Range, out: &mut Vec<u8>) {
+    put_u64(range.first, out);
+    put_u64(range.last, out);
+}
+
+/// Ranges in order, as distances: eight bytes each, so that a hundred fit a
+/// packet.
+pub(super) fn put_ranges(ranges: &[Range], out: &mut Vec<u8>) {
+    let Some(first) = ranges.first() else { return };
+    put_u64(first.first, out);
+    let mut at = first.first;
+    for range in ranges.iter().take(MAX_NAK_RANGES) {
+        for distance in [range.first - at, range.last - range.first] {
+            let short = u32::try_from(distance).unwrap_or(u32::MAX);
+            out.extend_from_slice(&short.to_be_bytes());
+        }
+        at = range.last + 1;
+    }
+}
+
+pub(super) fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            out.push(4);
+            out.extend_from_slice(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            out.push(6);
+            out.extend_from_slice(&ip.octets());
+        }
+    }
+    out.extend_from_slice(&address.port().to_be_bytes());
+}
+
+pub(super) fn take_stream(fields: &mut Reader<'_>) -> Result<Incarnation, Malformed> {
+    Ok(Incarnation(u128::from_be_bytes(fields.array("stream")?)))
+}
+
+pub(super) fn take_bool(fields: &mut Reader<'_>) -> Result<bool, Malformed> {
+    match fields.u8("flag")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed::Invalid("flag")),
+    }
+}
+
+pub(super) fn take_range(fields: &mut Reader<'_>) -> Result<Range, Malformed> {
+    let [first, last] = [fields.sequence("first")?, fields.sequence("last")?];
+    if first > last {
+        return Err(Malformed::Invalid("range"));
+    }
+    Ok(Range { first, last })
+}
+
+pub(super) fn take_ranges(fields: &mut Reader<'_>) -> Result<Vec<Range>, Malformed> {
+    if fields.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut at = fields.sequence("first")?;
+    take_list(fields, |fields| {
+        let skipped = u64::from(fields.u32("skipped")?);
+        let more = u64::from(fields.u32("more")?);
+        // Far below 2^64, as each list begins at a sequence number and has no
+        // more distances than a packet has room for.
+        let first = at + skipped;
+        let last = first + more;
+        if last > MAX_SEQUENCE {
+            return Err(Malformed::Invalid("range"));
+        }
+        at = last + 1;
+        Ok(Range { first, last })
+    })
+}
+
+pub(super) fn take_address(fields: &mut Reader<'_>) -> Result<SocketAddr, Malformed> {
+    let ip: IpAddr = match fields.u8("family")? {
+        4 => fields.array::<4>("address")?.into(),
+        6 => fields.array::<16>("address")?.into(),
+        _ => return Err(Malformed::Invalid("family")),
+    };
+    Ok(SocketAddr::new(ip, fields.u16("port")?))
+}
+
+/// The rest of the fields as a list. It is no longer than the packet.
+pub(super) fn take_list<'a, T>(
+    fields: &mut Reader<'a>,
+    mut take: impl FnMut(&mut Reader<'a>) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
+    let mut list = Vec::new();
+    while !fields.is_empty() {
+        list.push(take(fields)?);
+    }
+    Ok(list)
+}
