@@ -1,18 +1,16 @@
 //! The memory that a table lives in.
 
+use std::ops::{Deref, DerefMut};
+
 /// A fixed run of bytes that belongs to one shard of a table.
 ///
 /// Whoever starts the table may give it memory of a special sort: in huge
 /// pages, or left out of core dumps. It must be zero at first, must keep its
 /// length and place, and lies best at a multiple of 64 bytes, so that an
 /// index bucket is one cache line.
-pub trait Region: Send {
-    /// All of it.
-    fn bytes(&self) -> &[u8];
+pub trait Region: DerefMut<Target = [u8]> + Send {}
 
-    /// All of it, to write.
-    fn bytes_mut(&mut self) -> &mut [u8];
-}
+impl<T: DerefMut<Target = [u8]> + Send> Region for T {}
 
 /// Memory from the allocator, moved up to a multiple of [`Heap::ALIGNMENT`].
 pub(super) struct Heap {
@@ -34,12 +32,16 @@ impl Heap {
     }
 }
 
-impl Region for Heap {
-    fn bytes(&self) -> &[u8] {
+impl Deref for Heap {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         &self.memory[self.start..self.start + self.len]
     }
+}
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
+impl DerefMut for Heap {
+    fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.start + self.len]
     }
 }

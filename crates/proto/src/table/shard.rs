@@ -161,11 +161,13 @@ impl Shard {
         }
         let deleted = Meta::read(log, found.at).is_deleted();
         let late = touch.idle <= entry::deadlines(log, found.at).idle.max(now);
-        if held > touch.time || deleted || late {
+        if held > touch.time || late {
             return Touched::Stale;
         }
+        // A tombstone notes it too: a value of the same time that is still on
+        // its way, and wins, must find it.
         self.touch_at(found.at, touch.idle);
-        Touched::Moved
+        if deleted { Touched::Stale } else { Touched::Moved }
     }
 
     /// Reads the live value of `key`, marks it used and counts.
@@ -211,11 +213,11 @@ impl Shard {
     }
 
     pub(super) fn log(&self) -> &[u8] {
-        &self.region.bytes()[self.index_bytes..]
+        &self.region[self.index_bytes..]
     }
 
     pub(super) fn log_mut(&mut self) -> &mut [u8] {
-        &mut self.region.bytes_mut()[self.index_bytes..]
+        &mut self.region[self.index_bytes..]
     }
 
     pub(super) const fn ring(&self, queue: Queue) -> &Ring {
@@ -364,7 +366,7 @@ impl Shard {
 
     /// The index, and the log beside it.
     fn index(&mut self) -> (Index<'_>, &[u8]) {
-        let (index, log) = self.region.bytes_mut().split_at_mut(self.index_bytes);
+        let (index, log) = self.region.split_at_mut(self.index_bytes);
         (Index::new(index), log)
     }
 

@@ -117,12 +117,12 @@ impl Model {
         let Some(held) = self.held.get_mut(&key).filter(|held| held.version.time.0 >= time) else {
             return Touched::Missing;
         };
-        let stale = held.version.time.0 > time || held.payload.is_none();
-        if stale || idle <= held.deadlines.idle || idle <= self.now {
+        let late = idle <= held.deadlines.idle || idle <= self.now;
+        if held.version.time.0 > time || late {
             return Touched::Stale;
         }
         held.deadlines.idle = idle;
-        Touched::Moved
+        if held.payload.is_some() { Touched::Moved } else { Touched::Stale }
     }
 
     fn live(&self, key: Key) -> Option<&Owned> {

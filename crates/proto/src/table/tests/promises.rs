@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -229,19 +230,23 @@ struct Witness {
     held_secret: Arc<AtomicBool>,
 }
 
-impl Region for Witness {
-    fn bytes(&self) -> &[u8] {
-        self.memory.bytes()
-    }
+impl Deref for Witness {
+    type Target = [u8];
 
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self.memory.bytes_mut()
+    fn deref(&self) -> &[u8] {
+        &self.memory
+    }
+}
+
+impl DerefMut for Witness {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory
     }
 }
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        self.held_secret.store(holds_secret(self.bytes()), Ordering::Relaxed);
+        self.held_secret.store(holds_secret(self), Ordering::Relaxed);
     }
 }
 
