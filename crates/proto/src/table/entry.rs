@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use zeroize::Zeroize as _;
 
-use crate::record::{Body, Deadlines, Hlc, Key, MAX_PAYLOAD_BYTES, Record, Version, Writer};
+use crate::record::{Body, Deadlines, Hlc, Key, Kind, MAX_PAYLOAD_BYTES, Record, Version, Writer};
 use crate::time::Wall;
 
 /// What a header takes, in bytes.
@@ -57,6 +57,7 @@ impl Meta {
     }
 
     /// The meta of the entry at `at`.
+    #[inline]
     pub(super) fn read(log: &[u8], at: usize) -> Self {
         Self(u32::from_le_bytes(array(&log[at..])))
     }
@@ -65,6 +66,7 @@ impl Meta {
         log[at..at + 4].copy_from_slice(&self.0.to_le_bytes());
     }
 
+    #[inline]
     pub(super) const fn is_dead(self) -> bool {
         self.0 & Self::DEAD != 0
     }
@@ -145,6 +147,7 @@ pub(super) fn wipe(log: &mut [u8], bytes: Range<usize>) {
 }
 
 /// The record at `at`, which is alive; `key` is its key, known to the caller.
+#[inline]
 pub(super) fn record(log: &[u8], at: usize, key: Key) -> Record<'_> {
     let meta = Meta::read(log, at);
     let payload_at = at + HEADER_BYTES + meta.key_len();
@@ -157,9 +160,27 @@ pub(super) fn record(log: &[u8], at: usize, key: Key) -> Record<'_> {
 }
 
 /// The bytes of the key of the entry at `at`, which is alive.
+#[inline]
 pub(super) fn key_bytes(log: &[u8], at: usize) -> &[u8] {
     let len = Meta::read(log, at).key_len();
     &log[at + HEADER_BYTES..at + HEADER_BYTES + len]
+}
+
+/// Whether the entry at `at`, which is alive, is of `key`. Word by word: ids
+/// are too short to be worth a call.
+#[inline]
+pub(super) fn is_of(log: &[u8], at: usize, key: &Key) -> bool {
+    let (held, sought) = (key_bytes(log, at), key.as_bytes());
+    let (held_words, held_rest) = held.as_chunks::<8>();
+    let (words, rest) = sought.as_chunks::<8>();
+    held.len() == sought.len()
+        && held_words.iter().zip(words).all(|(held, sought)| held == sought)
+        && held_rest.iter().zip(rest).all(|(held, sought)| held == sought)
+}
+
+/// The kind of the entry at `at`, which is alive.
+pub(super) fn kind(log: &[u8], at: usize) -> Kind {
+    Kind::from_u8(log[at + HEADER_BYTES]).expect("entries are written from keys")
 }
 
 /// The key of the entry at `at`, which is alive.
@@ -167,16 +188,24 @@ pub(super) fn key(log: &[u8], at: usize) -> Key {
     Key::from_bytes(key_bytes(log, at)).expect("entries are written from keys")
 }
 
+#[inline]
 pub(super) fn version(log: &[u8], at: usize) -> Version {
     let writer = Writer(u32::from_le_bytes(array(&log[at + 4..])));
     Version { time: Hlc(u64::from_le_bytes(array(&log[at + 8..]))), writer }
 }
 
+#[inline]
 pub(super) fn deadlines(log: &[u8], at: usize) -> Deadlines {
     const LOW_48: u64 = (1 << 48) - 1;
     let idle = u64::from_le_bytes(array(&log[at + 16..])) & LOW_48;
     let absolute = u64::from_le_bytes(array(&log[at + 20..])) >> 16;
     Deadlines { idle: Wall::from_millis(idle), absolute: Wall::from_millis(absolute) }
+}
+
+/// Whether the entry at `at`, which is alive, is a value that has not ended.
+#[inline]
+pub(super) fn is_live_value(log: &[u8], at: usize, now: Wall) -> bool {
+    !Meta::read(log, at).is_deleted() && deadlines(log, at).end() > now
 }
 
 /// When the entry at `at`, which is alive, ends.
@@ -200,6 +229,7 @@ pub(super) fn set_idle(log: &mut [u8], at: usize, idle: Wall) {
 
 /// Notes a use of the entry at `at`. Writes nothing once the count is full,
 /// so that the hottest entries' lines stay clean.
+#[inline]
 pub(super) fn visit(log: &mut [u8], at: usize) {
     let meta = Meta::read(log, at);
     if meta.visits() < MAX_VISITS {

@@ -55,14 +55,21 @@ impl<'a> Index<'a> {
         Self { buckets: bytes.as_chunks_mut().0 }
     }
 
-    /// The first slot of this hash whose entry `is` the one.
-    pub(super) fn find(&self, hash: OwnHash, is: impl Fn(Location) -> bool) -> Option<Slot> {
+    /// The first slot of this hash whose entry `is` the one, and where that
+    /// lies.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        hash: OwnHash,
+        is: impl Fn(Location) -> bool,
+    ) -> Option<(Slot, Location)> {
         let tag = hash.tag();
         for bucket in self.chain(hash) {
             let line = &self.buckets[bucket];
             for place in places(line, tag) {
-                if is(location(line, place)) {
-                    return Some(Slot { bucket, place });
+                let location = location(line, place);
+                if is(location) {
+                    return Some((Slot { bucket, place }, location));
                 }
             }
             if passed(line) == 0 {
@@ -70,10 +77,6 @@ impl<'a> Index<'a> {
             }
         }
         None
-    }
-
-    pub(super) fn location(&self, slot: Slot) -> Location {
-        location(&self.buckets[slot.bucket], slot.place)
     }
 
     pub(super) fn set_location(&mut self, slot: Slot, to: Location) {

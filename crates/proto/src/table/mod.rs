@@ -46,7 +46,7 @@ use cursor::{Place, Queue};
 use hashes::Hashes;
 use layout::Layout;
 use region::Heap;
-use shard::Shard;
+use shard::{Hashed, Shard};
 
 use crate::record::{Key, KeyHash, Record, Touch};
 use crate::time::Wall;
@@ -134,8 +134,8 @@ impl Table {
     ///
     /// A shard is locked while `read` runs: it must not call the table.
     pub fn get<R>(&self, key: &Key, now: Wall, read: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
-        let hash = self.hash(key);
-        self.shard(hash).lock().get(hash, key, now, read)
+        let hashed = self.hashed(self.hash(key));
+        self.shard(hashed.hash).lock().get(hashed, key, now, read)
     }
 
     /// Reads what is held under `hash`, a tombstone or an ended value too.
@@ -143,18 +143,19 @@ impl Table {
     ///
     /// A shard is locked while `read` runs: it must not call the table.
     pub fn peek_hash<R>(&self, hash: KeyHash, read: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
-        self.shard(hash).lock().peek(hash, read)
+        self.shard(hash).lock().peek(self.hashed(hash), read)
     }
 
     /// Merges `record` into what is held under its key.
     pub fn apply(&self, record: &Record<'_>, now: Wall) -> Applied {
-        let hash = self.hash(&record.key);
-        self.shard(hash).lock().apply(hash, record, now)
+        let hashed = self.hashed(self.hash(&record.key));
+        self.shard(hashed.hash).lock().apply(hashed, record, now)
     }
 
     /// Moves an idle deadline on, and marks the value used.
     pub fn touch(&self, touch: &Touch, now: Wall) -> Touched {
-        self.shard(touch.hash).lock().touch(touch, now)
+        let own = self.hashes.own(touch.hash);
+        self.shard(touch.hash).lock().touch(own, touch, now)
     }
 
     /// Drops records that have ended at `now`, at most `limit` of them, and
@@ -247,6 +248,11 @@ impl Table {
         }
         stats.capacity_bytes = self.capacity_bytes as u64;
         stats
+    }
+
+    /// Both hashes, so that no lock is held meanwhile.
+    fn hashed(&self, hash: KeyHash) -> Hashed {
+        Hashed { hash, own: self.hashes.own(hash) }
     }
 
     fn shard(&self, hash: KeyHash) -> &Mutex<Shard> {

@@ -24,9 +24,7 @@ use crate::time::Wall;
 /// What a table's lock guards: all records of some ranges.
 pub(super) struct Shard {
     pub(super) hashes: Arc<Hashes>,
-    /// The index, then the log.
-    region: Box<dyn Region>,
-    index_bytes: usize,
+    memory: Memory,
     pub(super) small: Ring,
     pub(super) main: Ring,
     pub(super) segments: Segments,
@@ -45,6 +43,19 @@ pub(super) struct Shard {
     pub(super) stats: Stats,
 }
 
+/// The memory of a shard: the index, then the log.
+struct Memory {
+    region: Box<dyn Region>,
+    index_bytes: usize,
+}
+
+/// A key's two hashes.
+#[derive(Clone, Copy)]
+pub(super) struct Hashed {
+    pub(super) hash: KeyHash,
+    pub(super) own: OwnHash,
+}
+
 /// An entry that was found.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
@@ -58,8 +69,7 @@ pub(super) struct Found {
 #[derive(Clone, Copy)]
 struct Arrival<'a> {
     record: &'a Record<'a>,
-    hash: KeyHash,
-    own: OwnHash,
+    hashed: Hashed,
     /// What it will take of the log, in bytes.
     footprint: usize,
 }
@@ -74,8 +84,7 @@ impl Shard {
     ) -> Self {
         Self {
             hashes,
-            region,
-            index_bytes: layout.index_bytes,
+            memory: Memory { region, index_bytes: layout.index_bytes },
             small: Ring::new(0, layout.small_bytes),
             main: Ring::new(layout.small_bytes, layout.log_bytes),
             segments: Segments::new(layout.log_bytes),
@@ -91,8 +100,8 @@ impl Shard {
     }
 
     /// Merges `record` into what is held under its key.
-    pub(super) fn apply(&mut self, hash: KeyHash, record: &Record<'_>, now: Wall) -> Applied {
-        let applied = match self.merge_in(hash, record, now) {
+    pub(super) fn apply(&mut self, hashed: Hashed, record: &Record<'_>, now: Wall) -> Applied {
+        let applied = match self.merge_in(hashed, record, now) {
             Ok(applied) => applied,
             Err(refusal) => Applied::Refused(refusal),
         };
@@ -107,12 +116,11 @@ impl Shard {
 
     fn merge_in(
         &mut self,
-        hash: KeyHash,
+        hashed: Hashed,
         record: &Record<'_>,
         now: Wall,
     ) -> Result<Applied, Refusal> {
-        let own = self.hashes.own(hash);
-        let found = self.find(own, &record.key);
+        let found = self.find(hashed.own, &record.key);
         let ended = entry::record_end(record) <= now;
         let Some(found) = found else {
             if ended {
@@ -121,7 +129,7 @@ impl Shard {
             if record.version.time <= self.forgotten_to {
                 return Err(Refusal::Forgotten);
             }
-            let arrival = self.admit(record, hash, own)?;
+            let arrival = self.admit(record, hashed)?;
             let queue = self.queue_for(&arrival);
             self.store(queue, &arrival, 0, now);
             return Ok(Applied::New);
@@ -142,7 +150,7 @@ impl Shard {
             Merge::Replace(idle) => {
                 let deadlines = Deadlines { idle, ..record.deadlines };
                 let merged = Record { deadlines, ..*record };
-                let arrival = self.admit(&merged, hash, own)?;
+                let arrival = self.admit(&merged, hashed)?;
                 self.replace(found, &arrival, now);
                 Ok(Applied::Replaced)
             }
@@ -150,8 +158,8 @@ impl Shard {
     }
 
     /// Moves an idle deadline on.
-    pub(super) fn touch(&mut self, touch: &Touch, now: Wall) -> Touched {
-        let Some(found) = self.find_hash(touch.hash) else {
+    pub(super) fn touch(&mut self, own: OwnHash, touch: &Touch, now: Wall) -> Touched {
+        let Some(found) = self.find_hash(Hashed { hash: touch.hash, own }) else {
             return Touched::Missing;
         };
         let log = self.log();
@@ -173,32 +181,30 @@ impl Shard {
     /// Reads the live value of `key`, marks it used and counts.
     pub(super) fn get<R>(
         &mut self,
-        hash: KeyHash,
+        hashed: Hashed,
         key: &Key,
         now: Wall,
         read: impl FnOnce(&Record<'_>) -> R,
     ) -> Option<R> {
-        let found = self.find(self.hashes.own(hash), key).filter(|found| {
-            let log = self.log();
-            entry::end(log, found.at) > now && !Meta::read(log, found.at).is_deleted()
-        });
-        let Some(found) = found else {
+        let (index, log) = self.memory.parts();
+        let found = index.find(hashed.own, |location| entry::is_of(log, location.at(), key));
+        let live = |&(_, location): &(_, Location)| entry::is_live_value(log, location.at(), now);
+        let Some((_, location)) = found.filter(live) else {
             self.stats.misses += 1;
             return None;
         };
         self.stats.hits += 1;
-        let log = self.log_mut();
-        entry::visit(log, found.at);
-        Some(read(&entry::record(log, found.at, *key)))
+        entry::visit(log, location.at());
+        Some(read(&entry::record(log, location.at(), *key)))
     }
 
     /// Reads what is held under `hash`, whatever it is.
     pub(super) fn peek<R>(
         &mut self,
-        hash: KeyHash,
+        hashed: Hashed,
         read: impl FnOnce(&Record<'_>) -> R,
     ) -> Option<R> {
-        let at = self.find_hash(hash)?.at;
+        let at = self.find_hash(hashed)?.at;
         let log = self.log();
         Some(read(&entry::record(log, at, entry::key(log, at))))
     }
@@ -213,11 +219,11 @@ impl Shard {
     }
 
     pub(super) fn log(&self) -> &[u8] {
-        &self.region[self.index_bytes..]
+        self.memory.log()
     }
 
     pub(super) fn log_mut(&mut self) -> &mut [u8] {
-        &mut self.region[self.index_bytes..]
+        self.memory.parts().1
     }
 
     pub(super) const fn ring(&self, queue: Queue) -> &Ring {
@@ -255,7 +261,7 @@ impl Shard {
         let hash = self.hashes.place(entry::key_bytes(log, at));
         let footprint = Meta::read(log, at).footprint();
         self.uncount(at, hash);
-        self.index().0.remove(found.own, found.slot);
+        self.memory.parts().0.remove(found.own, found.slot);
         entry::bury(self.log_mut(), at, footprint);
         *self.dead_mut(self.queue_of(at)) += footprint;
     }
@@ -265,8 +271,9 @@ impl Shard {
         let hash = self.hashes.place(entry::key_bytes(self.log(), at));
         let own = self.hashes.own(hash);
         let location = Location::new(at);
-        let slot = self.index().0.find(own, |other| other == location);
-        Found { own, slot: slot.expect("a live entry is in the index"), at }
+        let found = self.memory.parts().0.find(own, |other| other == location);
+        let (slot, _) = found.expect("a live entry is in the index");
+        Found { own, slot, at }
     }
 
     /// Puts a filler or another dead stretch at `at`.
@@ -278,25 +285,20 @@ impl Shard {
 
     /// Lets the index know that `found` lies at `to`.
     pub(super) fn relocate(&mut self, found: Found, to: usize) {
-        self.index().0.set_location(found.slot, Location::new(to));
+        self.memory.parts().0.set_location(found.slot, Location::new(to));
     }
 
     /// Gives `record` its size, if it can fit.
-    fn admit<'a>(
-        &self,
-        record: &'a Record<'a>,
-        hash: KeyHash,
-        own: OwnHash,
-    ) -> Result<Arrival<'a>, Refusal> {
+    fn admit<'a>(&self, record: &'a Record<'a>, hashed: Hashed) -> Result<Arrival<'a>, Refusal> {
         let footprint = entry::footprint(record).filter(|&footprint| footprint <= self.main.len());
         let footprint = footprint.ok_or(Refusal::TooLarge)?;
-        Ok(Arrival { record, hash, own, footprint })
+        Ok(Arrival { record, hashed, footprint })
     }
 
     /// Where a new key goes: into the main queue when it left the small one
     /// lately.
     fn queue_for(&mut self, arrival: &Arrival<'_>) -> Queue {
-        if self.ghosts.recall(arrival.own) { Queue::Main } else { Queue::Small }
+        if self.ghosts.recall(arrival.hashed.own) { Queue::Main } else { Queue::Small }
     }
 
     /// Appends a record whose key is absent. One that would take most of the
@@ -310,7 +312,7 @@ impl Shard {
             self.fill(at, len);
         }
         self.write(spot.at, arrival, visits);
-        self.index().0.insert(arrival.own, Location::new(spot.at));
+        self.memory.parts().0.insert(arrival.hashed.own, Location::new(spot.at));
     }
 
     /// Writes a record over what is held under its key: in place where it
@@ -321,7 +323,7 @@ impl Shard {
         let visits = meta.visits_after_one_more();
         let spare = meta.footprint().checked_sub(arrival.footprint);
         if let Some(spare) = spare {
-            self.uncount(at, arrival.hash);
+            self.uncount(at, arrival.hashed.hash);
             self.write(at, arrival, visits);
             if spare > 0 {
                 self.fill(at + arrival.footprint, spare);
@@ -335,7 +337,7 @@ impl Shard {
     fn write(&mut self, at: usize, arrival: &Arrival<'_>, visits: u32) {
         entry::write(self.log_mut(), at, arrival.record, visits);
         self.segments.begins(at, entry::record_end(arrival.record));
-        self.count(at, arrival.hash);
+        self.count(at, arrival.hashed.hash);
     }
 
     fn touch_at(&mut self, at: usize, idle: Wall) {
@@ -346,28 +348,20 @@ impl Shard {
 
     /// The entry of `key`.
     fn find(&mut self, own: OwnHash, key: &Key) -> Option<Found> {
-        let (index, log) = self.index();
-        let is = |at: usize| entry::key_bytes(log, at) == key.as_bytes();
-        let slot = index.find(own, |location| is(location.at()))?;
-        let at = index.location(slot).at();
-        Some(Found { own, slot, at })
+        let (index, log) = self.memory.parts();
+        let is = |location: Location| entry::is_of(log, location.at(), key);
+        let (slot, location) = index.find(own, is)?;
+        Some(Found { own, slot, at: location.at() })
     }
 
     /// The entry of the key that has this hash.
-    fn find_hash(&mut self, hash: KeyHash) -> Option<Found> {
-        let hashes = Arc::clone(&self.hashes);
-        let own = hashes.own(hash);
-        let (index, log) = self.index();
-        let is = |at: usize| hashes.place(entry::key_bytes(log, at)) == hash;
-        let slot = index.find(own, |location| is(location.at()))?;
-        let at = index.location(slot).at();
-        Some(Found { own, slot, at })
-    }
-
-    /// The index, and the log beside it.
-    fn index(&mut self) -> (Index<'_>, &[u8]) {
-        let (index, log) = self.region.split_at_mut(self.index_bytes);
-        (Index::new(index), log)
+    fn find_hash(&mut self, hashed: Hashed) -> Option<Found> {
+        let Hashed { hash, own } = hashed;
+        let (index, log) = self.memory.parts();
+        let is =
+            |location: Location| self.hashes.place(entry::key_bytes(log, location.at())) == hash;
+        let (slot, location) = index.find(own, is)?;
+        Some(Found { own, slot, at: location.at() })
     }
 
     /// Takes the live entry at `at` into the figures and the digest.
@@ -403,7 +397,7 @@ impl Shard {
     fn sort_of(&self, at: usize) -> (usize, bool, usize) {
         let log = self.log();
         let meta = Meta::read(log, at);
-        let kind = entry::key(log, at).kind();
+        let kind = entry::kind(log, at);
         let place = Kind::ALL.iter().position(|&other| other == kind);
         (place.expect("every kind is in the list"), meta.is_deleted(), meta.footprint())
     }
@@ -417,6 +411,17 @@ impl Shard {
 
     fn digest_of(&self, range: KeyRange) -> usize {
         usize::from(range.0) % self.digests.len()
+    }
+}
+
+impl Memory {
+    fn parts(&mut self) -> (Index<'_>, &mut [u8]) {
+        let (index, log) = self.region.split_at_mut(self.index_bytes);
+        (Index::new(index), log)
+    }
+
+    fn log(&self) -> &[u8] {
+        &self.region[self.index_bytes..]
     }
 }
 
