@@ -131,7 +131,7 @@ impl Shard {
             Loss::Ended => self.stats.expired += 1,
             Loss::Forgotten => {
                 let time = entry::version(self.log(), at).time;
-                self.forgotten_to = self.forgotten_to.max(time);
+                self.forgotten_to = self.forgotten_to.max(Some(time));
                 self.stats.forgotten += 1;
             }
             Loss::Evicted => {

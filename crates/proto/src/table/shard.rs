@@ -39,7 +39,7 @@ pub(super) struct Shard {
     /// What tombstones take of the log, in bytes.
     pub(super) tombstone_bytes: usize,
     /// The latest version among the tombstones that were forgotten for room.
-    pub(super) forgotten_to: Hlc,
+    pub(super) forgotten_to: Option<Hlc>,
     pub(super) stats: Stats,
 }
 
@@ -94,7 +94,7 @@ impl Shard {
             small_dead: 0,
             main_dead: 0,
             tombstone_bytes: 0,
-            forgotten_to: Hlc::default(),
+            forgotten_to: None,
             stats: Stats::default(),
         }
     }
@@ -126,7 +126,7 @@ impl Shard {
             if ended {
                 return Err(Refusal::Expired);
             }
-            if record.version.time <= self.forgotten_to {
+            if Some(record.version.time) <= self.forgotten_to {
                 return Err(Refusal::Forgotten);
             }
             let arrival = self.admit(record, hashed)?;

@@ -62,7 +62,7 @@ fn operations() -> impl Strategy<Value = Operation> {
 struct Model {
     now: Wall,
     held: BTreeMap<Key, Owned>,
-    forgotten_to: Hlc,
+    forgotten_to: Option<Hlc>,
     /// Keys deleted for good, until their tombstones end or are forgotten.
     deleted: BTreeMap<Key, Wall>,
 }
@@ -70,7 +70,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let (held, deleted) = (BTreeMap::new(), BTreeMap::new());
-        Self { now: wall(0), held, forgotten_to: Hlc::default(), deleted }
+        Self { now: wall(0), held, forgotten_to: None, deleted }
     }
 
     fn apply(&mut self, record: &Owned) -> Applied {
@@ -79,7 +79,7 @@ impl Model {
             if ended {
                 return Applied::Refused(Refusal::Expired);
             }
-            if record.version.time <= self.forgotten_to {
+            if Some(record.version.time) <= self.forgotten_to {
                 return Applied::Refused(Refusal::Forgotten);
             }
             self.hold(record.clone());
@@ -154,7 +154,7 @@ impl Model {
                 evicted += 1;
             } else {
                 forgotten += 1;
-                self.forgotten_to = self.forgotten_to.max(held.version.time);
+                self.forgotten_to = self.forgotten_to.max(Some(held.version.time));
                 self.deleted.remove(&key);
                 let log_bytes = table.shards[0].lock().log().len();
                 assert!(tombstone_bytes > log_bytes / 4, "forgotten while there were few");
