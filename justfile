@@ -1,0 +1,15 @@
+# What a change has to pass.
+check:
+    bash .ci/run
+
+# The whole system on this machine.
+demo:
+    cargo run --release -- demo
+
+# Tests, by cargo-nextest where it is installed.
+test:
+    cargo nextest run --workspace
+
+# Seeds of the simulated farm: just seeds 0 100000
+seeds first="0" count="1000":
+    cargo run --release -p sim -- {{first}} {{count}}
