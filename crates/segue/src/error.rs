@@ -29,6 +29,9 @@ pub enum StartError {
     /// The thread that drives the node could not be started.
     #[error("cannot start the node's thread: {0}")]
     Thread(io::Error),
+    /// The system gave no memory for the cache.
+    #[error("cannot get the cache's memory: {0}")]
+    Memory(io::Error),
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),

@@ -12,6 +12,7 @@ use proto::rng::Rng;
 use proto::table::{self, Table};
 use proto::wire::control::MAX_NAME_BYTES;
 use proto::wire::header::Incarnation;
+use sys::memory::Region;
 use sys::multicast::OpenError;
 use sys::wait::{Sleeper, Waker};
 use tokio::sync::{mpsc, watch};
@@ -154,11 +155,15 @@ fn shared(
     incarnation: Incarnation,
     (publish, waker): (mpsc::Sender<Publish>, Waker),
 ) -> Result<Shared, StartError> {
-    let table = Table::new(table::Config {
+    let table = table::Config {
         capacity_bytes: config.memory_bytes,
         placement_secret: config.keys.placement_secret(),
         own_secret: random()?,
-    });
+    };
+    // What the records hold is secret: it stays out of core dumps, and is
+    // wiped before the system gets its pages back.
+    let pages = |bytes| Ok(Box::new(Region::new(bytes)?) as Box<dyn table::Region>);
+    let table = Table::with_memory(table, pages).map_err(StartError::Memory)?;
     Ok(Shared {
         table: Arc::new(table),
         versions: Arc::new(HybridClock::default()),
