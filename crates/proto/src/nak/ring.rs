@@ -9,8 +9,8 @@ pub struct Slot {
     len: u16,
     /// When it was sent first.
     pub sent: Option<Instant>,
-    /// Whether a repair of it waits to be sent.
-    pub queued: bool,
+    /// Which fragment of a frame it is, from 0; 0 when it has whole frames.
+    pub fragment: u16,
     /// When it was last sent again.
     pub repaired: Option<Instant>,
 }

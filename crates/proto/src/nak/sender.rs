@@ -1,6 +1,6 @@
 //! The node's own stream: packed, numbered, sealed, sent, kept for repair.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -51,13 +51,6 @@ pub struct Transmit<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A repair that waits to be sent.
-#[derive(Debug, Clone, Copy)]
-struct Repair {
-    sequence: u64,
-    to: Destination,
-}
-
 /// What the sender did, counted since it began.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sent {
@@ -78,7 +71,8 @@ pub struct Sender {
     open_keys: Vec<KeyHash>,
     /// The first packet that was not sent yet.
     unsent: u64,
-    repairs: VecDeque<Repair>,
+    /// The repairs that wait to be sent, the oldest packet first.
+    repairs: BTreeMap<u64, Destination>,
     /// How far the receivers have come.
     pub progress: Progress,
     heartbeat_due: Instant,
@@ -97,7 +91,7 @@ impl Sender {
             open: new_packet(),
             open_keys: Vec::new(),
             unsent: 1,
-            repairs: VecDeque::new(),
+            repairs: BTreeMap::new(),
             progress: Progress::default(),
             heartbeat_due: Instant::default(),
             heartbeat_pause: HEARTBEAT_IDLE,
@@ -115,6 +109,15 @@ impl Sender {
     #[must_use]
     pub const fn sent_high(&self) -> u64 {
         self.unsent - 1
+    }
+
+    /// The last packet that was sent and is not part of a frame whose other
+    /// packets are still to be sent: who follows the stream from there gets
+    /// whole frames.
+    #[must_use]
+    pub fn whole_sent_high(&self) -> u64 {
+        let inside = self.ring.slot(self.unsent).map_or(0, |slot| slot.fragment);
+        self.sent_high().saturating_sub(inside.into())
     }
 
     /// What was sent so far.
@@ -151,7 +154,7 @@ impl Sender {
         if self.open.len() + frame.encoded_len() > HEADER_BYTES + MAX_BODY_BYTES {
             // Padded to the full size, so that it can be part of a run.
             self.open.resize(HEADER_BYTES + MAX_BODY_BYTES, 0);
-            self.seal_open(0);
+            self.seal_open(0, 0);
         }
         frame.encode(&mut self.open);
         self.open_keys.extend_from_slice(keys);
@@ -161,7 +164,7 @@ impl Sender {
     /// Ends the packet that is being filled, so that it can be sent.
     pub fn flush(&mut self) {
         if self.open.len() > HEADER_BYTES {
-            self.seal_open(0);
+            self.seal_open(0, 0);
         }
     }
 
@@ -179,9 +182,10 @@ impl Sender {
         for range in ranges {
             // What was never sent is not missing.
             for sequence in range.first.max(floor)..=range.last.min(self.sent_high()) {
-                if self.repairs.len() < MAX_REPAIRS {
-                    self.repair(now, asker, sequence, round_trip.max(REPAIR_PAUSE));
+                if self.repairs.len() >= MAX_REPAIRS {
+                    break;
                 }
+                self.repair(now, asker, sequence, round_trip.max(REPAIR_PAUSE));
             }
         }
         (first < floor).then_some(Range { first, last: floor - 1 })
@@ -189,15 +193,17 @@ impl Sender {
 
     /// The next packets to be sent: repairs ahead of new data.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        while let Some(repair) = self.repairs.pop_front() {
-            if let Some(slot) = self.ring.slot_mut(repair.sequence) {
+        while let Some((sequence, to)) = self.repairs.pop_first() {
+            if let Some(slot) = self.ring.slot_mut(sequence) {
                 slot.repaired = Some(now);
-                slot.queued = false;
                 self.sent.repairs += 1;
-                let bytes = self.ring.packet(repair.sequence)?;
-                return Some(Transmit { to: repair.to, bytes });
+                let bytes = self.ring.packet(sequence)?;
+                return Some(Transmit { to, bytes });
             }
         }
+        // A frame larger than the ring pushes out what was never sent: its
+        // receivers are told that it is gone.
+        self.unsent = self.unsent.max(self.ring.floor());
         let limit = self.progress.limit().min(self.ring.high());
         if self.unsent > limit {
             return None;
@@ -248,12 +254,12 @@ impl Sender {
             Fragment { index, count, bytes }.encode(&mut self.open);
             // Every fragment leads to the keys: whichever is gone.
             self.open_keys.extend_from_slice(keys);
-            self.seal_open(FLAG_FRAGMENT);
+            self.seal_open(FLAG_FRAGMENT, index);
         }
         self.ring.high()
     }
 
-    fn seal_open(&mut self, flags: u8) {
+    fn seal_open(&mut self, flags: u8, fragment: u16) {
         debug_assert!(self.open.len() <= HEADER_BYTES + MAX_BODY_BYTES, "a packet's size");
         let len = self.open.len() + TAG_BYTES;
         let (open, sealer) = (&self.open, &mut self.sealer);
@@ -263,6 +269,9 @@ impl Sender {
             sealed = sealer.seal(flags, packet);
         });
         debug_assert_eq!(sequence, sealed, "ring and sealer count alike");
+        if let Some(slot) = self.ring.slot_mut(sequence) {
+            slot.fragment = fragment;
+        }
         for key in self.open_keys.drain(..) {
             self.log.push(sequence, key);
         }
@@ -271,19 +280,15 @@ impl Sender {
     }
 
     fn repair(&mut self, now: Instant, asker: SocketAddr, sequence: u64, pause: Duration) {
-        let Some(slot) = self.ring.slot_mut(sequence) else { return };
+        let Some(slot) = self.ring.slot(sequence) else { return };
         if slot.repaired.is_some_and(|repaired| now - repaired < pause) {
             return;
         }
-        let to = Destination::Node(asker);
-        if !slot.queued {
-            slot.queued = true;
-            self.repairs.push_back(Repair { sequence, to });
-        } else if let Some(repair) =
-            self.repairs.iter_mut().find(|repair| repair.sequence == sequence)
-            && repair.to != to
-        {
-            repair.to = Destination::Farm;
+        let one = Destination::Node(asker);
+        let to = self.repairs.entry(sequence).or_insert(one);
+        if *to != one {
+            // More than one asks.
+            *to = Destination::Farm;
         }
     }
 }
