@@ -4,6 +4,10 @@ use std::collections::VecDeque;
 
 use crate::nak::progress::Progress;
 
+/// The most writes of a kind that wait. The oldest is given up for one more:
+/// its writer has stopped waiting long before so many others have begun to.
+const MAX_WAITING: usize = 65_536;
+
 /// What a write waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Ack {
@@ -30,11 +34,15 @@ pub struct Waiting {
 impl Waiting {
     /// A write whose last packet is `sequence` waits for `ack`.
     pub fn push(&mut self, sequence: u64, write: WriteId, ack: Ack) {
-        match ack {
-            Ack::Local => {}
-            Ack::One => self.one.push_back((sequence, write)),
-            Ack::All => self.all.push_back((sequence, write)),
+        let queue = match ack {
+            Ack::Local => return,
+            Ack::One => &mut self.one,
+            Ack::All => &mut self.all,
+        };
+        if queue.len() >= MAX_WAITING {
+            queue.pop_front();
         }
+        queue.push_back((sequence, write));
     }
 
     /// The next write that is confirmed as it asked to be. Without receivers
@@ -54,4 +62,29 @@ fn pop_if(
         queue.pop_front();
         write
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nak::progress::Report;
+    use crate::time::Instant;
+    use crate::wire::header::Incarnation;
+
+    #[test]
+    fn what_nobody_confirms_is_given_up_in_the_end() {
+        let mut waiting = Waiting::default();
+        let mut progress = Progress::default();
+        let last = MAX_WAITING as u64 + 1;
+        for sequence in 1..=last {
+            waiting.push(sequence, WriteId(sequence), Ack::One);
+            assert_eq!(waiting.pop(&progress), None);
+        }
+        progress.join(Instant::default(), Incarnation(1));
+        let report = Report { after: 0, watermark: last, credit: 1 };
+        progress.report(Instant::default(), Incarnation(1), &report, last);
+        let confirmed: Vec<_> = std::iter::from_fn(|| waiting.pop(&progress)).collect();
+        assert_eq!(confirmed.len(), MAX_WAITING);
+        assert_eq!(confirmed[0], WriteId(2));
+    }
 }
