@@ -87,8 +87,15 @@ impl Progress {
         if moved || watermark == high {
             known.moved = now;
         }
+        known.watermark = if report.after == known.after {
+            // Statuses overtake each other.
+            known.watermark.max(watermark)
+        } else {
+            // It follows the stream from elsewhere, perhaps with gaps below
+            // what it had before.
+            watermark
+        };
         known.after = report.after;
-        known.watermark = known.watermark.max(watermark);
         known.credit = report.credit.into();
         if known.catching_up && high - known.watermark <= FLOW_PACKETS / 2 {
             known.catching_up = false;
@@ -186,6 +193,15 @@ mod tests {
         progress.join(Instant::default(), ONE);
         progress.report(Instant::default(), ONE, &Report { after: 5, ..report(9) }, 9);
         assert!(!progress.one_has(5) && progress.one_has(6));
+    }
+
+    #[test]
+    fn a_receiver_that_follows_from_earlier_on_confirms_no_more_than_it_says() {
+        let mut progress = Progress::default();
+        progress.join(Instant::default(), ONE);
+        progress.report(Instant::default(), ONE, &Report { after: 100, ..report(105) }, 105);
+        progress.report(Instant::default(), ONE, &report(92), 105);
+        assert!(progress.one_has(92) && !progress.one_has(93));
     }
 
     #[test]
