@@ -33,6 +33,8 @@ pub type Position = (Incarnation, u64);
 #[derive(Debug)]
 pub struct Page {
     bytes: Zeroizing<Vec<u8>>,
+    /// The provider's number for it.
+    edition: u64,
     /// Where the page after it begins; `None` when there is none.
     pub next: Option<u64>,
 }
@@ -40,7 +42,7 @@ pub struct Page {
 impl Page {
     /// A page without records that names these positions.
     #[must_use]
-    pub fn new(positions: &[Position]) -> Self {
+    pub fn new(edition: u64, positions: &[Position]) -> Self {
         let mut bytes = Zeroizing::new(Vec::with_capacity(PAGE_BYTES + MAX_PACKET_BYTES));
         let count = positions.len().min(MAX_POSITIONS);
         bytes.extend_from_slice(&u16::try_from(count).expect("at most 4,096").to_be_bytes());
@@ -48,7 +50,7 @@ impl Page {
             bytes.extend_from_slice(&stream.0.to_be_bytes());
             bytes.extend_from_slice(&watermark.to_be_bytes());
         }
-        Self { bytes, next: None }
+        Self { bytes, edition, next: None }
     }
 
     /// Appends a record.
@@ -69,11 +71,18 @@ impl Page {
         u16::try_from(parts).expect("a page has at most MAX_PARTS parts")
     }
 
+    /// The provider's number for it.
+    #[must_use]
+    pub const fn edition(&self) -> u64 {
+        self.edition
+    }
+
     /// One of its parts.
     #[must_use]
     pub fn part(&self, page: u64, index: u16) -> Option<Part<'_>> {
         let bytes = self.bytes.chunks(PART_BYTES).nth(index.into())?;
-        Some(Part { page, next: self.next, index, count: self.parts(), bytes })
+        let (edition, next, count) = (self.edition, self.next, self.parts());
+        Some(Part { page, edition, next, index, count, bytes })
     }
 }
 

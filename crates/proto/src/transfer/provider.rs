@@ -44,8 +44,10 @@ pub struct View<'a> {
 /// The pages that are being pulled from this node.
 #[derive(Debug, Default)]
 pub struct Provider {
-    /// The current page of each puller, and its number.
+    /// The current page of each puller, and the puller's number for it.
     pages: BTreeMap<Incarnation, (u64, Page)>,
+    /// How many pages were made.
+    editions: u64,
 }
 
 impl Provider {
@@ -60,7 +62,10 @@ impl Provider {
         if self.pages.get(&puller).is_none_or(|(page, _)| *page != request.page) {
             let first = request.cursor == 0 && *request.source == Source::Table;
             let positions = if first { positions() } else { Vec::new() };
-            self.insert(puller, request.page, make(request, view, &positions));
+            self.editions += 1;
+            let mut page = Page::new(self.editions, &positions);
+            page.next = fill(&mut page, request, view);
+            self.insert(puller, request.page, page);
         }
         let (number, page) = &self.pages[&puller];
         let all = Range { first: 0, last: page.parts().saturating_sub(1).into() };
@@ -80,29 +85,24 @@ impl Provider {
 
     fn insert(&mut self, puller: Incarnation, number: u64, page: Page) {
         if !self.pages.contains_key(&puller) && self.pages.len() >= MAX_PAGES {
-            self.pages.pop_first();
+            let oldest = self.pages.iter().min_by_key(|(_, (_, page))| page.edition());
+            let oldest = oldest.map(|(&puller, _)| puller);
+            oldest.and_then(|puller| self.pages.remove(&puller));
         }
         self.pages.insert(puller, (number, page));
     }
 }
 
-fn make(request: &Request<'_>, view: View<'_>, positions: &[Position]) -> Page {
-    let mut page = Page::new(positions);
-    page.next = match request.source {
-        Source::Table => scan(&mut page, request.cursor, view.table, |_| true),
+/// Fills a page with what is requested. Gives where the next one begins.
+fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
+    match request.source {
+        Source::Table => scan(page, request.cursor, view.table, |_| true),
         Source::Since(time) => {
-            scan(&mut page, request.cursor, view.table, |version| version.time >= *time)
+            scan(page, request.cursor, view.table, |version| version.time >= *time)
         }
-        Source::Log(range) => {
-            let from = Range { first: range.first.max(request.cursor), ..*range };
-            follow(&mut page, from, view)
-        }
-        Source::Keys(keys) => {
-            keys.iter().for_each(|&key| push(&mut page, view.table, key));
-            None
-        }
-    };
-    page
+        Source::Log(range) => follow(page, *range, request.cursor, view),
+        Source::Keys(keys) => look_up(page, keys, request.cursor, view.table),
+    }
 }
 
 /// Fills the page with the table's records that `wants` them.
@@ -129,23 +129,46 @@ fn scan(
     Some(cursor.to_u64())
 }
 
-/// Fills the page with the current values of the keys that packets were about.
-fn follow(page: &mut Page, range: Range, view: View<'_>) -> Option<u64> {
-    let mut position = view.log.position(range.first);
-    let mut before: Option<(u64, KeyHash)> = None;
-    while let Some((sequence, key)) = view.log.entry(position) {
+/// Fills the page with the current values of the keys that packets were
+/// about. The cursor is a packet's number, and how many of its keys earlier
+/// pages had: one packet may be about more than a page has room for.
+fn follow(page: &mut Page, range: Range, cursor: u64, view: View<'_>) -> Option<u64> {
+    /// Far more keys than a packet has room for.
+    const KEYS_BITS: u32 = 16;
+    /// Entries looked at for one page, when few of their keys are held.
+    const MAX_ENTRIES: usize = 16_384;
+    let (from, passed) = (cursor >> KEYS_BITS, cursor & ((1 << KEYS_BITS) - 1));
+    let (from, passed) = if from < range.first { (range.first, 0) } else { (from, passed) };
+    let start = view.log.position(from) + usize::try_from(passed).expect("16 bits");
+    let mut before = None;
+    for position in start.. {
+        let (sequence, key) = view.log.entry(position)?;
         if sequence > range.last {
-            break;
-        }
-        if page.is_full() && before.is_some_and(|(earlier, _)| earlier != sequence) {
-            return Some(sequence);
+            return None;
         }
         // The fragments of one record name its key once each.
-        if before.is_none_or(|(_, earlier)| earlier != key) {
+        if before != Some(key) {
+            if page.is_full() || position - start >= MAX_ENTRIES {
+                let passed = (position - view.log.position(sequence)) as u64;
+                return Some(sequence << KEYS_BITS | passed);
+            }
             push(page, view.table, key);
         }
-        before = Some((sequence, key));
-        position += 1;
+        before = Some(key);
+    }
+    None
+}
+
+/// Fills the page with the records of `keys`. The cursor counts those that
+/// earlier pages had.
+fn look_up(page: &mut Page, keys: &[KeyHash], cursor: u64, table: &Table) -> Option<u64> {
+    for (at, &key) in (0..).zip(keys) {
+        if at >= cursor {
+            if page.is_full() {
+                return Some(at);
+            }
+            push(page, table, key);
+        }
     }
     None
 }

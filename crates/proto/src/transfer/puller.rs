@@ -77,6 +77,7 @@ struct Fetch {
 /// The parts of a page that are here.
 #[derive(Debug, Default)]
 struct Parts {
+    edition: u64,
     bytes: Zeroizing<Vec<u8>>,
     here: Vec<bool>,
     missing: usize,
@@ -217,7 +218,8 @@ impl Parts {
         if !fits || count > MAX_PARTS {
             return false;
         }
-        if self.here.is_empty() {
+        if self.here.is_empty() || self.edition != part.edition {
+            self.edition = part.edition;
             self.bytes = Zeroizing::new(vec![0; count * PART_BYTES]);
             self.here = vec![false; count];
             self.missing = count;

@@ -174,6 +174,9 @@ pub enum Message {
 pub struct Part<'a> {
     /// The puller's number for the page.
     pub page: u64,
+    /// The provider's number for it: one that it had to make anew may differ,
+    /// and its parts do not fit those of the one before.
+    pub edition: u64,
     /// Where the next page begins; `None` when this is the last.
     pub next: Option<u64>,
     /// Which part this is, from 0.
@@ -206,7 +209,7 @@ const PART: u8 = 10;
 
 const NO_NEXT: u64 = u64::MAX;
 /// What a part needs in a packet besides its bytes.
-pub const PART_OVERHEAD_BYTES: usize = 3 + 8 + 8 + 2 + 2;
+pub const PART_OVERHEAD_BYTES: usize = 3 + 8 + 8 + 8 + 2 + 2;
 
 impl Message {
     /// Appends the message to `out`.
@@ -299,6 +302,7 @@ impl Part<'_> {
         out.push(PART);
         out.extend_from_slice(&u16::try_from(len).expect("a part fits a packet").to_be_bytes());
         put_u64(self.page, out);
+        put_u64(self.edition, out);
         put_u64(self.next.unwrap_or(NO_NEXT), out);
         out.extend_from_slice(&self.index.to_be_bytes());
         out.extend_from_slice(&self.count.to_be_bytes());
@@ -377,13 +381,14 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
 }
 
 fn decode_part<'a>(fields: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
-    let page = fields.u64("page")?;
+    let (page, edition) = (fields.u64("page")?, fields.u64("edition")?);
     let next = fields.u64("next")?;
     let (index, count) = (fields.u16("index")?, fields.u16("count")?);
     if index >= count {
         return Err(Malformed::Invalid("part index"));
     }
-    Ok(Part { page, next: (next != NO_NEXT).then_some(next), index, count, bytes: fields.rest() })
+    let next = (next != NO_NEXT).then_some(next);
+    Ok(Part { page, edition, next, index, count, bytes: fields.rest() })
 }
 
 #[cfg(test)]

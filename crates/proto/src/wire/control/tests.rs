@@ -57,7 +57,7 @@ fn what_is_encoded_is_decoded() {
 
 #[test]
 fn a_part_is_decoded_and_an_unknown_message_passed_over() {
-    let part = Part { page: 1, next: None, index: 0, count: 1, bytes: b"frames" };
+    let part = Part { page: 1, edition: 3, next: None, index: 0, count: 1, bytes: b"frames" };
     let mut bytes = vec![200, 0, 2, 1, 1];
     part.encode(&mut bytes);
     assert_eq!(bytes.len(), 5 + PART_OVERHEAD_BYTES + part.bytes.len());
