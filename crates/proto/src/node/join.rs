@@ -202,7 +202,7 @@ impl Node {
         let answer = Message::Answer {
             nonce,
             hello: self.hello(),
-            high: self.sender.sent_high(),
+            high: self.sender.whole_sent_high(),
             holds: !self.table.is_empty(),
             members,
         };
@@ -290,14 +290,15 @@ impl Node {
     }
 
     /// Fetches what the nodes that were met late had before.
-    pub(super) fn merge_histories(&mut self) {
+    pub(super) fn merge_histories(&mut self, now: Instant) {
         if !self.is_ready() {
             return;
         }
         let unmerged = self.peers.iter().filter(|(_, peer)| peer.unmerged && peer.is_alive());
         let unmerged: Vec<Incarnation> = unmerged.map(|(&incarnation, _)| incarnation).collect();
         for from in unmerged {
-            self.pull(Pull { from, source: Source::Table, purpose: Purpose::Merge });
+            let purpose = Purpose::Merge;
+            self.pull(now, Pull { from, source: Source::Table, purpose });
         }
     }
 
@@ -379,7 +380,7 @@ impl Node {
         match provider {
             Some((_, from)) => {
                 self.join.stage = Stage::Fetching;
-                self.pull(Pull { from, source: Source::Table, purpose: Purpose::Join });
+                self.pull(now, Pull { from, source: Source::Table, purpose: Purpose::Join });
             }
             // All of them are as new as this node.
             None if waited >= NONE_READY => self.become_ready(),

@@ -25,6 +25,7 @@ impl Node {
     /// A survivor tells what it has of a stream.
     pub(super) fn handle_orphan(
         &mut self,
+        now: Instant,
         survivor: Incarnation,
         stream: Incarnation,
         theirs: Remains,
@@ -33,7 +34,7 @@ impl Node {
         if !ours.cover(&theirs) {
             // When it is here, the survivor is told what it may lack itself.
             let purpose = Purpose::Orphan(stream, theirs);
-            self.pull(Pull { from: survivor, source: Source::Since(since), purpose });
+            self.pull(now, Pull { from: survivor, source: Source::Since(since), purpose });
         } else if !theirs.cover(&ours)
             && let Some(peer) = self.peers.get(&survivor)
         {

@@ -17,7 +17,7 @@ use crate::record::{Hlc, Observed, Record, Touch};
 use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
 use crate::table::Touched;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::control::{Item, Message, Range};
 use crate::wire::frame::Frame;
@@ -241,12 +241,12 @@ impl Node {
             Message::Gone { range, logged } => self.handle_gone(now, sender, range, logged),
             Message::Orphan { stream, watermark, beyond } => {
                 let remains = Remains { through: watermark, beyond };
-                self.handle_orphan(sender, stream, remains);
+                self.handle_orphan(now.instant, sender, stream, remains);
             }
             Message::Pull { page, source, cursor, missing } => {
                 self.handle_pull(sender, page, &source, (cursor, &missing));
             }
-            Message::Leave => self.handle_leave(sender),
+            Message::Leave => self.handle_leave(now.instant, sender),
         }
     }
 
@@ -297,12 +297,12 @@ impl Node {
         }
     }
 
-    fn handle_leave(&mut self, sender: Incarnation) {
+    fn handle_leave(&mut self, now: Instant, sender: Incarnation) {
         let Some(peer) = self.peers.get_mut(&sender) else { return };
         if peer.state != State::Left {
             peer.state = State::Left;
             let name = peer.name.clone();
-            self.lost(sender);
+            self.lost(now, sender);
             self.event(Event::MemberLeft(name));
         }
     }

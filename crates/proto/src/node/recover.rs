@@ -5,7 +5,7 @@ use super::orphan::ORPHAN_TELLS;
 use super::peer::{REMEMBERED, SILENCE, State};
 use super::{Event, Node};
 use crate::record::Hlc;
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, Wall};
 use crate::transfer::page::Contents;
 use crate::transfer::provider::{Request, View};
 use crate::transfer::puller::{Pull, Pulled, Purpose};
@@ -16,9 +16,9 @@ use crate::wire::header::Incarnation;
 impl Node {
     /// Queues a pull. When too many wait already, what it would bring is
     /// asked for again in another way.
-    pub(super) fn pull(&mut self, pull: Pull) {
+    pub(super) fn pull(&mut self, now: Instant, pull: Pull) {
         if !self.puller.push(pull.clone()) {
-            self.pull_failed(pull, Instant::default());
+            self.pull_failed(pull, now);
         }
     }
 
@@ -36,7 +36,7 @@ impl Node {
         if range.first > range.last || !peer.receiver.suspend(range) {
             return;
         }
-        self.counters.unrecovered += range.count();
+        self.counters.unrecovered = self.counters.unrecovered.saturating_add(range.count());
         let source = if logged { Source::Log(range) } else { Source::Table };
         let pull = Pull { from: sender, source, purpose: Purpose::Gone(range) };
         if !self.puller.push(pull)
@@ -137,11 +137,11 @@ impl Node {
 
     /// A node has gone: nobody waits for it, and its survivors tell each
     /// other what they have of its stream.
-    pub(super) fn lost(&mut self, sender: Incarnation) {
+    pub(super) fn lost(&mut self, now: Instant, sender: Incarnation) {
         self.sender.progress.leave(sender);
         self.provider.forget(sender);
         for pull in self.puller.give_up(sender) {
-            self.pull_failed(pull, Instant::default());
+            self.pull_failed(pull, now);
         }
         self.acknowledge();
         self.tell_orphans_again();
@@ -167,7 +167,7 @@ impl Node {
             }
         }
         for incarnation in silent {
-            self.bury(incarnation);
+            self.bury(now.instant, incarnation);
         }
         for incarnation in forgotten {
             self.peers.remove(&incarnation);
@@ -179,16 +179,16 @@ impl Node {
                 self.event(Event::MemberStalled(peer.name.clone()));
             }
         }
-        self.merge_histories();
+        self.merge_histories(now.instant);
         self.pull_untouched(now.instant);
     }
 
-    fn bury(&mut self, incarnation: Incarnation) {
+    fn bury(&mut self, now: Instant, incarnation: Incarnation) {
         let Some(peer) = self.peers.get_mut(&incarnation) else { return };
         if peer.is_alive() {
             peer.state = State::Dead;
             let name = peer.name.clone();
-            self.lost(incarnation);
+            self.lost(now, incarnation);
             self.event(Event::MemberDead(name));
         } else {
             self.tell_orphan(incarnation);
@@ -206,16 +206,19 @@ impl Node {
             }
         }
         for pull in pulls {
-            self.pull(pull);
+            self.pull(now, pull);
         }
     }
 
     /// A time that every version which is not published yet is later than:
-    /// writes wait far less than this for the driver.
-    pub(super) fn settled(now: Now) -> Hlc {
+    /// writes wait far less than this for the driver. The version clock does
+    /// not go back behind it, even if the wall clock does.
+    pub(super) fn settled(&self, now: Now) -> Hlc {
         /// How long a write may wait between its version and its packet.
         const UNSETTLED_MILLIS: u64 = 5_000;
         let millis = now.wall.as_millis().saturating_sub(UNSETTLED_MILLIS);
-        Hlc::at(crate::time::Wall::from_millis(millis))
+        let settled = Hlc::at(Wall::from_millis(millis));
+        self.versions.observe(settled, now.wall);
+        settled
     }
 }

@@ -80,7 +80,7 @@ impl Node {
         if let Some(high) = self.sender.poll_heartbeat(now.instant) {
             self.outbox.push_to_farm(&Message::Heartbeat {
                 high,
-                time: Self::settled(now),
+                time: self.settled(now),
                 ready: self.is_ready(),
                 sent_micros: now.instant.as_micros(),
             });
