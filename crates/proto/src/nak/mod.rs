@@ -17,3 +17,6 @@ pub mod ring;
 pub mod rtt;
 pub mod sender;
 pub mod window;
+
+#[cfg(test)]
+mod tests;

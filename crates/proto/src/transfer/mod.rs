@@ -12,3 +12,6 @@
 pub mod page;
 pub mod provider;
 pub mod puller;
+
+#[cfg(test)]
+mod tests;
