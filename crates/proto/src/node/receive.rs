@@ -18,6 +18,7 @@ use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
 use crate::table::Touched;
 use crate::time::{Instant, Now};
+use crate::wire::MAX_PACKET_BYTES;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::control::{Item, Message, Range};
 use crate::wire::frame::Frame;
@@ -34,9 +35,12 @@ struct Status {
 impl Node {
     /// A datagram has come. It is opened in place.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, packet: &mut [u8]) {
-        let Ok(header) = Header::decode(packet) else {
-            self.counters.malformed += 1;
-            return;
+        let header = match Header::decode(packet) {
+            Ok(header) if packet.len() <= MAX_PACKET_BYTES => header,
+            Ok(_) | Err(_) => {
+                self.counters.malformed += 1;
+                return;
+            }
         };
         if header.incarnation == self.config.incarnation {
             // Our own multicast, looped back.
@@ -79,28 +83,29 @@ impl Node {
         if header.packet_type == PacketType::Data {
             // Its stream is followed from the position in its answer on.
             self.challenge(now.instant, from, header);
-            return Ok(());
+            return Err(Rejection::Replayed);
         }
         let mut items = Reader::new(body);
-        let mut challenge = true;
+        let mut introduced = false;
         while let Some(item) = Item::decode(&mut items)? {
             match item {
                 Item::Message(Message::Challenge { nonce, hello }) => {
                     self.handle_challenge(now, from, header, (nonce, &hello));
-                    challenge = false;
+                    introduced = true;
                 }
                 Item::Message(Message::Answer { nonce, hello, high, holds, members }) => {
                     let answer = Answer { nonce, hello, high, holds, members };
                     self.handle_answer(now, from, header, answer);
-                    challenge = false;
+                    introduced = true;
                 }
                 Item::Message(_) | Item::Part(_) => {}
             }
         }
-        if challenge {
-            self.challenge(now.instant, from, header);
+        if introduced {
+            return Ok(());
         }
-        Ok(())
+        self.challenge(now.instant, from, header);
+        Err(Rejection::Replayed)
     }
 
     fn handle_data(
