@@ -8,8 +8,10 @@
 //! - [`farm`]: nodes, their clocks, and the loop that lets time pass;
 //! - [`scenario`]: what a seed does to a farm;
 //! - [`model`]: what must hold during a run and at its end.
+//! - [`hostile`]: bytes from those who mean no good.
 
 pub mod farm;
+pub mod hostile;
 pub mod model;
 pub mod network;
 pub mod scenario;
