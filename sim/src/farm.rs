@@ -32,11 +32,11 @@ pub struct Running {
     pub table: Arc<Table>,
     versions: Arc<HybridClock>,
     incarnation: Incarnation,
-    /// How far its wall clock is from the true one, in milliseconds.
-    skew_millis: u64,
+    /// How far its wall clock is ahead of the true one, in milliseconds.
+    skew_millis: i64,
     /// What it has said and nobody has looked at, each with the nodes that it
     /// took to be alive at that moment.
-    pub events: Vec<(Event, Vec<usize>)>,
+    pub events: Vec<(Event, Vec<Incarnation>)>,
 }
 
 /// A farm on a simulated network.
@@ -115,7 +115,7 @@ impl Farm {
             credit: 1_000,
             seed,
         };
-        let skew_millis = self.rng.below(400);
+        let skew_millis = self.rng.below(400).cast_signed();
         let now = self.clocks(skew_millis);
         let node = Node::new(config, Arc::clone(&table), Arc::clone(&versions), now);
         let events = Vec::new();
@@ -126,6 +126,14 @@ impl Farm {
     /// Ends a node without a word.
     pub fn crash(&mut self, number: usize) {
         self.nodes[number] = None;
+    }
+
+    /// The numbers of these incarnations, as far as they run.
+    pub fn numbers<'a>(&'a self, of: &'a [Incarnation]) -> impl Iterator<Item = usize> + 'a {
+        let runs = |number: &usize| {
+            self.nodes[*number].as_ref().is_some_and(|running| of.contains(&running.incarnation))
+        };
+        (0..self.nodes.len()).filter(runs)
     }
 
     /// The numbers of the nodes that run.
@@ -159,8 +167,9 @@ impl Farm {
         Some((write, version))
     }
 
-    /// Lets a node give a record another id. Whether it held one.
-    pub fn rotate(&mut self, number: usize, old: Key, new: Key) -> Option<(Version, Version)> {
+    /// Lets a node give a record another id. Gives the tombstone and the
+    /// record, if it held one.
+    pub fn rotate(&mut self, number: usize, old: Key, new: Key) -> Option<[Holding; 2]> {
         let now = self.clocks(self.nodes[number].as_ref()?.skew_millis);
         let running = self.nodes[number].as_mut().filter(|running| running.node.has_room())?;
         let held = running.table.get(&old, now.wall, Holding::of)?;
@@ -173,7 +182,7 @@ impl Farm {
         let frame = Frame::Rotate { old: tombstone.as_record(), new: renamed.as_record() };
         running.node.publish(&frame, &keys, Ack::Local, WriteId(0));
         running.node.flush();
-        Some((versions[0], versions[1]))
+        Some([tombstone, renamed])
     }
 
     /// Lets a node move a record's idle deadline on.
@@ -253,9 +262,25 @@ impl Farm {
         holding(&running.table, key)
     }
 
-    fn clocks(&self, skew_millis: u64) -> Now {
+    /// Sets a node's wall clock, which is then so far ahead of the true one.
+    pub fn set_clock(&mut self, number: usize, skew_millis: i64) {
+        if let Some(running) = &mut self.nodes[number] {
+            running.skew_millis = skew_millis;
+        }
+    }
+
+    /// Gives a node a packet that somebody else sends in `from`'s name.
+    pub fn inject(&mut self, from: usize, to: usize, packet: &[u8]) {
+        let Some(skew) = self.nodes[to].as_ref().map(|running| running.skew_millis) else { return };
+        let now = self.clocks(skew);
+        if let Some(running) = &mut self.nodes[to] {
+            running.node.handle_datagram(now, address(from), &mut packet.to_vec());
+        }
+    }
+
+    fn clocks(&self, skew_millis: i64) -> Now {
         let passed = self.now.saturating_since(Instant::default());
-        let wall = Wall::from_millis(EPOCH_MILLIS + skew_millis) + passed;
+        let wall = Wall::from_millis(EPOCH_MILLIS.saturating_add_signed(skew_millis)) + passed;
         Now { instant: self.now, wall }
     }
 
@@ -320,7 +345,8 @@ impl Farm {
 impl Running {
     fn take_events(&mut self) {
         while let Some(event) = self.node.poll_event() {
-            let members = self.node.addresses().filter_map(number_of).collect();
+            let members = self.node.peers().iter().filter(|(_, peer)| peer.is_alive());
+            let members = members.map(|(&incarnation, _)| incarnation).collect();
             self.events.push((event, members));
         }
     }

@@ -10,6 +10,7 @@ use proto::node::Event;
 use proto::record::merge::{Merge, merge};
 use proto::record::{Body, Deadlines, Key, Record, Version};
 use proto::table::Table;
+use proto::wire::header::Incarnation;
 
 use crate::farm::Farm;
 
@@ -79,9 +80,18 @@ struct Write {
 #[derive(Debug, Default)]
 pub struct Model {
     writes: BTreeMap<WriteId, Write>,
-    /// Writes that must survive: confirmed, or made at a node that did not
-    /// crash afterwards.
-    bound: Vec<Holding>,
+    /// Writes that must survive: confirmed, or made at a node that lives.
+    bound: Vec<Bound>,
+    /// Tombstones that a node holds, by node and key.
+    buried: BTreeMap<(usize, Key), Holding>,
+}
+
+/// A write that must survive.
+#[derive(Debug)]
+struct Bound {
+    /// The node that made it, while that lives: its own cache has it.
+    at: Option<usize>,
+    holding: Holding,
 }
 
 impl Model {
@@ -90,10 +100,43 @@ impl Model {
         self.writes.insert(write, Write { at, ack, holding });
     }
 
+    /// A node has made a write that waits for nobody.
+    pub fn made(&mut self, at: usize, holding: Holding) {
+        self.bound.push(Bound { at: Some(at), holding });
+    }
+
     /// A node has gone: what it wrote may be lost unless it was confirmed, and
     /// what it alone confirmed may be nowhere.
     pub fn gone(&mut self, number: usize) {
         self.writes.retain(|_, write| write.at != number && write.ack != Ack::One);
+        for bound in self.bound.iter_mut().filter(|bound| bound.at == Some(number)) {
+            bound.at = None;
+        }
+        self.buried.retain(|(node, _), _| *node != number);
+    }
+
+    /// Nothing deleted revives: where a node holds a tombstone, it never again
+    /// holds a value that the tombstone is above of. For a kind whose delete
+    /// is final that is any value.
+    ///
+    /// # Errors
+    ///
+    /// What has revived, and where.
+    pub fn check_deleted(&mut self, farm: &Farm) -> Result<(), String> {
+        for number in farm.running() {
+            for holding in farm.held(number) {
+                let place = (number, holding.key);
+                if let Some(tombstone) = self.buried.get(&place)
+                    && !tombstone.is_superseded_by(&holding)
+                {
+                    return Err(format!("{tombstone:?} at node {number} revived: {holding:?}"));
+                }
+                if holding.value.is_none() {
+                    self.buried.insert(place, holding);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Looks at what the nodes have said. A confirmed write must be where its
@@ -110,7 +153,7 @@ impl Model {
                     && let Some(write) = self.writes.remove(&write)
                 {
                     check_acknowledged(farm, number, &members, &write)?;
-                    self.bound.push(write.holding);
+                    self.bound.push(Bound { at: Some(write.at), holding: write.holding });
                 }
             }
         }
@@ -133,13 +176,13 @@ impl Model {
                 return Err(format!("nodes {first} and {other} differ: {difference}"));
             }
         }
-        if !confirmed_survive {
-            self.bound.clear();
-        }
-        self.bound.extend(self.writes.into_values().map(|write| write.holding));
+        self.bound.retain(|bound| confirmed_survive || bound.at.is_some());
+        let unconfirmed = self.writes.into_values();
+        self.bound
+            .extend(unconfirmed.map(|Write { at, holding, .. }| Bound { at: Some(at), holding }));
         let by_key: BTreeMap<Key, &Holding> =
             held.iter().map(|holding| (holding.key, holding)).collect();
-        for bound in &self.bound {
+        for Bound { holding: bound, .. } in &self.bound {
             match by_key.get(&bound.key) {
                 Some(holding) if bound.is_superseded_by(holding) => {}
                 found => return Err(format!("{bound:?} was lost; held: {found:?}")),
@@ -152,19 +195,21 @@ impl Model {
 fn check_acknowledged(
     farm: &Farm,
     number: usize,
-    members: &[usize],
+    members: &[Incarnation],
     write: &Write,
 ) -> Result<(), String> {
     let has = |other: usize| {
         farm.held_of(other, &write.holding.key)
             .is_some_and(|held| write.holding.is_superseded_by(&held))
     };
+    // Members are told by incarnation: who confirmed a write and crashed may
+    // have started again since, with nothing.
     // A node that has just joined confirms what came after its portion was
     // asked for; the portion brings the rest before it says that it is ready.
     let ready =
         |other: &usize| farm.nodes[*other].as_ref().is_some_and(|running| running.node.is_ready());
     match write.ack {
-        Ack::All if !members.iter().copied().filter(ready).all(has) => {
+        Ack::All if !farm.numbers(members).filter(ready).all(has) => {
             Err(format!("{write:?} was confirmed by all, but not all have it"))
         }
         Ack::One if !(0..farm.nodes.len()).filter(|&other| other != number).any(has) => {

@@ -1,7 +1,7 @@
 //! A network that loses, delays, doubles and parts packets, as a seed has it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use proto::rng::Rng;
@@ -41,6 +41,10 @@ pub struct Network {
     order: u64,
     /// Which side of the partition each node is on; all on one when whole.
     sides: Vec<u8>,
+    /// Ways that lose everything, each from one node to another.
+    cut: BTreeSet<(usize, usize)>,
+    /// Who sent what, when it is kept.
+    recorded: Option<Vec<(usize, Vec<u8>)>>,
     /// A digest of what was sealed under each number: it may be sent again,
     /// but never with other content.
     sealed: BTreeMap<(u128, u8, u64), u64>,
@@ -56,6 +60,8 @@ impl Network {
             flights: BinaryHeap::new(),
             order: 0,
             sides: vec![0; nodes],
+            cut: BTreeSet::new(),
+            recorded: None,
             sealed: BTreeMap::new(),
         }
     }
@@ -71,9 +77,25 @@ impl Network {
         self.sides = sides;
     }
 
+    /// Cuts the way from one node to another, and not the way back.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        self.cut.insert((from, to));
+    }
+
     /// Makes the network whole.
     pub fn heal(&mut self) {
         self.sides.fill(0);
+        self.cut.clear();
+    }
+
+    /// Keeps what is sent from here on.
+    pub fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+
+    /// What was sent since [`Network::record`], and by whom.
+    pub fn recorded(&mut self) -> Vec<(usize, Vec<u8>)> {
+        self.recorded.take().unwrap_or_default()
     }
 
     /// Makes it a network that loses nothing.
@@ -83,7 +105,11 @@ impl Network {
 
     /// Sends a packet to one node.
     pub fn send(&mut self, now: Instant, from: usize, to: usize, bytes: &[u8]) {
-        if self.sides[from] != self.sides[to] || self.rng.chance(self.weather.loss, 1_000) {
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push((from, bytes.to_vec()));
+        }
+        let parted = self.sides[from] != self.sides[to] || self.cut.contains(&(from, to));
+        if parted || self.rng.chance(self.weather.loss, 1_000) {
             return;
         }
         let copies = if self.rng.chance(self.weather.doubled, 1_000) { 2 } else { 1 };

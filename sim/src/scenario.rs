@@ -19,6 +19,8 @@ pub enum Troubles {
     Partitions,
     /// Nodes that crash, leave and start again.
     Restarts,
+    /// Wall clocks that are set hours ahead, or back.
+    Clocks,
     /// All of it.
     All,
 }
@@ -32,6 +34,8 @@ pub struct Summary {
     pub repairs: u64,
     /// Packets that no repair could bring.
     pub unrecovered: u64,
+    /// Versions from too far ahead of a node's clock.
+    pub clocks_ahead: u64,
 }
 
 /// Keys that writes are about: few, so that writes meet.
@@ -69,8 +73,14 @@ impl Run {
     /// The run of a seed, and what it is in words.
     fn new(seed: u64) -> (Self, String) {
         let mut rng = Rng::from_u64(seed ^ 0x5e60e);
-        let troubles = [Troubles::None, Troubles::Partitions, Troubles::Restarts, Troubles::All];
-        let troubles = troubles[pick(&mut rng, 4)];
+        let troubles = [
+            Troubles::None,
+            Troubles::Partitions,
+            Troubles::Restarts,
+            Troubles::Clocks,
+            Troubles::All,
+        ];
+        let troubles = troubles[pick(&mut rng, troubles.len())];
         let loss = [0, 10, 50, 100, 300];
         let weather = Weather {
             loss: loss[pick(&mut rng, loss.len())],
@@ -153,24 +163,52 @@ impl Run {
         let old = key(Kind::Tls, self.rng.below(KEYS));
         // Ids of this kind are never given twice.
         let new = key(Kind::Tls, KEYS + self.rng.next_u64() / 2);
-        self.farm.rotate(at, old, new);
+        for holding in self.farm.rotate(at, old, new).into_iter().flatten() {
+            self.model.made(at, holding);
+        }
     }
 
     fn trouble(&mut self) -> Result<(), String> {
-        let partitions = matches!(self.troubles, Troubles::Partitions | Troubles::All);
-        let restarts = matches!(self.troubles, Troubles::Restarts | Troubles::All);
-        if partitions && self.rng.chance(1, 2) {
+        match self.troubles {
+            Troubles::None => {}
+            Troubles::Partitions => self.part()?,
+            Troubles::Restarts => self.restart()?,
+            Troubles::Clocks => self.set_clock(),
+            Troubles::All => match self.rng.below(5) {
+                0..=1 => self.part()?,
+                2..=3 => self.restart()?,
+                _ => self.set_clock(),
+            },
+        }
+        self.model.check_deleted(&self.farm)
+    }
+
+    /// Parts the network for a while, in two or only one way between some.
+    fn part(&mut self) -> Result<(), String> {
+        if self.rng.chance(1, 3) {
+            for _ in 0..self.nodes {
+                let (from, to) = (pick(&mut self.rng, self.nodes), pick(&mut self.rng, self.nodes));
+                self.farm.network.cut(from, to);
+            }
+        } else {
             let sides = (0..self.nodes).map(|_| u8::from(self.rng.chance(1, 2))).collect();
             self.farm.network.part(sides);
-            let short = Duration::from_millis(self.rng.below(3_000));
-            self.farm.run(short)?;
-            (0..10).for_each(|_| self.write());
-            self.farm.run(short)?;
-            self.farm.network.heal();
-        } else if restarts {
-            self.restart()?;
         }
+        let short = Duration::from_millis(self.rng.below(3_000));
+        self.farm.run(short)?;
+        (0..10).for_each(|_| self.write());
+        self.farm.run(short)?;
+        self.farm.network.heal();
         Ok(())
+    }
+
+    /// Sets one node's wall clock up to some hours ahead or back.
+    fn set_clock(&mut self) {
+        /// Well within the records' lifetime, so that none ends.
+        const HOURS: u64 = 5;
+        let millis = self.rng.below(2 * HOURS * 3_600_000).cast_signed();
+        let number = pick(&mut self.rng, self.nodes);
+        self.farm.set_clock(number, millis - (HOURS * 3_600_000).cast_signed());
     }
 
     fn restart(&mut self) -> Result<(), String> {
@@ -209,8 +247,10 @@ impl Run {
         let summary = Summary {
             records: self.farm.running().first().map_or(0, |&first| self.farm.held(first).len()),
             repairs: nodes.clone().map(|running| running.node.sender().sent().repairs).sum(),
-            unrecovered: nodes.map(|running| running.node.counters().unrecovered).sum(),
+            unrecovered: nodes.clone().map(|running| running.node.counters().unrecovered).sum(),
+            clocks_ahead: nodes.map(|running| running.node.counters().clocks_ahead).sum(),
         };
+        self.model.check_deleted(&self.farm)?;
         self.model.check_end(&self.farm, !self.lost_all)?;
         Ok(summary)
     }

@@ -9,11 +9,13 @@ const SEEDS: u64 = 60;
 fn check(first: u64) {
     let mut repairs = 0;
     let mut unrecovered = 0;
+    let mut clocks_ahead = 0;
     for seed in first..first + SEEDS {
         match scenario::run(seed) {
             Ok(summary) => {
                 repairs += summary.repairs;
                 unrecovered += summary.unrecovered;
+                clocks_ahead += summary.clocks_ahead;
             }
             Err(what) => panic!(
                 "seed {seed}: {what}\nreplay: cargo run --release -p sim -- {seed} 1\ncommit: {}",
@@ -22,6 +24,7 @@ fn check(first: u64) {
         }
     }
     assert!(repairs > 0 && unrecovered > 0, "the seeds put repair and recovery to work");
+    assert!(clocks_ahead > 0, "and set clocks ahead");
 }
 
 #[test]
