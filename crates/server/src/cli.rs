@@ -4,10 +4,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hyper::Uri;
 
+use crate::bench::tls::PeerOptions;
 use crate::config::Sources;
 
 /// Any server of the farm goes on with a client's session.
@@ -33,6 +34,12 @@ pub(crate) enum Command {
     /// Show the whole system on this machine, with real processes and clients
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
+    /// Measure this build, beside other software on the same work
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(Bench),
+    /// A server that `bench tls` compares with
+    #[command(hide = true)]
+    BenchPeer(PeerOptions),
     /// Make a farm key
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {
@@ -88,6 +95,25 @@ pub(crate) struct Demo {
     pub(crate) json: bool,
 }
 
+/// Options of `segue bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What to measure: everything unless given
+    pub(crate) subject: Option<Subject>,
+    /// Print one JSON object a bench
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// The hash and the table of a node's cache memory
+    Table,
+    /// What a TLS connection costs: in full and resumed, here and elsewhere
+    Tls,
+}
+
 /// Options of `segue status`.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
@@ -134,6 +160,15 @@ Examples:
 
 Exits with 0 only if every step held. It uses loopback only and leaves nothing
 behind.";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  segue bench table
+  segue bench tls
+  segue bench table --json > table.json
+
+A debug build measures the compiler: use --release. Progress goes to standard
+error. Exit status 0 when it measured, whatever it found.";
 
 const KEYGEN_EXAMPLES: &str = "\
 Examples:

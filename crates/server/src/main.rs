@@ -6,6 +6,7 @@
 //! its operators; [`demo`] and [`bench`] to see it work and measure it.
 
 mod admin;
+mod bench;
 mod check;
 mod cli;
 mod config;
@@ -51,6 +52,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(given) => serve::run(&given.into()),
         Command::Demo(given) => demo::run(&given),
+        Command::Bench(given) => bench::run(&given),
+        Command::BenchPeer(options) => bench::tls::peer(&options),
         Command::Keygen { out } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),
         Command::Completions { shell } => manual::completions(shell),

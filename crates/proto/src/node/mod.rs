@@ -8,7 +8,7 @@
 //! node's own.
 //!
 //! - [`peer`]: what is known of another node;
-//! - [`outbox`]: control packets on their way out;
+//! - `outbox`: control packets on their way out;
 //! - `receive`: what arrives, and what it makes the node do;
 //! - `join`: finding the others and fetching the portion;
 //! - `recover`: what repair cannot bring;

@@ -33,7 +33,8 @@ pub(crate) enum Version {
 impl Version {
     pub(crate) const ALL: [Self; 2] = [Self::Tls13, Self::Tls12];
 
-    fn rustls(self) -> &'static SupportedProtocolVersion {
+    /// As rustls names it.
+    pub(crate) fn rustls(self) -> &'static SupportedProtocolVersion {
         match self {
             Self::Tls12 => &rustls::version::TLS12,
             Self::Tls13 => &rustls::version::TLS13,

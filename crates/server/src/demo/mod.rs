@@ -19,7 +19,10 @@ use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
-use farm::Farm;
+pub(crate) use client::Version;
+pub(crate) use farm::Farm;
+pub(crate) use ground::{Ground, SERVER_NAME};
+pub(crate) use node::Node;
 use steps::Steps;
 
 /// Shows everything.

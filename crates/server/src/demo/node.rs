@@ -92,6 +92,11 @@ impl Node {
         self.ready.tls[0]
     }
 
+    /// Its process, if it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// What it says of itself.
     pub(crate) async fn status(&self) -> anyhow::Result<Status> {
         let admin = self.ready.admin;
