@@ -26,6 +26,7 @@ impl Kind {
 
     /// The kind of a wire number.
     #[must_use]
+    #[inline]
     pub const fn from_u8(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::Tls),
@@ -76,10 +77,11 @@ pub type Id<'a> = &'a [u8];
 /// A record's key. Copied, not borrowed: it has no heap behind it.
 #[derive(Clone, Copy)]
 pub struct Key {
-    /// The kind's number, then the id: the bytes that are hashed.
-    bytes: [u8; 1 + MAX_ID_BYTES],
-    /// How many of them count.
-    len: u8,
+    /// The id, then the kind's number: the bytes that are hashed. In this
+    /// order a word of the id is read as it was written.
+    bytes: [u8; MAX_ID_BYTES + 1],
+    /// How long the id is.
+    id_len: u8,
 }
 
 impl Key {
@@ -88,41 +90,46 @@ impl Key {
     /// # Errors
     ///
     /// [`IdTooLong`] when the id has more than [`MAX_ID_BYTES`] bytes.
+    #[inline]
     pub fn new(kind: Kind, id: Id<'_>) -> Result<Self, IdTooLong> {
         let found = id.len();
         if found > MAX_ID_BYTES {
             return Err(IdTooLong { found });
         }
-        let mut bytes = [0; 1 + MAX_ID_BYTES];
-        bytes[0] = kind as u8;
-        bytes[1..=found].copy_from_slice(id);
-        let len = u8::try_from(1 + found).expect("at most 65");
-        Ok(Self { bytes, len })
+        let mut bytes = [0; MAX_ID_BYTES + 1];
+        bytes[..found].copy_from_slice(id);
+        bytes[found] = kind as u8;
+        let id_len = u8::try_from(found).expect("at most 64");
+        Ok(Self { bytes, id_len })
     }
 
     /// The key that [`Key::as_bytes`] gave `bytes` of; `None` where no key
     /// could have.
+    #[inline]
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (&kind, id) = bytes.split_first()?;
+        let (&kind, id) = bytes.split_last()?;
         Self::new(Kind::from_u8(kind)?, id).ok()
     }
 
     /// The kind.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> Kind {
-        Kind::from_u8(self.bytes[0]).expect("set from a kind")
+        Kind::from_u8(self.bytes[usize::from(self.id_len)]).expect("set from a kind")
     }
 
     /// The id.
     #[must_use]
+    #[inline]
     pub fn id(&self) -> Id<'_> {
-        &self.as_bytes()[1..]
+        &self.bytes[..usize::from(self.id_len)]
     }
 
-    /// The kind's number followed by the id: what is hashed and compared.
+    /// The id followed by the kind's number: what is hashed and compared.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        &self.bytes[..=usize::from(self.id_len)]
     }
 }
 

@@ -62,6 +62,7 @@ impl Meta {
         Self(u32::from_le_bytes(array(&log[at..])))
     }
 
+    #[inline]
     fn write(self, log: &mut [u8], at: usize) {
         log[at..at + 4].copy_from_slice(&self.0.to_le_bytes());
     }
@@ -71,28 +72,34 @@ impl Meta {
         self.0 & Self::DEAD != 0
     }
 
+    #[inline]
     pub(super) const fn is_deleted(self) -> bool {
         self.0 & Self::DELETED != 0
     }
 
     /// Uses since the entry entered its queue, at most [`MAX_VISITS`].
+    #[inline]
     pub(super) const fn visits(self) -> u32 {
         self.0 >> Self::VISITS_SHIFT & MAX_VISITS
     }
 
+    #[inline]
     pub(super) const fn visits_after_one_more(self) -> u32 {
         if self.visits() < MAX_VISITS { self.visits() + 1 } else { MAX_VISITS }
     }
 
+    #[inline]
     const fn key_len(self) -> usize {
         (self.0 >> Self::KEY_SHIFT & 0x7f) as usize
     }
 
+    #[inline]
     const fn payload_len(self) -> usize {
         (self.0 & ((1 << Self::KEY_SHIFT) - 1)) as usize
     }
 
     /// What the entry takes of the log, in bytes.
+    #[inline]
     pub(super) const fn footprint(self) -> usize {
         if self.is_dead() {
             (self.0 & !Self::DEAD) as usize * GRANULE_BYTES
@@ -101,6 +108,7 @@ impl Meta {
         }
     }
 
+    #[inline]
     const fn with_visits(self, visits: u32) -> Self {
         let others = self.0 & !(MAX_VISITS << Self::VISITS_SHIFT);
         Self(others | visits << Self::VISITS_SHIFT)
@@ -179,11 +187,14 @@ pub(super) fn is_of(log: &[u8], at: usize, key: &Key) -> bool {
 }
 
 /// The kind of the entry at `at`, which is alive.
+#[inline]
 pub(super) fn kind(log: &[u8], at: usize) -> Kind {
-    Kind::from_u8(log[at + HEADER_BYTES]).expect("entries are written from keys")
+    let last = key_bytes(log, at).last();
+    last.and_then(|&kind| Kind::from_u8(kind)).expect("entries are written from keys")
 }
 
 /// The key of the entry at `at`, which is alive.
+#[inline]
 pub(super) fn key(log: &[u8], at: usize) -> Key {
     Key::from_bytes(key_bytes(log, at)).expect("entries are written from keys")
 }
@@ -209,20 +220,24 @@ pub(super) fn is_live_value(log: &[u8], at: usize, now: Wall) -> bool {
 }
 
 /// When the entry at `at`, which is alive, ends.
+#[inline]
 pub(super) fn end(log: &[u8], at: usize) -> Wall {
     end_of(deadlines(log, at), Meta::read(log, at).is_deleted())
 }
 
 /// When `record` ends.
+#[inline]
 pub(super) fn record_end(record: &Record<'_>) -> Wall {
     end_of(record.deadlines, record.body == Body::Deleted)
 }
 
 /// A tombstone has no idle deadline: it must outlive whatever it deleted.
+#[inline]
 fn end_of(deadlines: Deadlines, deleted: bool) -> Wall {
     if deleted { deadlines.absolute } else { deadlines.end() }
 }
 
+#[inline]
 pub(super) fn set_idle(log: &mut [u8], at: usize, idle: Wall) {
     log[at + 16..at + 22].copy_from_slice(&idle.as_millis().to_le_bytes()[..6]);
 }
@@ -241,6 +256,7 @@ pub(super) fn set_visits(log: &mut [u8], at: usize, visits: u32) {
     Meta::read(log, at).with_visits(visits).write(log, at);
 }
 
+#[inline]
 fn payload<'a>(record: &Record<'a>) -> &'a [u8] {
     match record.body {
         Body::Value(payload) => payload,
@@ -249,11 +265,13 @@ fn payload<'a>(record: &Record<'a>) -> &'a [u8] {
 }
 
 /// `bytes` in whole granules.
+#[inline]
 const fn whole(bytes: usize) -> usize {
     bytes.next_multiple_of(GRANULE_BYTES)
 }
 
 /// The first `N` bytes.
+#[inline]
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     *bytes.first_chunk().expect("an entry has a whole header")
 }

@@ -17,11 +17,13 @@ impl Hashes {
     }
 
     /// The farm's hash of a key's bytes.
+    #[inline]
     pub(super) fn place(&self, key: &[u8]) -> KeyHash {
         KeyHash(self.placement.hash(key))
     }
 
     /// The table's own hash.
+    #[inline]
     pub(super) fn own(&self, hash: KeyHash) -> OwnHash {
         OwnHash(self.own.hash_u64(hash.0))
     }
@@ -34,11 +36,13 @@ pub(super) struct OwnHash(u64);
 
 impl OwnHash {
     /// The bucket out of `buckets`: by the upper half, multiplied and shifted.
+    #[inline]
     pub(super) fn bucket(self, buckets: usize) -> usize {
         reduce(self.0 >> 32, buckets)
     }
 
     /// What tells the keys of one bucket apart: never 0.
+    #[inline]
     pub(super) fn tag(self) -> u8 {
         self.0.to_le_bytes()[0].max(1)
     }
@@ -57,6 +61,7 @@ impl OwnHash {
 
 /// A number below 2^32 brought below `bound`, every result as likely (Lemire,
 /// "Fast random integer generation in an interval", 2019).
+#[inline]
 fn reduce(number: u64, bound: usize) -> usize {
     let reduced = (number * bound as u64) >> 32;
     usize::try_from(reduced).expect("below a usize")

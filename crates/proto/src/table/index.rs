@@ -27,11 +27,13 @@ pub(super) struct Location(u32);
 
 impl Location {
     /// The location of the entry at byte `at`.
+    #[inline]
     pub(super) fn new(at: usize) -> Self {
         Self(u32::try_from(at / GRANULE_BYTES).expect("a shard is at most 32 GiB"))
     }
 
     /// The byte that the entry begins at.
+    #[inline]
     pub(super) const fn at(self) -> usize {
         self.0 as usize * GRANULE_BYTES
     }
@@ -51,6 +53,7 @@ pub(super) struct Index<'a> {
 
 impl<'a> Index<'a> {
     /// The index that `bytes`, a number of whole buckets, holds.
+    #[inline]
     pub(super) fn new(bytes: &'a mut [u8]) -> Self {
         Self { buckets: bytes.as_chunks_mut().0 }
     }
@@ -108,21 +111,26 @@ impl<'a> Index<'a> {
     }
 
     /// Where entries of `hash` may lie: every bucket once, from their own on.
+    #[inline]
     fn chain(&self, hash: OwnHash) -> impl Iterator<Item = usize> + use<> {
-        let home = hash.bucket(self.buckets.len());
-        (home..self.buckets.len()).chain(0..home)
+        let count = self.buckets.len();
+        let home = hash.bucket(count);
+        (home..home + count).map(move |at| if at < count { at } else { at - count })
     }
 }
 
 /// The slots of `line` that have `tag`, found eight at a time.
+#[inline]
 fn places(line: &Bucket, tag: u8) -> impl Iterator<Item = usize> + use<> {
     let [first, second, ..] = *line.as_chunks::<8>().0 else { unreachable!("a bucket has eight") };
-    let low = equal_bytes(u64::from_le_bytes(first), tag);
+    let first = equal_bytes(u64::from_le_bytes(first), tag) >> 7;
     // The upper half of the second word is the count, not tags.
-    let high = equal_bytes(u64::from_le_bytes(second), tag) & u64::from(u32::MAX);
-    let mut mask = u128::from(high) << 64 | u128::from(low);
+    let second = equal_bytes(u64::from_le_bytes(second), tag) >> 7 & u64::from(u32::MAX);
+    // Slots 0 to 7 at bits 0, 8, ...; slots 8 to 11 between them at 4, 12, ...
+    let mut mask = first | second << 4;
     std::iter::from_fn(move || {
-        let place = (mask != 0).then(|| mask.trailing_zeros() as usize / 8);
+        let bit = mask.trailing_zeros() as usize;
+        let place = (mask != 0).then_some(bit / 8 + bit % 8 * 2);
         mask &= mask.wrapping_sub(1);
         place
     })
@@ -130,20 +138,24 @@ fn places(line: &Bucket, tag: u8) -> impl Iterator<Item = usize> + use<> {
 
 /// The top bit of every byte of `word` that equals `byte`: exact, since no
 /// carry leaves a byte (Warren, "Hacker's Delight", 6-1).
+#[inline]
 const fn equal_bytes(word: u64, byte: u8) -> u64 {
     const LOW_7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     let differs = word ^ u64::from_le_bytes([byte; 8]);
     !(((differs & LOW_7) + LOW_7) | differs | LOW_7)
 }
 
+#[inline]
 const fn location_at(place: usize) -> usize {
     LOCATIONS_AT + 4 * place
 }
 
+#[inline]
 fn location(line: &Bucket, place: usize) -> Location {
     Location(number(line, location_at(place)))
 }
 
+#[inline]
 fn passed(line: &Bucket) -> u32 {
     number(line, PASSED_AT)
 }
@@ -152,6 +164,7 @@ fn set_passed(line: &mut Bucket, passed: u32) {
     line[PASSED_AT..PASSED_AT + 4].copy_from_slice(&passed.to_le_bytes());
 }
 
+#[inline]
 fn number(line: &Bucket, at: usize) -> u32 {
     u32::from_le_bytes(*line[at..].first_chunk().expect("within the line"))
 }

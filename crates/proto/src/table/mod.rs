@@ -125,6 +125,7 @@ impl Table {
 
     /// The hash that places `key`: the same on every node of the farm.
     #[must_use]
+    #[inline]
     pub fn hash(&self, key: &Key) -> KeyHash {
         self.hashes.place(key.as_bytes())
     }
@@ -251,15 +252,18 @@ impl Table {
     }
 
     /// Both hashes, so that no lock is held meanwhile.
+    #[inline]
     fn hashed(&self, hash: KeyHash) -> Hashed {
         Hashed { hash, own: self.hashes.own(hash) }
     }
 
+    #[inline]
     fn shard(&self, hash: KeyHash) -> &Mutex<Shard> {
         &self.shards[self.shard_of(KeyRange::of(hash))]
     }
 
     /// Ranges that follow one another are one shard's.
+    #[inline]
     fn shard_of(&self, range: KeyRange) -> usize {
         usize::from(range.0) * self.shards.len() / RANGES
     }

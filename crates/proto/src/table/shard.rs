@@ -218,10 +218,12 @@ impl Shard {
         usize::try_from(self.stats.records + self.stats.tombstones).expect("they lie in memory")
     }
 
+    #[inline]
     pub(super) fn log(&self) -> &[u8] {
         self.memory.log()
     }
 
+    #[inline]
     pub(super) fn log_mut(&mut self) -> &mut [u8] {
         self.memory.parts().1
     }
@@ -347,6 +349,7 @@ impl Shard {
     }
 
     /// The entry of `key`.
+    #[inline]
     fn find(&mut self, own: OwnHash, key: &Key) -> Option<Found> {
         let (index, log) = self.memory.parts();
         let is = |location: Location| entry::is_of(log, location.at(), key);
@@ -394,6 +397,7 @@ impl Shard {
 
     /// The place of the entry's kind in `Kind::ALL`, whether it is a
     /// tombstone, and its footprint.
+    #[inline]
     fn sort_of(&self, at: usize) -> (usize, bool, usize) {
         let log = self.log();
         let meta = Meta::read(log, at);
@@ -403,23 +407,27 @@ impl Shard {
     }
 
     /// Exclusive-or puts a version in, and takes it out again.
+    #[inline]
     fn mix_into_digest(&mut self, at: usize, hash: KeyHash) {
         let mixed = mix(hash, entry::version(self.log(), at));
         let digest = self.digest_of(KeyRange::of(hash));
         self.digests[digest] ^= mixed;
     }
 
+    #[inline]
     fn digest_of(&self, range: KeyRange) -> usize {
         usize::from(range.0) % self.digests.len()
     }
 }
 
 impl Memory {
+    #[inline]
     fn parts(&mut self) -> (Index<'_>, &mut [u8]) {
         let (index, log) = self.region.split_at_mut(self.index_bytes);
         (Index::new(index), log)
     }
 
+    #[inline]
     fn log(&self) -> &[u8] {
         &self.region[self.index_bytes..]
     }
