@@ -143,13 +143,13 @@ impl Farm {
     }
 
     /// Lets a node write a record, unless it has no room or holds what a
-    /// write cannot replace. Gives the write's number and version.
-    pub fn write(
+    /// write cannot replace. Gives the write's number, and what was written.
+    pub fn write<'a>(
         &mut self,
         number: usize,
         ack: Ack,
-        make: impl FnOnce(Version, Wall) -> Record<'static>,
-    ) -> Option<(WriteId, Version)> {
+        make: impl FnOnce(Version, Wall) -> Record<'a>,
+    ) -> Option<(WriteId, Holding)> {
         let now = self.clocks(self.nodes[number].as_ref()?.skew_millis);
         let running = self.nodes[number].as_mut().filter(|running| running.node.has_room())?;
         let version = running.version(now.wall);
@@ -164,7 +164,7 @@ impl Farm {
         running.node.publish(&Frame::Record(record), &keys, ack, write);
         running.node.flush();
         running.take_events();
-        Some((write, version))
+        Some((write, Holding::of(&record)))
     }
 
     /// Lets a node give a record another id. Gives the tombstone and the

@@ -1,7 +1,16 @@
-//! Runs seeds: `cargo run --release -p sim -- [FIRST] [COUNT]`.
+//! Runs seeds: `cargo run --release -p sim -- [FIRST] [COUNT]`, on every core.
+//! Failures and progress go to standard error, the sum to standard output.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command line")]
 
+use std::num::NonZero;
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often the progress is told.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
@@ -11,15 +20,74 @@ fn main() -> ExitCode {
         eprintln!("usage: sim [FIRST SEED] [HOW MANY]");
         return ExitCode::from(2);
     };
-    let mut failed = 0;
-    for seed in first..first.saturating_add(count) {
-        if let Err(what) = sim::scenario::run(seed) {
-            failed += 1;
-            eprintln!("seed {seed} at commit {}: {what}", commit());
-        }
-    }
+    let failed = Seeds::new(first, count).run();
     println!("{count} seeds from {first}, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Seeds on their way through the cores. No run knows of another.
+struct Seeds {
+    first: u64,
+    count: u64,
+    /// How many were taken up.
+    taken: AtomicU64,
+    tally: Mutex<Tally>,
+}
+
+/// What came of them so far.
+struct Tally {
+    done: u64,
+    failed: u64,
+    began: Instant,
+    told: Instant,
+}
+
+impl Seeds {
+    fn new(first: u64, count: u64) -> Self {
+        let began = Instant::now();
+        let tally = Tally { done: 0, failed: 0, began, told: began };
+        Self { first, count, taken: AtomicU64::new(0), tally: Mutex::new(tally) }
+    }
+
+    /// Runs all of them. Gives how many failed.
+    fn run(self) -> u64 {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        thread::scope(|scope| {
+            (0..cores).for_each(|_| {
+                scope.spawn(|| while self.run_next() {});
+            });
+        });
+        self.tally.into_inner().expect("no run panicked").failed
+    }
+
+    /// Runs the next seed; false when there is none.
+    fn run_next(&self) -> bool {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+        if taken >= self.count {
+            return false;
+        }
+        let seed = self.first.saturating_add(taken);
+        let outcome = sim::scenario::run(seed);
+        self.tally.lock().expect("no run panicked").take(seed, outcome.err());
+        true
+    }
+}
+
+impl Tally {
+    /// Counts a seed that was run, and what did not hold in it.
+    fn take(&mut self, seed: u64, what: Option<String>) {
+        self.done += 1;
+        if let Some(what) = what {
+            self.failed += 1;
+            eprintln!("seed {seed} at commit {}: {what}", commit());
+        }
+        if self.told.elapsed() >= PROGRESS {
+            self.told = Instant::now();
+            let Self { done, failed, .. } = self;
+            let per_second = *done / self.began.elapsed().as_secs().max(1);
+            eprintln!("{done} seeds done, {failed} failed, {per_second} a second");
+        }
+    }
 }
 
 fn commit() -> String {

@@ -57,8 +57,11 @@ impl std::fmt::Debug for Holding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { key, version, value, .. } = self;
         let (kind, id) = (key.kind().name(), key.id());
-        let len = value.as_ref().map(Vec::len);
-        write!(f, "{kind} {id:02x?} {:x} by {:08x}: {len:?}", version.time.0, version.writer.0)
+        write!(f, "{kind} {id:02x?} {:x} by {:08x}, ", version.time.0, version.writer.0)?;
+        match value {
+            Some(value) => write!(f, "a value of {} bytes", value.len()),
+            None => write!(f, "deleted"),
+        }
     }
 }
 
@@ -172,8 +175,8 @@ impl Model {
         let Some((&first, others)) = running.split_first() else { return Ok(()) };
         let held = farm.held(first);
         for &other in others {
-            if let Some(difference) = difference(&held, &farm.held(other)) {
-                return Err(format!("nodes {first} and {other} differ: {difference}"));
+            if let Some([here, there]) = difference(&held, &farm.held(other)) {
+                return Err(format!("node {first} holds {here}, node {other} holds {there}"));
             }
         }
         self.bound.retain(|bound| confirmed_survive || bound.at.is_some());
@@ -219,14 +222,25 @@ fn check_acknowledged(
     }
 }
 
-fn difference(one: &[Holding], other: &[Holding]) -> Option<String> {
-    let missing = |from: &[Holding], of: &[Holding]| {
-        let same = |a: &Holding, b: &Holding| {
-            a.key == b.key && a.version == b.version && a.value == b.value
+/// The first key that two nodes hold differently, as each has it.
+fn difference(one: &[Holding], other: &[Holding]) -> Option<[String; 2]> {
+    let differs = |key: &&Key| {
+        let same = |one: &Holding, other: &Holding| {
+            one.version == other.version && one.value == other.value
         };
-        let found = of.iter().find(|a| !from.iter().any(|b| same(a, b)))?;
-        let instead = from.iter().find(|b| b.key == found.key);
-        Some(format!("{found:?} against {instead:?}"))
+        match (find(one, key), find(other, key)) {
+            (Some(one), Some(other)) => !same(one, other),
+            (one, other) => one.is_some() || other.is_some(),
+        }
     };
-    missing(other, one).or_else(|| missing(one, other))
+    let key = one.iter().chain(other).map(|holding| &holding.key).find(differs)?;
+    Some([one, other].map(|held| match find(held, key) {
+        Some(holding) => format!("{holding:?}"),
+        None => "nothing of that key".into(),
+    }))
+}
+
+/// What is held of a key; holdings are in the order of their keys.
+fn find<'a>(held: &'a [Holding], key: &Key) -> Option<&'a Holding> {
+    held.binary_search_by_key(key, |holding| holding.key).ok().map(|at| &held[at])
 }

@@ -7,7 +7,7 @@ use proto::record::{Body, Deadlines, Key, Kind, Record};
 use proto::rng::Rng;
 
 use crate::farm::{Farm, Layout};
-use crate::model::{Holding, Model};
+use crate::model::Model;
 use crate::network::Weather;
 
 /// What may happen in a run, beside writes, loss and delay.
@@ -128,15 +128,12 @@ impl Run {
         let key = key(kind, self.rng.below(KEYS));
         let ack = [Ack::Local, Ack::One, Ack::All][pick(&mut self.rng, 3)];
         let value = if self.rng.chance(1, 6) { None } else { Some(self.value()) };
-        let mut holding = None;
         let written = self.farm.write(at, ack, |version, wall| {
             let deadlines = Deadlines::at(wall + LIFETIME);
-            let made = Holding { key, version, deadlines, value };
-            let body = made.value.clone().map_or(Body::Deleted, |value| Body::Value(value.leak()));
-            holding = Some(made);
+            let body = value.as_deref().map_or(Body::Deleted, Body::Value);
             Record { key, version, deadlines, body }
         });
-        if let (Some((write, _)), Some(holding)) = (written, holding) {
+        if let Some((write, holding)) = written {
             self.model.wrote(at, write, ack, holding);
         }
     }
