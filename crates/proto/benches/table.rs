@@ -30,8 +30,11 @@ fn record(number: u64) -> Record<'static> {
 }
 
 fn table() -> Table {
-    let config =
-        Config { capacity_bytes: 64 << 20, placement_secret: [1; 32], own_secret: [2; 32] };
+    table_of(64 << 20)
+}
+
+fn table_of(capacity_bytes: usize) -> Table {
+    let config = Config { capacity_bytes, placement_secret: [1; 32], own_secret: [2; 32] };
     let table = Table::new(config);
     (0..ENTRIES).for_each(|number| {
         table.apply(&record(number), NOW);
@@ -55,4 +58,10 @@ fn get(bencher: Bencher<'_, '_>) {
 fn apply_what_is_there(bencher: Bencher<'_, '_>) {
     let (table, record) = (table(), record(17));
     bencher.bench(|| table.apply(black_box(&record), NOW));
+}
+
+#[divan::bench]
+fn expire_when_nothing_is_due(bencher: Bencher<'_, '_>) {
+    let table = table_of(1 << 30);
+    bencher.bench(|| table.expire(black_box(NOW), usize::MAX));
 }

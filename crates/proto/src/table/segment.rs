@@ -10,7 +10,8 @@
 //! that Segcache is built on: Yang et al., NSDI 2021).
 //!
 //! The times are lower bounds: a touch moves an entry's end and not its
-//! page's, and the walk that this causes puts the page's right.
+//! page's, and the walk that this causes puts the page's right. So is the
+//! time of the whole log, which lets most looks end where they begin.
 
 use crate::time::Wall;
 
@@ -27,6 +28,8 @@ const NONE: u16 = u16::MAX;
 pub(super) struct Segments {
     /// No entry that begins in the segment ends before this.
     earliest: Vec<Wall>,
+    /// None of all these times is before this one.
+    earliest_of_all: Wall,
     /// The lowest byte of the segment at which an entry begins.
     first: Vec<u16>,
 }
@@ -35,7 +38,11 @@ impl Segments {
     /// Summaries of an empty log of `log_bytes`, whole segments.
     pub(super) fn new(log_bytes: usize) -> Self {
         let count = log_bytes / SEGMENT_BYTES;
-        Self { earliest: vec![Wall::MAX; count], first: vec![NONE; count] }
+        Self {
+            earliest: vec![Wall::MAX; count],
+            earliest_of_all: Wall::MAX,
+            first: vec![NONE; count],
+        }
     }
 
     pub(super) const fn of(at: usize) -> usize {
@@ -58,6 +65,7 @@ impl Segments {
     pub(super) fn hasten(&mut self, at: usize, end: Wall) {
         let segment = Self::of(at);
         self.earliest[segment] = self.earliest[segment].min(end);
+        self.earliest_of_all = self.earliest_of_all.min(end);
     }
 
     /// The entry at `at` left; `next` follows it, if one does.
@@ -81,9 +89,16 @@ impl Segments {
     }
 
     /// The first segment from `from` on in which something may have ended.
-    pub(super) fn due(&self, from: usize, now: Wall) -> Option<usize> {
-        let ahead = self.earliest[from..].iter().position(|&earliest| earliest <= now)?;
-        Some(from + ahead)
+    /// Looks at no segment as long as nothing in the log has.
+    pub(super) fn due(&mut self, from: usize, now: Wall) -> Option<usize> {
+        if self.earliest_of_all > now {
+            return None;
+        }
+        let ahead = self.earliest[from..].iter().position(|&earliest| earliest <= now);
+        if ahead.is_none() {
+            self.earliest_of_all = self.earliest.iter().copied().min().unwrap_or(Wall::MAX);
+        }
+        Some(from + ahead?)
     }
 
     /// Puts the time of `segment` right after a walk.
@@ -94,4 +109,30 @@ impl Segments {
 
 fn offset(at: usize) -> u16 {
     u16::try_from(at % SEGMENT_BYTES).expect("a segment is shorter than that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_due_segment_is_found_after_looks_in_vain() {
+        let wall = Wall::from_millis;
+        let mut segments = Segments::new(8 * SEGMENT_BYTES);
+        assert_eq!(segments.due(0, wall(100)), None);
+        segments.begins(2 * SEGMENT_BYTES, wall(20));
+        segments.begins(5 * SEGMENT_BYTES, wall(10));
+        assert_eq!(segments.due(0, wall(9)), None);
+        assert_eq!(segments.due(0, wall(10)), Some(5));
+        segments.set_earliest(5, Wall::MAX);
+        // Puts the time of all right, to 20.
+        assert_eq!(segments.due(0, wall(10)), None);
+        assert_eq!(segments.due(0, wall(19)), None);
+        assert_eq!(segments.due(0, wall(20)), Some(2));
+        // A look that begins behind what is due does not lose it.
+        assert_eq!(segments.due(3, wall(20)), None);
+        assert_eq!(segments.due(0, wall(20)), Some(2));
+        segments.hasten(2 * SEGMENT_BYTES, wall(5));
+        assert_eq!(segments.due(0, wall(5)), Some(2));
+    }
 }

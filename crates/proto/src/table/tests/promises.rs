@@ -194,6 +194,31 @@ fn expiry_finds_everything_that_ended_and_nothing_else() {
     assert_eq!(dropped, 20_000);
 }
 
+#[test]
+fn what_comes_to_end_sooner_is_expired_after_looks_in_vain() {
+    let table = table(8 << 20);
+    let ends_at = |id, time, end| {
+        let deadlines = Deadlines { idle: wall(end), absolute: Wall::MAX };
+        let record = Record { deadlines, ..value(key(Kind::Web, id), time, b"value") };
+        table.apply(&record, NOW)
+    };
+    for id in 0..1_000 {
+        ends_at(id, 1, 9_000);
+    }
+    let expire = |now, limit| table.expire(wall(now), limit);
+    assert_eq!(expire(2_000, usize::MAX), 0);
+    for id in 0..10 {
+        assert_eq!(ends_at(id, 2, 3_000), Applied::Replaced);
+        assert_eq!(ends_at(1_000 + id, 1, 4_000), Applied::New);
+    }
+    assert_eq!(expire(2_999, usize::MAX), 0);
+    // What a limit leaves goes the next time.
+    assert_eq!([3, 3, 9, 9].map(|limit| expire(3_000, limit)), [3, 3, 4, 0]);
+    assert_eq!(expire(4_000, usize::MAX), 10);
+    assert_eq!(expire(8_999, usize::MAX), 0);
+    assert_eq!(expire(9_000, usize::MAX), 990);
+}
+
 /// What a payload in these tests is made of; no header has four in a row.
 const SECRET: [u8; 4] = [0xa5; 4];
 
