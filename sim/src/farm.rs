@@ -50,6 +50,7 @@ pub struct Farm {
     pub rng: Rng,
     now: Instant,
     multicast: bool,
+    compares: bool,
     last_write: u64,
 }
 
@@ -62,6 +63,8 @@ pub struct Layout {
     pub multicast: bool,
     /// How the network treats packets.
     pub weather: Weather,
+    /// Whether nodes compare what they hold.
+    pub compares: bool,
 }
 
 impl Farm {
@@ -77,6 +80,7 @@ impl Farm {
             rng,
             now: Instant::from_micros(1),
             multicast: layout.multicast,
+            compares: layout.compares,
             last_write: 0,
         };
         farm.nodes.resize_with(layout.nodes, || None);
@@ -113,6 +117,7 @@ impl Farm {
             peers,
             ring_bytes: RING_BYTES,
             credit: 1_000,
+            compare_every: if self.compares { Config::COMPARE_EVERY } else { Duration::MAX },
             seed,
         };
         let skew_millis = self.rng.below(400).cast_signed();

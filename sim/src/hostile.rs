@@ -97,6 +97,7 @@ impl Target {
             peers: vec![address(2)],
             ring_bytes: 64 << 10,
             credit: 100,
+            compare_every: Config::COMPARE_EVERY,
             seed: [4; 32],
         };
         let now = Now { instant: Instant::from_micros(1), wall: EPOCH };

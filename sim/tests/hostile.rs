@@ -5,7 +5,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use proto::record::{Hlc, KeyHash};
-use proto::wire::control::{Message, Part, Range, Source};
+use proto::table::{KeyRange, KeyRanges};
+use proto::wire::control::{MAX_DIGESTS, Message, Part, Range, Source};
 use proto::wire::header::{Incarnation, MAX_SEQUENCE};
 use sim::hostile;
 
@@ -43,6 +44,7 @@ fn source() -> impl Strategy<Value = Source> {
         range().prop_map(Source::Log),
         any::<u64>().prop_map(|time| Source::Since(Hlc(time))),
         prop::collection::vec(any::<u64>().prop_map(KeyHash), 0..64).prop_map(Source::Keys),
+        any::<u8>().prop_map(|range| Source::Ranges(KeyRanges::from(KeyRange(range)))),
     ]
 }
 
@@ -74,6 +76,8 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u64>(), source(), any::<u64>(), ranges()).prop_map(
             |(page, source, cursor, missing)| Message::Pull { page, source, cursor, missing }
         ),
+        (any::<u8>(), prop::collection::vec(any::<u64>(), 0..=MAX_DIGESTS))
+            .prop_map(|(first, digests)| Message::Digests { first: KeyRange(first), digests }),
         Just(Message::Leave),
     ]
 }

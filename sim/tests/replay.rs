@@ -11,7 +11,10 @@ use sim::network::Weather;
 fn farm() -> Farm {
     let weather =
         Weather { loss: 0, doubled: 0, delay: Duration::from_micros(50), jitter: Duration::ZERO };
-    Farm::new(Layout { nodes: 2, multicast: true, weather }, Rng::from_u64(1).next_u64())
+    Farm::new(
+        Layout { nodes: 2, multicast: true, weather, compares: true },
+        Rng::from_u64(1).next_u64(),
+    )
 }
 
 /// Writes some records at node 0.

@@ -66,6 +66,7 @@ impl Node {
             peers: config.peers,
             ring_bytes: proto::node::Config::RING_BYTES,
             credit: sockets.credit,
+            compare_every: proto::node::Config::COMPARE_EVERY,
             seed: random()?,
         };
         let (table, versions) = (Arc::clone(&shared.table), Arc::clone(&shared.versions));

@@ -89,6 +89,9 @@ pub struct MulticastStats {
     pub unrecovered: u64,
     /// Members moved to catch-up because they stalled.
     pub stalled: u64,
+    /// Ranges of keys that another node held unlike this one, and that were
+    /// fetched.
+    pub ranges_fetched: u64,
     /// Clocks of other nodes seen too far ahead of ours.
     pub clocks_ahead: u64,
     /// Packets dropped.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::compare::Likeness;
 use super::peer::{Peer, State};
 use super::{Event, MAX_PEERS, Node};
 use crate::nak::receiver::{Receiver, Remains};
@@ -279,6 +280,7 @@ impl Node {
             untouched: Vec::new(),
             untouched_due: now.instant,
             orphan_told: 0,
+            likeness: Likeness::default(),
         };
         self.peers.insert(sender, peer);
         self.sender.progress.join(now.instant, sender);

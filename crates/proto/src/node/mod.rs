@@ -13,8 +13,10 @@
 //! - `join`: finding the others and fetching the portion;
 //! - `recover`: what repair cannot bring;
 //! - `orphan`: what the dead left with their survivors;
+//! - `compare`: what is unlike all the same;
 //! - `timer`: what happens when.
 
+mod compare;
 mod join;
 mod orphan;
 mod outbox;
@@ -71,6 +73,8 @@ pub struct Config {
     pub ring_bytes: usize,
     /// How many packets the receiving socket holds at the most.
     pub credit: u32,
+    /// How often it tells digests of what it holds to the others.
+    pub compare_every: Duration,
     /// What everything that looks random comes from.
     pub seed: [u8; 32],
 }
@@ -78,6 +82,8 @@ pub struct Config {
 impl Config {
     /// The default of `ring_bytes`: 32 MiB, some 24,000 packets.
     pub const RING_BYTES: usize = 32 << 20;
+    /// The default of `compare_every`: two packets then, so 0.2 KB/s.
+    pub const COMPARE_EVERY: Duration = Duration::from_secs(10);
 }
 
 /// Something that the driver should know.
@@ -122,6 +128,8 @@ pub struct Counters {
     pub unrecovered: u64,
     /// Members that stalled.
     pub stalled: u64,
+    /// Ranges of keys that another node held unlike us, and that were fetched.
+    pub ranges_fetched: u64,
     /// Versions from too far ahead of our clock.
     pub clocks_ahead: u64,
 }
@@ -144,6 +152,8 @@ pub struct Node {
     /// How many packets our socket has dropped.
     overflowed: u32,
     housekeeping_due: Instant,
+    /// When the digests of our records are told next.
+    digests_due: Instant,
 }
 
 impl Node {
@@ -167,6 +177,7 @@ impl Node {
             counters: Counters::default(),
             overflowed: 0,
             housekeeping_due: now.instant,
+            digests_due: now.instant + config.compare_every,
             config,
         }
     }

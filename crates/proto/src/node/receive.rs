@@ -251,6 +251,9 @@ impl Node {
             Message::Pull { page, source, cursor, missing } => {
                 self.handle_pull(sender, page, &source, (cursor, &missing));
             }
+            Message::Digests { first, digests } => {
+                self.handle_digests(now.instant, sender, first, &digests);
+            }
             Message::Leave => self.handle_leave(now.instant, sender),
         }
     }

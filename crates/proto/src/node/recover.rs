@@ -107,7 +107,7 @@ impl Node {
         match pull.purpose {
             Purpose::Join => self.fetched_portion(now.instant, pull.from),
             Purpose::Merge => self.merged(pull.from),
-            Purpose::Touched => {}
+            Purpose::Touched | Purpose::Unlike => {}
             Purpose::Gone(range) => {
                 if let Some(peer) = self.peers.get_mut(&pull.from) {
                     peer.receiver.fill(now.instant, range);
@@ -129,6 +129,7 @@ impl Node {
                 }
             }
             Purpose::Orphan(stream, _) => self.orphan_missed(stream),
+            Purpose::Unlike => self.unlike_missed(pull.from),
             // Histories are asked for again with the next housekeeping, touches
             // with the next touch.
             Purpose::Merge | Purpose::Touched => {}
@@ -181,6 +182,7 @@ impl Node {
         }
         self.merge_histories(now.instant);
         self.pull_untouched(now.instant);
+        self.tell_digests(now.instant);
     }
 
     fn bury(&mut self, now: Instant, incarnation: Incarnation) {

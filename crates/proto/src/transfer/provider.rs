@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::page::{Page, Position};
 use crate::nak::log::KeyLog;
-use crate::record::KeyHash;
+use crate::record::{KeyHash, Version};
 use crate::table::{Cursor, KeyRanges, Table};
 use crate::wire::control::{Part, Range, Source};
 use crate::wire::frame::Frame;
@@ -96,27 +96,29 @@ impl Provider {
 /// Fills a page with what is requested. Gives where the next one begins.
 fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
     match request.source {
-        Source::Table => scan(page, request.cursor, view.table, |_| true),
+        Source::Table => scan(page, request.cursor, (view.table, KeyRanges::ALL), |_| true),
+        Source::Ranges(ranges) => scan(page, request.cursor, (view.table, *ranges), |_| true),
         Source::Since(time) => {
-            scan(page, request.cursor, view.table, |version| version.time >= *time)
+            let since = |version: &Version| version.time >= *time;
+            scan(page, request.cursor, (view.table, KeyRanges::ALL), since)
         }
         Source::Log(range) => follow(page, *range, request.cursor, view),
         Source::Keys(keys) => look_up(page, keys, request.cursor, view.table),
     }
 }
 
-/// Fills the page with the table's records that `wants` them.
+/// Fills the page with the records of some ranges of a table that are wanted.
 fn scan(
     page: &mut Page,
     cursor: u64,
-    table: &Table,
-    wants: impl Fn(&crate::record::Version) -> bool,
+    (table, ranges): (&Table, KeyRanges),
+    wants: impl Fn(&Version) -> bool,
 ) -> Option<u64> {
     /// A step of a scan holds a shard's lock; this keeps it short.
     const STEP_BYTES: usize = 16 << 10;
     let mut cursor = Cursor::from_u64(cursor);
     for _ in 0..SCAN_BYTES / STEP_BYTES {
-        let next = table.scan(cursor, KeyRanges::ALL, STEP_BYTES, |record| {
+        let next = table.scan(cursor, ranges, STEP_BYTES, |record| {
             if wants(&record.version) {
                 page.push(&Frame::Record(*record));
             }

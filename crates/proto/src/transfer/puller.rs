@@ -36,6 +36,8 @@ pub enum Purpose {
     Orphan(Incarnation, Remains),
     /// A touch was of a version that is not here.
     Touched,
+    /// Digests tell the provider's records from ours.
+    Unlike,
 }
 
 /// One pull: all pages of a source from one node.

@@ -9,7 +9,7 @@ use crate::nak::log::KeyLog;
 use crate::record::{
     Body, Deadlines, Hlc, Key, KeyHash, Kind, MAX_PAYLOAD_BYTES, Record, Version, Writer,
 };
-use crate::table::{self, Table};
+use crate::table::{self, KeyRange, Table};
 use crate::time::{Instant, Wall};
 use crate::wire::control::{Message, Part, Range, Source};
 use crate::wire::frame::Frame;
@@ -188,6 +188,16 @@ fn only_what_was_written_since_is_pulled() {
     });
     assert!(pair.pull(Source::Since(Hlc(15))));
     assert_eq!(pair.numbers(), (15..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_records_of_a_range_and_no_others_are_pulled() {
+    let mut pair = Pair::new(0);
+    let range = KeyRange::of(pair.hold(1, 10));
+    let others = (2..=20).filter(|&number| KeyRange::of(pair.hold(number, 10)) == range);
+    let expected: Vec<u64> = std::iter::once(1).chain(others).collect();
+    assert!(pair.pull(Source::Ranges(range.into())));
+    assert_eq!(pair.numbers(), expected);
 }
 
 #[test]

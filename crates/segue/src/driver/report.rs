@@ -95,6 +95,7 @@ fn multicast(node: &Node) -> MulticastStats {
         repairs_received,
         unrecovered,
         stalled,
+        ranges_fetched,
         clocks_ahead,
     } = *node.counters();
     MulticastStats {
@@ -106,6 +107,7 @@ fn multicast(node: &Node) -> MulticastStats {
         repairs_received,
         unrecovered,
         stalled,
+        ranges_fetched,
         clocks_ahead,
         rejected: Rejected { forged, replayed, malformed },
     }

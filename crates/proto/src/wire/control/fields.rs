@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Hello, MAX_KEYS, MAX_NAK_RANGES, MAX_NAME_BYTES, Range, Source};
 use crate::record::{Hlc, KeyHash};
+use crate::table::{KeyRange, KeyRanges, RANGES};
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::header::{Incarnation, MAX_SEQUENCE};
 
@@ -42,6 +43,7 @@ impl Source {
     const LOG: u8 = 1;
     const SINCE: u8 = 2;
     const KEYS: u8 = 3;
+    const RANGES: u8 = 4;
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -59,6 +61,10 @@ impl Source {
                 out.extend_from_slice(&[Self::KEYS, count]);
                 keys.iter().take(MAX_KEYS).for_each(|key| put_u64(key.0, out));
             }
+            Self::Ranges(ranges) => {
+                out.push(Self::RANGES);
+                put_key_ranges(ranges, out);
+            }
         }
     }
 
@@ -75,6 +81,7 @@ impl Source {
                 let keys = (0..count).map(|_| fields.u64("key hash").map(KeyHash));
                 Ok(Self::Keys(keys.collect::<Result<_, _>>()?))
             }
+            Self::RANGES => Ok(Self::Ranges(take_key_ranges(fields)?)),
             _ => Err(Malformed::Invalid("source")),
         }
     }
@@ -106,6 +113,21 @@ pub(super) fn put_ranges(ranges: &[Range], out: &mut Vec<u8>) {
         }
         at = range.last + 1;
     }
+}
+
+/// A bit for each range, the first one lowest in the first byte.
+fn put_key_ranges(ranges: &KeyRanges, out: &mut Vec<u8>) {
+    let mut bits = [0_u8; RANGES / 8];
+    for range in KeyRange::all().filter(|&range| ranges.contains(range)) {
+        bits[usize::from(range.0 / 8)] |= 1 << (range.0 % 8);
+    }
+    out.extend_from_slice(&bits);
+}
+
+fn take_key_ranges(fields: &mut Reader<'_>) -> Result<KeyRanges, Malformed> {
+    let bits: [u8; RANGES / 8] = fields.array("ranges of keys")?;
+    let is_set = |range: &KeyRange| bits[usize::from(range.0 / 8)] >> (range.0 % 8) & 1 == 1;
+    Ok(KeyRange::all().filter(is_set).collect())
 }
 
 pub(super) fn put_address(address: SocketAddr, out: &mut Vec<u8>) {

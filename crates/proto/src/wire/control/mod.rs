@@ -22,6 +22,7 @@ use fields::{
 use super::codec::{Malformed, Reader};
 use super::header::Incarnation;
 use crate::record::{Hlc, KeyHash};
+use crate::table::{KeyRange, KeyRanges};
 
 /// The most ranges that one message names.
 pub const MAX_NAK_RANGES: usize = 100;
@@ -29,6 +30,8 @@ pub const MAX_NAK_RANGES: usize = 100;
 pub const MAX_LISTED: usize = 40;
 /// The most keys that one pull names.
 pub const MAX_KEYS: usize = 64;
+/// The most digests that one message tells.
+pub const MAX_DIGESTS: usize = 128;
 /// The longest node name, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
@@ -62,6 +65,8 @@ pub enum Source {
     Since(Hlc),
     /// The records of these keys, at most [`MAX_KEYS`].
     Keys(Vec<KeyHash>),
+    /// The records of these ranges of keys.
+    Ranges(KeyRanges),
 }
 
 /// Who a node is and where its stream stands.
@@ -164,6 +169,13 @@ pub enum Message {
         /// The parts that are missing, when some have come.
         missing: Vec<Range>,
     },
+    /// The digests of what I hold, range by range.
+    Digests {
+        /// The range of the first.
+        first: KeyRange,
+        /// At most [`MAX_DIGESTS`], of ranges that follow one another.
+        digests: Vec<u64>,
+    },
     /// I leave the farm.
     Leave,
 }
@@ -206,6 +218,7 @@ const ORPHAN: u8 = 7;
 const PULL: u8 = 8;
 const LEAVE: u8 = 9;
 const PART: u8 = 10;
+const DIGESTS: u8 = 11;
 
 const NO_NEXT: u64 = u64::MAX;
 /// What a part needs in a packet besides its bytes.
@@ -231,6 +244,7 @@ impl Message {
             Self::Gone { .. } => GONE,
             Self::Orphan { .. } => ORPHAN,
             Self::Pull { .. } => PULL,
+            Self::Digests { .. } => DIGESTS,
             Self::Leave => LEAVE,
         }
     }
@@ -289,6 +303,10 @@ impl Message {
                 put_u64(*cursor, out);
                 source.encode(out);
                 put_ranges(missing, out);
+            }
+            Self::Digests { first, digests } => {
+                out.push(first.0);
+                digests.iter().take(MAX_DIGESTS).for_each(|digest| put_u64(*digest, out));
             }
             Self::Leave => {}
         }
@@ -373,6 +391,11 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
             source: Source::decode(fields)?,
             missing: take_ranges(fields)?,
         },
+        DIGESTS => {
+            let first = KeyRange(fields.u8("first range")?);
+            let digests = take_list(fields, |fields| fields.u64("digest"))?;
+            Message::Digests { first, digests }
+        }
         LEAVE => Message::Leave,
         _ => return Ok(None),
     };

@@ -48,10 +48,12 @@ fn what_is_encoded_is_decoded() {
         Source::Log(range),
         Source::Since(Hlc(2)),
         Source::Keys(vec![KeyHash(1), KeyHash(2)]),
+        Source::Ranges([0, 7, 8, 255].map(KeyRange).into_iter().collect()),
     ];
     for source in sources {
         check(Message::Pull { page: 1, source, cursor: 2, missing: vec![next] });
     }
+    check(Message::Digests { first: KeyRange(128), digests: vec![1] });
     check(Message::Leave);
 }
 
