@@ -9,9 +9,9 @@
 //!
 //! Packets on their way make ranges unlike as well, for a moment. So only
 //! what is unlike twice in a row is fetched; of ranges that have changed
-//! meanwhile, where it may be chance again, one at a time. Two nodes whose
-//! clocks differ may never come to hold the same: what was fetched once for a
-//! pair of digests is not fetched for that pair again.
+//! meanwhile, where it may be chance again, one in each interval. Two nodes
+//! whose clocks differ may never come to hold the same: what was fetched once
+//! for a pair of digests is not fetched for that pair again.
 //!
 //! A node that has dropped records for room neither tells nor compares: it
 //! would fetch what it cannot keep.
@@ -29,6 +29,15 @@ use crate::wire::header::Incarnation;
 /// How soon a node tells its digests when it has found a range unlike: longer
 /// than a repair takes, so that what was on its way has come.
 const TELL_SOON: Duration = Duration::from_secs(1);
+
+/// When comparing goes on.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// When our digests are told.
+    tell_due: Instant,
+    /// When a range that keeps changing may be fetched.
+    changed_due: Instant,
+}
 
 /// The ranges that another node holds unlike us, as it told last.
 #[derive(Debug, Default)]
@@ -54,6 +63,12 @@ enum Found {
     UnlikeAgain,
     /// It is still.
     UnlikeStill,
+}
+
+impl Pace {
+    pub(super) fn new(now: Instant, every: Duration) -> Self {
+        Self { tell_due: now + every, changed_due: now }
+    }
 }
 
 impl Likeness {
@@ -86,10 +101,10 @@ impl Likeness {
 impl Node {
     /// Tells the digests of our ranges when it is time.
     pub(super) fn tell_digests(&mut self, now: Instant) {
-        if self.digests_due > now {
+        if self.pace.tell_due > now {
             return;
         }
-        self.digests_due = now + self.config.compare_every;
+        self.pace.tell_due = now + self.config.compare_every;
         if !self.compares() || self.peers.is_empty() {
             return;
         }
@@ -127,14 +142,15 @@ impl Node {
                 Found::UnlikeStill => fetched.push(range),
             }
         }
-        if !changed.is_empty() {
+        if !changed.is_empty() && self.pace.changed_due <= now {
+            self.pace.changed_due = now + self.config.compare_every;
             let at = usize::try_from(self.rng.below(changed.len() as u64)).expect("below a usize");
             peer.likeness.fetch(changed[at]);
             fetched.push(changed[at]);
         }
         if unlike {
             // Who lacks something hears it from us as well.
-            self.digests_due = self.digests_due.min(now + TELL_SOON);
+            self.pace.tell_due = self.pace.tell_due.min(now + TELL_SOON);
         }
         if !fetched.is_empty() {
             self.counters.ranges_fetched += fetched.len() as u64;

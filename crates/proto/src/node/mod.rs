@@ -44,6 +44,7 @@ use crate::wire::control::{Hello, Message};
 use crate::wire::frame::Frame;
 use crate::wire::header::{Incarnation, PacketType};
 
+use compare::Pace;
 use join::Join;
 use outbox::Outbox;
 use peer::Peer;
@@ -152,8 +153,7 @@ pub struct Node {
     /// How many packets our socket has dropped.
     overflowed: u32,
     housekeeping_due: Instant,
-    /// When the digests of our records are told next.
-    digests_due: Instant,
+    pace: Pace,
 }
 
 impl Node {
@@ -177,7 +177,7 @@ impl Node {
             counters: Counters::default(),
             overflowed: 0,
             housekeeping_due: now.instant,
-            digests_due: now.instant + config.compare_every,
+            pace: Pace::new(now.instant, config.compare_every),
             config,
         }
     }
