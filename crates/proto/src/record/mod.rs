@@ -81,6 +81,7 @@ impl Deadlines {
     }
 
     /// The earlier of the two.
+    #[inline]
     #[must_use]
     pub fn end(self) -> Wall {
         self.idle.min(self.absolute)

@@ -13,6 +13,9 @@
 //! | 22..28 | absolute deadline, in milliseconds |
 //!
 //! A *dead* entry has only the meta, and zeros behind it.
+//!
+//! What a look-up does with the entry it finds is always inlined: left alone,
+//! the compiler makes a call of each step, and checks the same bounds in all.
 
 use std::ops::Range;
 
@@ -155,10 +158,13 @@ pub(super) fn wipe(log: &mut [u8], bytes: Range<usize>) {
 }
 
 /// The record at `at`, which is alive; `key` is its key, known to the caller.
-#[inline]
+#[inline(always)]
 pub(super) fn record(log: &[u8], at: usize, key: Key) -> Record<'_> {
     let meta = Meta::read(log, at);
-    let payload_at = at + HEADER_BYTES + meta.key_len();
+    debug_assert_eq!(meta.key_len(), key.as_bytes().len(), "the key is this entry's");
+    // By the caller's key, not the header's word for it: the payload is then
+    // fetched beside the header, not after it.
+    let payload_at = at + HEADER_BYTES + key.as_bytes().len();
     let body = if meta.is_deleted() {
         Body::Deleted
     } else {
@@ -176,7 +182,7 @@ pub(super) fn key_bytes(log: &[u8], at: usize) -> &[u8] {
 
 /// Whether the entry at `at`, which is alive, is of `key`. Word by word: ids
 /// are too short to be worth a call.
-#[inline]
+#[inline(always)]
 pub(super) fn is_of(log: &[u8], at: usize, key: &Key) -> bool {
     let (held, sought) = (key_bytes(log, at), key.as_bytes());
     let (held_words, held_rest) = held.as_chunks::<8>();
@@ -201,20 +207,22 @@ pub(super) fn key(log: &[u8], at: usize) -> Key {
 
 #[inline]
 pub(super) fn version(log: &[u8], at: usize) -> Version {
-    let writer = Writer(u32::from_le_bytes(array(&log[at + 4..])));
-    Version { time: Hlc(u64::from_le_bytes(array(&log[at + 8..]))), writer }
+    let header = header(log, at);
+    let writer = Writer(u32::from_le_bytes(array(&header[4..])));
+    Version { time: Hlc(u64::from_le_bytes(array(&header[8..]))), writer }
 }
 
 #[inline]
 pub(super) fn deadlines(log: &[u8], at: usize) -> Deadlines {
     const LOW_48: u64 = (1 << 48) - 1;
-    let idle = u64::from_le_bytes(array(&log[at + 16..])) & LOW_48;
-    let absolute = u64::from_le_bytes(array(&log[at + 20..])) >> 16;
+    let header = header(log, at);
+    let idle = u64::from_le_bytes(array(&header[16..])) & LOW_48;
+    let absolute = u64::from_le_bytes(array(&header[20..])) >> 16;
     Deadlines { idle: Wall::from_millis(idle), absolute: Wall::from_millis(absolute) }
 }
 
 /// Whether the entry at `at`, which is alive, is a value that has not ended.
-#[inline]
+#[inline(always)]
 pub(super) fn is_live_value(log: &[u8], at: usize, now: Wall) -> bool {
     !Meta::read(log, at).is_deleted() && deadlines(log, at).end() > now
 }
@@ -268,6 +276,12 @@ fn payload<'a>(record: &Record<'a>) -> &'a [u8] {
 #[inline]
 const fn whole(bytes: usize) -> usize {
     bytes.next_multiple_of(GRANULE_BYTES)
+}
+
+/// The header of the entry at `at`, which is alive.
+#[inline]
+fn header(log: &[u8], at: usize) -> [u8; HEADER_BYTES] {
+    array(&log[at..])
 }
 
 /// The first `N` bytes.
