@@ -1,9 +1,10 @@
 //! Reading and writing the farm's records.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use proto::nak::acks::Ack;
 use proto::record::{
     Body, Deadlines, HybridClock, Key, MAX_PAYLOAD_BYTES, Record, Touch, Version, Writer,
@@ -14,6 +15,7 @@ use sys::wait::Waker;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use crate::driver::Driver;
 use crate::driver::clock::Clock;
 use crate::error::WriteError;
 
@@ -53,7 +55,9 @@ pub struct Written {
 /// A handle on the farm's cache; cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
+    /// Gone when the node has ended.
+    driver: Weak<Mutex<Driver>>,
 }
 
 /// What the handles share with the node's driver.
@@ -101,8 +105,8 @@ impl OwnedRecord {
 }
 
 impl Cache {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(shared: Arc<Shared>, driver: Weak<Mutex<Driver>>) -> Self {
+        Self { shared, driver }
     }
 
     /// The time of day that the node's versions and deadlines are made from.
@@ -277,13 +281,26 @@ impl Cache {
         let waits = done.is_some();
         let publish = Publish { frame, ack, done };
         self.shared.publish.send(publish).await.map_err(|_| WriteError::Closed)?;
-        self.shared.waker.wake();
+        self.hand_over();
         if !waits {
             return Ok(());
         }
         match tokio::time::timeout(self.shared.ack_timeout, confirmed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(WriteError::Unacknowledged { wanted: ack }),
+        }
+    }
+
+    /// Has the driver take what was left for it: by this thread if it is free,
+    /// else by its own.
+    fn hand_over(&self) {
+        let driver = self.driver.upgrade();
+        let done = driver
+            .as_ref()
+            .and_then(|driver| driver.try_lock())
+            .is_some_and(|mut driver| driver.hand_over());
+        if !done {
+            self.shared.waker.wake();
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use crate::cache::{Cache, Publish, Shared};
 use crate::config::{Config, Transport};
 use crate::driver::clock::Clock;
-use crate::driver::{Driver, Snapshot, Sockets};
+use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
 use crate::status::{Status, Warning};
 
@@ -33,11 +33,12 @@ pub struct Node {
     name: String,
     incarnation: Incarnation,
     address: SocketAddr,
-    shared: Arc<Shared>,
+    cache: Cache,
     ready: watch::Receiver<bool>,
     snapshot: Arc<Mutex<Snapshot>>,
     warnings: Vec<Warning>,
-    driver: Option<JoinHandle<()>>,
+    /// The driver's.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -55,7 +56,8 @@ impl Node {
         let address = sockets.address().map_err(StartError::Thread)?;
         let warnings = sockets.warnings.clone();
         let (publish, publishes) = mpsc::channel(PUBLISH_QUEUE);
-        let (sleeper, waker) = Sleeper::new().map_err(StartError::Thread)?;
+        let (sleeper, waker, alarm) =
+            Sleeper::new(&sockets.sockets()).map_err(StartError::Thread)?;
         let shared = Arc::new(shared(&config, incarnation, (publish, waker))?);
         let machine = proto::node::Config {
             name: config.name.clone(),
@@ -72,24 +74,26 @@ impl Node {
         let (table, versions) = (Arc::clone(&shared.table), Arc::clone(&shared.versions));
         let (now_ready, ready) = watch::channel(false);
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
-        let driver = Driver {
+        let driver = Driver::new(driver::Parts {
             node: proto::node::Node::new(machine, table, versions, shared.clock.now()),
             sockets,
             shared: Arc::clone(&shared),
             publish: publishes,
-            sleeper,
+            alarm,
             ready: now_ready,
             snapshot: Arc::clone(&snapshot),
-        };
-        let driver = Some(driver.spawn().map_err(StartError::Thread)?);
+        });
+        let driver = Arc::new(Mutex::new(driver));
+        let cache = Cache::new(shared, Arc::downgrade(&driver));
+        let thread = Some(driver::spawn(driver, sleeper).map_err(StartError::Thread)?);
         let name = config.name;
-        Ok(Self { name, incarnation, address, shared, ready, snapshot, warnings, driver })
+        Ok(Self { name, incarnation, address, cache, ready, snapshot, warnings, thread })
     }
 
     /// The cache, to be read and written through this node.
     #[must_use]
     pub fn cache(&self) -> Cache {
-        Cache::new(Arc::clone(&self.shared))
+        self.cache.clone()
     }
 
     /// Waits until the node's portion has arrived, or there is no other node
@@ -109,7 +113,7 @@ impl Node {
             address: self.address,
             ready: *self.ready.borrow(),
             members,
-            cache: self.shared.table.stats(),
+            cache: self.cache.shared.table.stats(),
             multicast,
             lag,
         }
@@ -125,8 +129,8 @@ impl Node {
     /// with [`crate::WriteError::Closed`] from then on.
     pub async fn shutdown(mut self) {
         self.stop();
-        if let Some(driver) = mem::take(&mut self.driver) {
-            let ended = tokio::task::spawn_blocking(move || driver.join()).await;
+        if let Some(thread) = mem::take(&mut self.thread) {
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(ended, Ok(Ok(()))) {
                 tracing::error!("the node's driver did not end in order");
             }
@@ -134,8 +138,8 @@ impl Node {
     }
 
     fn stop(&self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        self.shared.waker.wake();
+        self.cache.shared.closed.store(true, Ordering::SeqCst);
+        self.cache.shared.waker.wake();
     }
 }
 

@@ -151,6 +151,31 @@ pub fn leave_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result
         .of("setsockopt MCAST_LEAVE_SOURCE_GROUP", group.address)
 }
 
+/// Takes nothing more that `source` sends to a group that was joined for
+/// everyone's packets.
+///
+/// # Errors
+///
+/// [`OpenError`], also when it is blocked already.
+pub fn block_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result<(), OpenError> {
+    check_family(group, source)?;
+    let index = group.interface.index()?;
+    option::block_source(socket.as_fd(), group.address.ip(), source, index)
+        .of("setsockopt MCAST_BLOCK_SOURCE", group.address)
+}
+
+/// Takes what a blocked `source` sends again.
+///
+/// # Errors
+///
+/// [`OpenError`], also when it was not blocked.
+pub fn unblock_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result<(), OpenError> {
+    check_family(group, source)?;
+    let index = group.interface.index()?;
+    option::unblock_source(socket.as_fd(), group.address.ip(), source, index)
+        .of("setsockopt MCAST_UNBLOCK_SOURCE", group.address)
+}
+
 fn open(address: SocketAddr, buffers: Buffers) -> Result<Socket, OpenError> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))
         .of("socket", address)?;

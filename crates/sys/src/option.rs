@@ -79,6 +79,28 @@ pub(crate) fn leave_source(
     set(socket, level(group), libc::MCAST_LEAVE_SOURCE_GROUP, request)
 }
 
+/// Takes nothing that `source` sends to the group (RFC 3678, section 5.1).
+pub(crate) fn block_source(
+    socket: BorrowedFd<'_>,
+    group: IpAddr,
+    source: IpAddr,
+    index: u32,
+) -> io::Result<()> {
+    let request = source_request(group, source, index);
+    set(socket, level(group), libc::MCAST_BLOCK_SOURCE, request)
+}
+
+/// Undoes [`block_source`].
+pub(crate) fn unblock_source(
+    socket: BorrowedFd<'_>,
+    group: IpAddr,
+    source: IpAddr,
+    index: u32,
+) -> io::Result<()> {
+    let request = source_request(group, source, index);
+    set(socket, level(group), libc::MCAST_UNBLOCK_SOURCE, request)
+}
+
 fn source_request(group: IpAddr, source: IpAddr, index: u32) -> libc::group_source_req {
     libc::group_source_req {
         gsr_interface: index,

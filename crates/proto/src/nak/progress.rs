@@ -141,6 +141,12 @@ impl Progress {
         self.0.values().all(|receiver| receiver.has(sequence))
     }
 
+    /// Whether every receiver has come to that packet, wherever it began.
+    #[must_use]
+    pub fn all_reached(&self, sequence: u64) -> bool {
+        self.0.values().all(|receiver| receiver.watermark >= sequence)
+    }
+
     fn healthy(&self) -> impl Iterator<Item = &Receiver> {
         self.0.values().filter(|receiver| !receiver.catching_up)
     }

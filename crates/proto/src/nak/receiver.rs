@@ -12,7 +12,9 @@ use crate::wire::control::Range;
 
 /// Progress is told after so many packets, or after [`STATUS_DELAY`].
 const STATUS_PACKETS: u32 = 128;
-const STATUS_DELAY: Duration = Duration::from_millis(1);
+/// It is shorter than the pause before a sender's first heartbeat, which it
+/// then makes unnecessary.
+const STATUS_DELAY: Duration = Duration::from_micros(500);
 /// Progress is told this often when there is none.
 pub const STATUS_IDLE: Duration = Duration::from_millis(50);
 /// Receivers up to this many ask for repairs at once and by unicast.

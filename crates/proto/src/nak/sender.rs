@@ -7,7 +7,7 @@ use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::nak::log::KeyLog;
-use crate::nak::progress::Progress;
+use crate::nak::progress::{Progress, Report};
 use crate::nak::reassembly::{FRAGMENT_BYTES, Fragment};
 use crate::nak::ring::Ring;
 use crate::record::KeyHash;
@@ -15,7 +15,7 @@ use crate::seal::Sealer;
 use crate::time::Instant;
 use crate::wire::control::Range;
 use crate::wire::frame::Frame;
-use crate::wire::header::{FLAG_FRAGMENT, HEADER_BYTES};
+use crate::wire::header::{FLAG_FRAGMENT, HEADER_BYTES, Incarnation};
 use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES, TAG_BYTES};
 
 /// The packets that one call to the kernel sends as one run.
@@ -26,10 +26,12 @@ const MAX_REPAIRS: usize = 4_096;
 /// A packet is not sent again within this time, or the asker's round trip.
 const REPAIR_PAUSE: Duration = Duration::from_millis(1);
 /// The first heartbeat comes this long after the last data, so that a lost
-/// tail is noticed; the pause then doubles.
+/// tail is noticed; the pause then doubles. None of them is needed when every
+/// receiver has said that it has everything: the statuses of a quiet farm come
+/// sooner.
 const HEARTBEAT_FIRST: Duration = Duration::from_millis(1);
 const HEARTBEAT_LAST: Duration = Duration::from_millis(100);
-/// Heartbeats keep coming while nothing is sent.
+/// Heartbeats keep coming, whatever is sent: round trips are measured by them.
 const HEARTBEAT_IDLE: Duration = Duration::from_millis(500);
 
 /// To whom a packet goes.
@@ -77,6 +79,8 @@ pub struct Sender {
     pub progress: Progress,
     heartbeat_due: Instant,
     heartbeat_pause: Duration,
+    /// One is due by then, whatever happens.
+    heartbeat_by: Option<Instant>,
     sent: Sent,
 }
 
@@ -95,6 +99,7 @@ impl Sender {
             progress: Progress::default(),
             heartbeat_due: Instant::default(),
             heartbeat_pause: HEARTBEAT_IDLE,
+            heartbeat_by: None,
             sent: Sent::default(),
         }
     }
@@ -191,6 +196,20 @@ impl Sender {
         (first < floor).then_some(Range { first, last: floor - 1 })
     }
 
+    /// A receiver says how far it has come. Gives whether that is news.
+    pub fn handle_status(&mut self, now: Instant, receiver: Incarnation, report: &Report) -> bool {
+        let high = self.sent_high();
+        let moved = self.progress.report(now, receiver, report, high);
+        if moved
+            && self.progress.all_reached(high)
+            && let Some(by) = self.heartbeat_by
+        {
+            self.heartbeat_pause = HEARTBEAT_IDLE;
+            self.heartbeat_due = by;
+        }
+        moved
+    }
+
     /// The next packets to be sent: repairs ahead of new data.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         while let Some((sequence, to)) = self.repairs.pop_first() {
@@ -218,7 +237,8 @@ impl Sender {
         self.unsent = last + 1;
         self.sent.packets += last + 1 - first;
         self.heartbeat_pause = HEARTBEAT_FIRST;
-        self.heartbeat_due = now + HEARTBEAT_FIRST;
+        let by = *self.heartbeat_by.get_or_insert(now + HEARTBEAT_IDLE);
+        self.heartbeat_due = by.min(now + HEARTBEAT_FIRST);
         let (bytes, _) = self.ring.run(first, most)?;
         Some(Transmit { to: Destination::Farm, bytes })
     }
@@ -229,6 +249,7 @@ impl Sender {
         if self.heartbeat_due > now {
             return None;
         }
+        self.heartbeat_by = Some(now + HEARTBEAT_IDLE);
         self.heartbeat_due = now + self.heartbeat_pause;
         self.heartbeat_pause = if self.heartbeat_pause >= HEARTBEAT_LAST {
             HEARTBEAT_IDLE

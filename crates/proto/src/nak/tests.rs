@@ -105,8 +105,7 @@ impl Pair {
 
     fn report(&mut self, receiver: Incarnation, watermark: u64) {
         let report = Report { after: 0, watermark, credit: u32::MAX };
-        let high = self.sender.sent_high();
-        self.sender.progress.report(self.now, receiver, &report, high);
+        self.sender.handle_status(self.now, receiver, &report);
     }
 }
 
@@ -135,6 +134,25 @@ fn a_lost_repair_is_asked_for_again() {
     pair.lost.insert(1);
     (0..5).for_each(|_| pair.step());
     assert_eq!((pair.receiver.watermark(), pair.sender.sent().repairs), (2, 2));
+}
+
+#[test]
+fn when_everybody_has_everything_no_heartbeat_says_so() {
+    let mut pair = Pair::new(64);
+    pair.push(1);
+    pair.send();
+    let first = pair.sender.heartbeat_timeout();
+    pair.report(RECEIVER, pair.receiver.watermark());
+    assert!(pair.sender.heartbeat_timeout() > first + Duration::from_millis(400));
+
+    // It comes in time even if there is always something new.
+    let idle = pair.sender.heartbeat_timeout();
+    while pair.now < idle {
+        pair.push(1);
+        pair.send();
+        pair.now += Duration::from_micros(900);
+    }
+    assert!(pair.sender.poll_heartbeat(pair.now).is_some());
 }
 
 #[test]

@@ -233,6 +233,17 @@ impl Node {
         self.peers.values().filter(|peer| peer.is_alive()).map(|peer| peer.address)
     }
 
+    /// Whether another node takes its packets at this one's IP address, as far
+    /// as is known.
+    #[must_use]
+    pub fn shares_address(&self) -> bool {
+        let own = self.config.address;
+        let members = self.peers.values().map(|peer| peer.address);
+        members
+            .chain(self.config.peers.iter().copied())
+            .any(|address| address.ip() == own.ip() && address != own)
+    }
+
     /// The other nodes, by incarnation.
     #[must_use]
     pub const fn peers(&self) -> &BTreeMap<Incarnation, Peer> {

@@ -287,7 +287,7 @@ impl Node {
             peer.rtt.sample(Duration::from_micros(round_trip.saturating_sub(held)));
         }
         let high = self.sender.sent_high();
-        let moved = self.sender.progress.report(now.instant, sender, &status.report, high);
+        let moved = self.sender.handle_status(now.instant, sender, &status.report);
         if moved && let Some(sent) = self.sender.sent_at(status.report.watermark.min(high)) {
             let lag = now.instant - sent;
             peer.lag = Some(lag);

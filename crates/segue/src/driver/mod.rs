@@ -1,27 +1,30 @@
-//! The node's I/O: the loop around the core's machine.
+//! The node's I/O: what is done around the core's machine.
 //!
-//! It runs on a thread of its own, so that neither handshakes nor requests
-//! delay a repair. [`sockets`] is where packets come from and go to; the loop
-//! here hands them to the machine, with writes and the time, and sleeps until
-//! there is something to do again. Writers leave what they write in a queue and
-//! call; nothing here waits for a runtime.
+//! A [`Driver`] hands packets, writes and the time to the machine, and what
+//! comes out of it to the sockets ([`sockets`]) and to those who wait. A thread
+//! of its own ([`thread`]) works it whenever packets arrive or time is up, so
+//! that neither handshakes nor requests delay a repair. Between that, a writer
+//! may work it: when the farm is quiet, what it wrote leaves by its own call,
+//! and no other thread has to be woken for it. Nobody waits for the driver:
+//! writers who find it taken leave what they wrote in its queue and call.
 
 pub(crate) mod clock;
 mod report;
 mod sockets;
+mod thread;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use proto::nak::acks::WriteId;
 use proto::node::{Event, Node};
 use proto::time::{Instant, Now};
 use proto::wire::frame::Frame;
-use sys::wait::Sleeper;
+use sys::wait::{Alarm, Ready, Sleeper};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cache::{OwnedFrame, Publish, Shared};
@@ -29,35 +32,37 @@ use crate::status::Lag;
 use report::Report;
 pub(crate) use report::Snapshot;
 pub(crate) use sockets::Sockets;
+pub(crate) use thread::spawn;
 
 /// The most writes taken between two looks at the sockets.
 const WRITES_AT_ONCE: usize = 1_024;
+/// Writes that follow one another within this time go out together. Sending
+/// one takes some ten microseconds: a writer that does nothing else would keep
+/// the processor with packets of one record.
+const LINGER: Duration = Duration::from_micros(50);
+/// So much earlier than needed the alarm may go off.
+const EARLY: Duration = Duration::from_micros(300);
+/// So many writes go out without waiting for more: small ones fill a packet.
+const LINGERING_WRITES: usize = 8;
 
-/// What a driver is started with.
-pub(crate) struct Driver {
+/// What a driver is made of.
+pub(crate) struct Parts {
     pub(crate) node: Node,
     pub(crate) sockets: Sockets,
     pub(crate) shared: Arc<Shared>,
     pub(crate) publish: mpsc::Receiver<Publish>,
-    pub(crate) sleeper: Sleeper,
+    pub(crate) alarm: Alarm,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) snapshot: Arc<Mutex<Snapshot>>,
 }
 
-impl Driver {
-    /// Starts the driver's thread. It ends once the cache is closed.
-    pub(crate) fn spawn(self) -> io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name("segue-node".into()).spawn(move || {
-            if let Err(error) = Loop::new(self).run() {
-                tracing::error!(%error, "the node's driver ended");
-            }
-        })
-    }
-}
-
-/// The driver at work.
-struct Loop {
-    driver: Driver,
+/// The machine, with everything that it is driven with.
+pub(crate) struct Driver {
+    parts: Parts,
+    /// When the alarm goes off.
+    alarm_at: Option<Instant>,
+    /// When writes were last handed to the machine.
+    published_at: Instant,
     /// Who waits for which write.
     waiting: HashMap<WriteId, oneshot::Sender<()>>,
     last_write: u64,
@@ -65,10 +70,22 @@ struct Loop {
     report: Report,
 }
 
-impl Loop {
-    fn new(driver: Driver) -> Self {
+/// What the thread does after a turn.
+enum Next {
+    /// There is more to do.
+    Turn,
+    /// It sleeps; if `writable`, also until there is room to send.
+    Sleep { writable: bool },
+    /// It ends.
+    End,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            driver,
+            parts,
+            alarm_at: None,
+            published_at: Instant::default(),
             waiting: HashMap::new(),
             last_write: 0,
             lag: Lag::default(),
@@ -76,49 +93,87 @@ impl Loop {
         }
     }
 
-    fn run(mut self) -> io::Result<()> {
-        loop {
-            let now = self.now();
-            self.driver.sockets.receive(now, &mut self.driver.node)?;
-            self.driver.node.handle_timeout(now);
-            // Whatever is written from here on calls.
-            self.driver.sleeper.drowse();
-            let writes_left = self.take_writes();
-            self.driver.sockets.send(now, &mut self.driver.node)?;
-            self.take_events();
-            self.publish_snapshot(now.instant);
-            if self.driver.shared.closed.load(Ordering::Relaxed) {
-                return self.leave();
-            }
-            if writes_left {
-                self.driver.sleeper.stay_awake();
-            } else {
-                self.sleep()?;
-            }
+    /// Does all that there is to do, with what has come over the `ready`
+    /// sockets first. Whoever leaves a write from the end of it on calls.
+    fn turn(&mut self, ready: Ready, sleeper: &Sleeper) -> io::Result<Next> {
+        let now = self.now();
+        self.parts.sockets.receive(now, ready, &mut self.parts.node)?;
+        self.parts.node.handle_timeout(now);
+        sleeper.drowse();
+        let writes_left = self.take_writes(now.instant);
+        self.parts.sockets.send(now, &mut self.parts.node)?;
+        self.take_events();
+        self.publish_snapshot(now.instant);
+        if self.parts.shared.closed.load(Ordering::Relaxed) {
+            return Ok(Next::End);
         }
+        if writes_left || self.parts.sockets.has_unread() {
+            return Ok(Next::Turn);
+        }
+        self.set_alarm(now.instant)?;
+        Ok(Next::Sleep { writable: self.parts.sockets.waits_for_room() })
     }
 
-    fn sleep(&self) -> io::Result<()> {
-        let Driver { node, sockets, sleeper, .. } = &self.driver;
-        let timeout = node.poll_timeout().map(|(due, _)| due);
-        sockets.sleep(sleeper, self.now().instant, timeout)
+    /// Sends what was just written, or sees to it that it is sent within
+    /// [`LINGER`]. If not, for an error or for too much to do, the thread is
+    /// to be woken.
+    pub(crate) fn hand_over(&mut self) -> bool {
+        let now = self.now();
+        let lingers = now.instant < self.published_at + LINGER;
+        if lingers && self.parts.publish.len() < LINGERING_WRITES {
+            return self.set_alarm(now.instant).is_ok();
+        }
+        let writes_left = self.take_writes(now.instant);
+        let sent = self.parts.sockets.send(now, &mut self.parts.node);
+        self.take_events();
+        !writes_left
+            && sent.is_ok()
+            && !self.parts.sockets.waits_for_room()
+            && self.set_alarm(now.instant).is_ok()
+    }
+
+    /// Has the thread woken when the machine or a lingering write wants it.
+    fn set_alarm(&mut self, now: Instant) -> io::Result<()> {
+        let lingering = !self.parts.publish.is_empty() && self.parts.node.has_room();
+        let due = [
+            self.parts.node.poll_timeout().map(|(due, _)| due),
+            self.parts.sockets.pause_end(now),
+            lingering.then(|| self.published_at + LINGER),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        // One that goes off a little early costs less than setting each anew.
+        let stands = match (self.alarm_at, due) {
+            (Some(at), Some(due)) => at > now && at <= due && due - at < EARLY,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if stands {
+            return Ok(());
+        }
+        self.alarm_at = due;
+        self.parts.alarm.set(due.map(|due| due - now))
     }
 
     fn now(&self) -> Now {
-        self.driver.shared.clock.now()
+        self.parts.shared.clock.now()
     }
 
     /// Hands the writes that wait to the machine. Whether there may be more,
     /// and room for them.
-    fn take_writes(&mut self) -> bool {
+    fn take_writes(&mut self, now: Instant) -> bool {
         for _ in 0..WRITES_AT_ONCE {
-            if !self.driver.node.has_room() {
+            if !self.parts.node.has_room() {
                 return false;
             }
-            match self.driver.publish.try_recv() {
-                Ok(write) => self.publish(write),
+            match self.parts.publish.try_recv() {
+                Ok(write) => {
+                    self.published_at = now;
+                    self.publish(write);
+                }
                 Err(_) => {
-                    self.driver.node.flush();
+                    self.parts.node.flush();
                     return false;
                 }
             }
@@ -133,7 +188,7 @@ impl Loop {
             self.waiting.retain(|_, waiting| !waiting.is_closed());
             self.waiting.insert(id, done);
         }
-        let (node, table) = (&mut self.driver.node, &self.driver.shared.table);
+        let (node, table) = (&mut self.parts.node, &self.parts.shared.table);
         match &write.frame {
             OwnedFrame::Record(record) => {
                 let record = record.as_record();
@@ -152,11 +207,11 @@ impl Loop {
     }
 
     fn take_events(&mut self) {
-        while let Some(event) = self.driver.node.poll_event() {
+        while let Some(event) = self.parts.node.poll_event() {
             match event {
                 Event::Ready => {
                     tracing::info!("the portion has arrived");
-                    self.driver.ready.send_replace(true);
+                    self.parts.ready.send_replace(true);
                 }
                 Event::Acknowledged(write) => {
                     if let Some(done) = self.waiting.remove(&write) {
@@ -176,16 +231,18 @@ impl Loop {
 
     fn publish_snapshot(&mut self, now: Instant) {
         if self.report.is_due(now) {
-            *self.driver.snapshot.lock() = report::snapshot(&self.driver.node, &self.lag);
+            self.parts.sockets.settle_echo(&self.parts.node);
+            *self.parts.snapshot.lock() = report::snapshot(&self.parts.node, &self.lag);
         }
     }
 
-    fn leave(mut self) -> io::Result<()> {
-        self.driver.publish.close();
-        self.take_writes();
-        self.driver.node.flush();
-        self.driver.node.leave();
+    /// Takes no more writes, sends what is left, and says goodbye.
+    fn leave(&mut self) -> io::Result<()> {
         let now = self.now();
-        self.driver.sockets.send(now, &mut self.driver.node)
+        self.parts.publish.close();
+        self.take_writes(now.instant);
+        self.parts.node.flush();
+        self.parts.node.leave();
+        self.parts.sockets.send(now, &mut self.parts.node)
     }
 }

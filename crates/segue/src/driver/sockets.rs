@@ -1,8 +1,7 @@
 //! Where packets come from and go to.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use proto::nak::sender::Destination;
@@ -12,7 +11,7 @@ use proto::time::{Instant, Now};
 use proto::wire::MAX_PACKET_BYTES;
 use sys::batch::{RUN_PACKETS, ReceiveBatch, SendError, SendQueue};
 use sys::multicast::{Buffers, Group, OpenError, Opened};
-use sys::wait::{Interest, Sleeper};
+use sys::wait::Ready;
 
 use crate::config::{Config, Transport};
 use crate::status::Warning;
@@ -33,10 +32,11 @@ const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
 /// What [`Config::drop_received`] is measured in.
 const DROP_RESOLUTION: u32 = 1_000_000_000;
 
-/// The node's sockets and its timer.
+/// The node's sockets, and what is on its way in and out of them.
 pub(crate) struct Sockets {
     own: UdpSocket,
-    group: Option<(UdpSocket, SocketAddr)>,
+    group: Option<(UdpSocket, Group)>,
+    echo: Echo,
     pub(crate) warnings: Vec<Warning>,
     /// How many packets the receiving socket holds at the most.
     pub(crate) credit: u32,
@@ -48,6 +48,15 @@ pub(crate) struct Sockets {
     unread: bool,
     drop_received: (u64, Rng),
     destinations: Vec<SocketAddr>,
+}
+
+/// Whether what the node sends to the group comes back to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    /// It does, as does what others send from the same address.
+    Heard,
+    /// The kernel keeps it back, before it wakes anybody.
+    Blocked,
 }
 
 /// Why sending has to wait.
@@ -75,10 +84,9 @@ impl Sockets {
         let own = sys::multicast::open_unicast(config.listen, group.as_ref(), buffers)?;
         let heard = match &group {
             None => None,
-            Some(group) => Some((sys::multicast::open_group(group, buffers)?, group.address)),
+            Some(group) => Some(sys::multicast::open_group(group, buffers)?),
         };
-        let opened: Vec<&Opened> =
-            std::iter::once(&own).chain(heard.iter().map(|(opened, _)| opened)).collect();
+        let opened: Vec<&Opened> = std::iter::once(&own).chain(&heard).collect();
         let granted = opened.iter().map(|opened| opened.receive_granted).min().unwrap_or(0);
         let capped = Warning::ReceiveBufferCapped { granted, wanted: RECEIVE_BYTES };
         let receive = opened
@@ -95,7 +103,8 @@ impl Sockets {
             drop_received: (drop_share(config.drop_received), rng),
             destinations: Vec::new(),
             own: own.socket,
-            group: heard.map(|(opened, address)| (opened.socket, address)),
+            group: heard.map(|opened| opened.socket).zip(group),
+            echo: Echo::Heard,
         })
     }
 
@@ -104,37 +113,34 @@ impl Sockets {
         self.own.local_addr()
     }
 
-    /// Sleeps until there is something to receive, `timeout` has come, what
-    /// was blocked can be sent, or the sleeper is called.
-    pub(crate) fn sleep(
-        &self,
-        sleeper: &Sleeper,
-        now: Instant,
-        timeout: Option<Instant>,
-    ) -> io::Result<()> {
-        if self.unread {
-            sleeper.stay_awake();
-            return Ok(());
-        }
-        let pause = matches!(self.blocked, Some(Blocked::Pause)).then_some(NO_BUFFERS_PAUSE);
-        let timeout = [timeout.map(|timeout| timeout - now), pause].into_iter().flatten().min();
-        let writable = matches!(self.blocked, Some(Blocked::Buffer));
-        let own = Interest { socket: self.own.as_fd(), writable };
-        match &self.group {
-            None => sleeper.sleep(&[own], timeout),
-            Some((group, _)) => {
-                let group = Interest { socket: group.as_fd(), writable: false };
-                sleeper.sleep(&[own, group], timeout)
-            }
-        }
+    /// What tells that packets have arrived; the first socket is the one that
+    /// sends, too.
+    pub(crate) fn sockets(&self) -> Vec<&UdpSocket> {
+        std::iter::once(&self.own).chain(self.group.as_ref().map(|(socket, _)| socket)).collect()
     }
 
-    /// Hands what has arrived to the machine.
-    pub(crate) fn receive(&mut self, now: Now, node: &mut Node) -> io::Result<()> {
+    /// Whether packets were left in a socket.
+    pub(crate) const fn has_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Whether sending goes on once the socket can be written to.
+    pub(crate) const fn waits_for_room(&self) -> bool {
+        matches!(self.blocked, Some(Blocked::Buffer))
+    }
+
+    /// When sending goes on, if it pauses.
+    pub(crate) fn pause_end(&self, now: Instant) -> Option<Instant> {
+        matches!(self.blocked, Some(Blocked::Pause)).then(|| now + NO_BUFFERS_PAUSE)
+    }
+
+    /// Hands what has arrived at the `ready` sockets to the machine.
+    pub(crate) fn receive(&mut self, now: Now, ready: Ready, node: &mut Node) -> io::Result<()> {
         let group = self.group.as_ref().map(|(socket, _)| socket);
         let (share, rng) = &mut self.drop_received;
         self.unread = false;
-        for (socket, batch) in std::iter::once(&self.own).chain(group).zip(&mut self.receive) {
+        let sockets = std::iter::once(&self.own).chain(group).zip(&mut self.receive).enumerate();
+        for (_, (socket, batch)) in sockets.filter(|&(place, _)| ready.has(place)) {
             for round in 1..=RECEIVES_AT_ONCE {
                 match batch.receive(socket) {
                     Ok(more) => {
@@ -203,11 +209,38 @@ impl Sockets {
         }
     }
 
+    /// Keeps the node's own multicast from coming back to it, if that keeps
+    /// back nothing else: while nobody else is known to send from its address.
+    /// A node that starts there hears this one all the same, and makes itself
+    /// known by unicast.
+    pub(crate) fn settle_echo(&mut self, node: &Node) {
+        let Some((socket, group)) = &self.group else { return };
+        let Ok(own) = self.own.local_addr().map(|address| address.ip()) else { return };
+        // Of the loopback's usual address nobody can know who else sends from it.
+        let anybodys = own.is_unspecified()
+            || own == IpAddr::V4(Ipv4Addr::LOCALHOST)
+            || own == IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let shared = anybodys || node.shares_address();
+        let wanted = if shared || !node.is_ready() { Echo::Heard } else { Echo::Blocked };
+        if wanted == self.echo {
+            return;
+        }
+        let settled = match wanted {
+            Echo::Heard => sys::multicast::unblock_source(socket, group, own),
+            Echo::Blocked => sys::multicast::block_source(socket, group, own),
+        };
+        // It costs some work to hear oneself, and nothing else.
+        if let Err(error) = settled {
+            tracing::debug!(%error, "the echo of our own packets stays as it is");
+        }
+        self.echo = wanted;
+    }
+
     /// Where what is for the farm goes: to the group, or to each member.
     fn refresh_destinations(&mut self, node: &Node) {
         self.destinations.clear();
         match &self.group {
-            Some((_, address)) => self.destinations.push(*address),
+            Some((_, group)) => self.destinations.push(group.address),
             None => self.destinations.extend(node.addresses()),
         }
     }

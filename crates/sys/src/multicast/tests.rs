@@ -62,6 +62,27 @@ fn every_receiver_on_a_machine_gets_every_packet() {
 /// The loopback interface carries no IPv6 multicast, so the test makes another
 /// one, in a network of its own that ends with its thread and its sockets.
 #[test]
+fn a_blocked_source_is_not_heard_until_it_is_unblocked() {
+    let mut group = group("239.255.77.249", &[]);
+    let socket = open_group(&group, BUFFERS).unwrap().socket;
+    group.address.set_port(socket.local_addr().unwrap().port());
+    let blocked = open_unicast(listen("127.0.0.2"), Some(&group), BUFFERS).unwrap().socket;
+    let heard = open_unicast(listen("127.0.0.3"), Some(&group), BUFFERS).unwrap().socket;
+    let mut batch = ReceiveBatch::new(&socket, 4);
+    let mut senders = |sent: &[&UdpSocket], count| -> Vec<IpAddr> {
+        for from in sent {
+            send(from, group.address, 1);
+        }
+        read_packets(&mut batch, &socket, count).into_iter().map(|(from, _)| from.ip()).collect()
+    };
+
+    block_source(&socket, &group, "127.0.0.2".parse().unwrap()).unwrap();
+    assert_eq!(senders(&[&blocked, &heard], 1), [heard.local_addr().unwrap().ip()]);
+    unblock_source(&socket, &group, "127.0.0.2".parse().unwrap()).unwrap();
+    assert_eq!(senders(&[&blocked], 1), [blocked.local_addr().unwrap().ip()]);
+}
+
+#[test]
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn ipv6_too() {
     thread::spawn(|| {
