@@ -31,5 +31,5 @@ pub use hello::{Hello, HelloError, HelloReader};
 pub use session::{Miss, Origin, Scope, SessionId};
 pub use store::MAX_TICKETS;
 pub use terminator::{
-    Attempt, Config, ConfigError, MAX_LIFETIME, NewSession, Resumable, Settled, Terminator,
+    Attempt, Begun, Config, ConfigError, MAX_LIFETIME, NewSession, Resumable, Settled, Terminator,
 };

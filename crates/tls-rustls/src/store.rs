@@ -43,6 +43,7 @@ pub(crate) struct Stored {
 
 /// The store of one connection: at most one session to give, and those that
 /// the handshake begins.
+#[derive(Default)]
 pub(crate) struct ConnectionStore {
     offered: Option<Offered>,
     stored: Mutex<Vec<Stored>>,
@@ -56,6 +57,11 @@ impl ConnectionStore {
     /// Takes out what the handshake stored.
     pub(crate) fn take_stored(&self) -> Vec<Stored> {
         std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the handshake has stored anything that was not taken out.
+    pub(crate) fn has_stored(&self) -> bool {
+        !self.stored.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn find(&self, id: &[u8]) -> Option<Vec<u8>> {

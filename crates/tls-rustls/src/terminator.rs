@@ -217,6 +217,12 @@ impl Attempt<'_> {
         Arc::clone(&self.config)
     }
 
+    /// What tells, during the handshake, whether it has begun sessions.
+    #[must_use]
+    pub fn begun(&self) -> Begun {
+        Begun(Arc::clone(&self.store))
+    }
+
     /// What came of it, once rustls has finished a handshake of `kind`.
     #[must_use]
     pub fn settle(self, kind: HandshakeKind, now: Wall) -> Settled {
@@ -239,6 +245,22 @@ impl Attempt<'_> {
             })
             .collect();
         Settled { resumed, origin, sessions }
+    }
+}
+
+/// Whether a handshake has begun sessions; that of none, by default, has not.
+///
+/// Rustls begins them just before it writes what tells the client of them: the
+/// ticket, or the Finished that ends the handshake of a session with an id
+/// (RFC 8446, section 4.6.1; RFC 5246, section 7.3).
+#[derive(Debug, Clone, Default)]
+pub struct Begun(Arc<ConnectionStore>);
+
+impl Begun {
+    /// Whether any session was begun.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.0.has_stored()
     }
 }
 

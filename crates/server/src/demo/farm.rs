@@ -80,8 +80,11 @@ impl Farm {
     fn launch(&mut self, drop: f64) -> anyhow::Result<Starting> {
         let name = char::from(b'a' + self.started).to_string();
         self.started += 1;
+        // As on machines of their own, each node has an address for itself.
+        let address = Ipv4Addr::new(127, 0, 0, 1 + self.started);
         let peers = self.nodes.iter().map(|node| node.ready.farm).collect();
-        Starting::new(&self.ground, &Orders { name: &name, group: self.group, peers, drop })
+        let orders = Orders { name: &name, address, group: self.group, peers, drop };
+        Starting::new(&self.ground, &orders)
     }
 
     /// Waits until every node knows every other as alive.

@@ -1,6 +1,6 @@
 //! One node of the demo's farm: a real `segue serve` process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -27,6 +27,8 @@ const GLANCE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Orders<'a> {
     pub(crate) name: &'a str,
+    /// What its farm port is opened at.
+    pub(crate) address: Ipv4Addr,
     /// The farm's multicast group.
     pub(crate) group: SocketAddr,
     /// The farm addresses of nodes to join.
@@ -181,7 +183,7 @@ fn configuration(orders: &Orders<'_>) -> Result<String, toml::ser::Error> {
         "node": { "name": orders.name },
         "farm": {
             "keys": ["farm.key"],
-            "listen": anywhere,
+            "listen": SocketAddr::from((orders.address, 0)),
             "peers": orders.peers,
             "group": orders.group,
             "drop": orders.drop,

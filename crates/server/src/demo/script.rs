@@ -160,6 +160,9 @@ async fn go_on(steps: &mut Steps, farm: &Farm, clients: &Clients) -> anyhow::Res
     for node in others {
         for (client, begun) in &clients.own {
             let work = async {
+                // Resuming gave the client a new ticket, which is on its way
+                // to the node as the client is.
+                farm.agreed().await?;
                 resume(client, begun, node).await?;
                 Ok(((), json!({})))
             };

@@ -1,8 +1,8 @@
 //! One client, from its first byte to its last.
 //!
-//! The farm's part of the handshake is done before and after it: the session
-//! that the client names is looked up first, without being consumed, and the
-//! sessions that rustls began are written when it is over.
+//! The farm's part of the handshake is done around it: the session that the
+//! client names is looked up first, without being consumed, and the sessions
+//! that rustls begins are written before the client gets to know of them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,9 +21,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::figures::{Failure, Handshake};
+use super::handshake::HandshakeStream;
 use super::pages::{self, Session};
 use super::relay::{self, Ends};
-use super::replay::Replay;
 use super::{Phase, Shared};
 
 /// What is read at first: most hellos are shorter, also those with a
@@ -74,7 +74,7 @@ impl From<io::Error> for Refusal {
 /// A client whose handshake is done. Boxed, since it is moved from one future
 /// to the next, and a future keeps room for each place that it was in.
 struct Client<'a> {
-    stream: Box<TlsStream<Replay<TcpStream>>>,
+    stream: Box<TlsStream<HandshakeStream<TcpStream>>>,
     session: Box<Session<'a>>,
 }
 
@@ -93,7 +93,7 @@ async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Client<'_>, Refu
     stream.set_nodelay(true)?;
     let hello = read_hello(&mut stream).await;
     match hello {
-        Ok((hello, bytes)) => shake_hands(front, &hello, Replay::new(bytes, stream)).await,
+        Ok((hello, bytes)) => shake_hands(front, &hello, bytes, stream).await,
         Err(refusal) => {
             if let Refusal::Hello(error) = &refusal {
                 // How a refused client takes it does not matter.
@@ -130,17 +130,24 @@ async fn refuse(stream: &mut TcpStream, alert: AlertDescription) -> io::Result<(
 async fn shake_hands<'a>(
     front: &'a Shared,
     hello: &Hello,
-    stream: Replay<TcpStream>,
+    read: Vec<u8>,
+    stream: TcpStream,
 ) -> Result<Client<'a>, Refusal> {
     let terminator = front.terminator();
     let scope = terminator.scope(hello);
     let resumable = find_session(front, &terminator, hello.candidates(), scope).await;
     let attempt = terminator.attempt(scope, resumable);
-    let stream = Box::new(Box::pin(TlsAcceptor::from(attempt.config()).accept(stream)).await?);
+    let stream = HandshakeStream::new(read, stream, attempt.begun());
+    let accepting = Box::pin(TlsAcceptor::from(attempt.config()).accept(stream));
+    let mut stream = Box::new(accepting.await?);
     let connection = stream.get_ref().1;
     let kind = connection.handshake_kind().expect("a finished handshake is of some kind");
     let settled = attempt.settle(kind, front.cache.now());
+    let session = Session::new(&front.node, connection, &settled);
+    // In this order, so that wherever the client comes with its new ticket,
+    // the ticket has been there first.
     store(front, &settled.sessions).await;
+    stream.get_mut().0.release().await?;
     front.counters.handshake(if !settled.resumed {
         Handshake::Full
     } else if settled.origin.node == front.node {
@@ -148,7 +155,6 @@ async fn shake_hands<'a>(
     } else {
         Handshake::ResumedRemote
     });
-    let session = Session::new(&front.node, connection, settled);
     Ok(Client { session: Box::new(session), stream })
 }
 

@@ -5,15 +5,15 @@
 //! It knows the farm as a [`Cache`] and nothing more, and the configuration as
 //! resolved values; whoever starts it reads files and handles signals.
 //!
-//! In reading order: [`config`] what it is told; [`client`] one connection;
-//! [`pages`] and [`relay`] what is behind the TLS; [`figures`] what is counted.
+//! In reading order: [`config`] what it is told; [`client`] one connection,
+//! and [`handshake`] its stream; [`pages`] and [`relay`] what is behind the TLS; [`figures`] what is counted.
 
 mod client;
 mod config;
 mod figures;
+mod handshake;
 mod pages;
 mod relay;
-mod replay;
 mod throttle;
 
 use std::fmt::Display;

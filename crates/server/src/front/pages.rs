@@ -40,7 +40,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// What `connection` and its handshake show, at the node of that name.
-    pub(super) fn new(node: &'a str, connection: &ServerConnection, settled: Settled) -> Self {
+    pub(super) fn new(node: &'a str, connection: &ServerConnection, settled: &Settled) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         Self {
@@ -51,7 +51,7 @@ impl<'a> Session<'a> {
             server_name: connection.server_name().map(str::to_owned),
             client_certificate: connection.peer_certificates().is_some(),
             resumed: settled.resumed,
-            origin: settled.origin,
+            origin: settled.origin.clone(),
         }
     }
 

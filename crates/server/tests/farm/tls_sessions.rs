@@ -5,6 +5,7 @@ use std::fs;
 use rcgen::generate_simple_self_signed;
 use toml::Table;
 
+use crate::client::Client;
 use crate::nodes::{Farm, Node, SERVER_NAME};
 use crate::openssl::{Openssl, Version};
 
@@ -33,6 +34,26 @@ fn after_the_first_node_was_killed_its_sessions_go_on_at_the_others() {
             let tls = node.status()["tls"].clone();
             assert_eq!((&tls["resumed_remote"], &tls["handshakes_full"]), (&1.into(), &0.into()));
         }
+    }
+}
+
+/// The client is sent its ticket only when every node has it.
+#[test]
+fn a_client_is_known_wherever_it_comes_at_once() {
+    let mut farm = Farm::new();
+    let everywhere = toml::toml! {
+        [writes]
+        tls = "all"
+    };
+    let nodes = ["a", "b", "c"].map(|name| farm.start(name, &everywhere));
+    for node in &nodes {
+        node.until_status(|status| status["members"].as_array().unwrap().len() == 2);
+    }
+    let client = Client::new(&farm);
+    assert_eq!(client.visit(nodes[0].tls()).unwrap()["resumed"], false);
+    for visit in 1..60 {
+        let session = client.visit(nodes[visit % nodes.len()].tls()).unwrap();
+        assert_eq!(session["resumed"], true, "visit {visit}: {session}");
     }
 }
 

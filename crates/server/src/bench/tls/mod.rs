@@ -28,8 +28,9 @@ use visitor::Visitor;
 /// How often every case is measured.
 const ROUNDS: usize = 15;
 
-/// Connections of one measurement.
-const CONNECTIONS: usize = 120;
+/// Connections of one measurement: enough that a server has warmed up for most
+/// of them, after another one had the processor's caches.
+const CONNECTIONS: usize = 400;
 
 /// How many of them are open at a time: enough that a server never waits for
 /// its only client.
