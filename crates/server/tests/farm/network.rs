@@ -66,7 +66,25 @@ impl Network {
             run("ip link set bridge0 up")
         })?;
         let machines = (0..machines).map(|index| street.attach(index)).collect::<Result<_, _>>()?;
-        Ok(Self { street, machines })
+        let network = Self { street, machines };
+        network.until_it_carries();
+        Ok(network)
+    }
+
+    /// The kernel notices by and by that its links are up; packets that come
+    /// earlier vanish.
+    fn until_it_carries(&self) {
+        let shows = |link: &str, state: &str| {
+            let shown = output(&format!("ip -details link show {link}"));
+            shown.is_ok_and(|shown| shown.contains(state)).then_some(())
+        };
+        for (index, machine) in self.machines.iter().enumerate() {
+            let port = format!("port{index}");
+            let forwards = || self.street.within(|| shows(&port, "state forwarding"));
+            until(forwards, || format!("{port} does not forward"));
+            let is_up = || machine.within(|| shows("eth0", "state UP"));
+            until(is_up, || format!("machine {index} is not connected"));
+        }
     }
 
     /// The address of a machine.
