@@ -69,6 +69,8 @@ fn a_node_takes_no_packet_twice() {
     write(&mut farm);
     farm.run(Duration::from_secs(1)).unwrap();
     let recorded = farm.network.recorded();
+    // What was on its way comes first.
+    farm.run(Duration::from_millis(1)).unwrap();
     let (before, held) = (replayed(&farm, 1), farm.held(1));
     let packets = replay(&mut farm, &recorded);
     assert_eq!(replayed(&farm, 1) - before, packets);

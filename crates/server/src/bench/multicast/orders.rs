@@ -1,0 +1,110 @@
+//! What the bench and its members say to each other: a line of JSON each.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Where a member is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// Its own address.
+    pub(super) address: Ipv4Addr,
+    /// The interface that the group is reached by: a name or an address.
+    pub(super) interface: String,
+    /// The multicast group, and its port.
+    pub(super) group: SocketAddr,
+}
+
+/// What a member is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// A node of the farm.
+    Node(NodeRole),
+    /// Who sends plain packets to the group, or takes them.
+    Plain,
+    /// Who sends back by unicast what comes.
+    Echo,
+}
+
+/// What a member is told that is a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct NodeRole {
+    /// The farm's key.
+    pub(super) key: [u8; segue::FARM_KEY_BYTES],
+    /// The share of received packets that it loses.
+    pub(super) loss: f64,
+    /// Whether the kernel is given runs of packets.
+    pub(super) segmentation: bool,
+}
+
+/// What a member is to do.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// Wait until so many other nodes are alive.
+    Meet {
+        others: usize,
+    },
+    /// Write records, and wait until every node has the last one.
+    Write(Work),
+    /// Send full packets for so many seconds.
+    Flood {
+        seconds: f64,
+    },
+    /// Measure the round trip to an echo.
+    Ping {
+        to: SocketAddr,
+    },
+    /// Tell the figures since the last time.
+    Look,
+}
+
+/// Records to be written.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Work {
+    pub(super) seconds: f64,
+    /// The size of a record's payload.
+    pub(super) bytes: usize,
+    /// Records a second; as many as it can when there is none.
+    pub(super) rate: Option<f64>,
+}
+
+/// What a member answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Reply {
+    /// It is there; its unicast address.
+    Ready(SocketAddr),
+    /// It has met the others.
+    Met,
+    /// It has written, or sent, so many in so many seconds.
+    Done {
+        count: u64,
+        seconds: f64,
+    },
+    /// The median round trip, in seconds.
+    RoundTrip(f64),
+    /// Its figures.
+    Figures(Figures),
+}
+
+/// A member's figures.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Figures {
+    /// Processor time, in seconds.
+    pub(super) processor: f64,
+    /// Data packets sent, each counted once, and sent again.
+    pub(super) packets: u64,
+    pub(super) repairs: u64,
+    /// Packets that no repair could bring.
+    pub(super) unrecovered: u64,
+    /// From a record's writing until it was held here.
+    pub(super) lag: LagFigures,
+}
+
+/// Lags, in seconds; zero when nothing came.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct LagFigures {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    pub(super) p999: f64,
+    pub(super) worst: f64,
+}
