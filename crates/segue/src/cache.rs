@@ -1,10 +1,9 @@
 //! Reading and writing the farm's records.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use proto::nak::acks::Ack;
 use proto::record::{
     Body, Deadlines, HybridClock, Key, MAX_PAYLOAD_BYTES, Record, Touch, Version, Writer,
@@ -69,7 +68,7 @@ pub(crate) struct Shared {
     pub(crate) ack_timeout: Duration,
     pub(crate) closed: AtomicBool,
     pub(crate) publish: mpsc::Sender<Publish>,
-    /// Wakes the driver, after something was left for it.
+    /// Wakes the driver's thread, after something was left for it.
     pub(crate) waker: Waker,
 }
 
@@ -281,7 +280,7 @@ impl Cache {
         let waits = done.is_some();
         let publish = Publish { frame, ack, done };
         self.shared.publish.send(publish).await.map_err(|_| WriteError::Closed)?;
-        self.hand_over();
+        self.send_or_wake();
         if !waits {
             return Ok(());
         }
@@ -291,15 +290,14 @@ impl Cache {
         }
     }
 
-    /// Has the driver take what was left for it: by this thread if it is free,
-    /// else by its own.
-    fn hand_over(&self) {
-        let driver = self.driver.upgrade();
-        let done = driver
-            .as_ref()
-            .and_then(|driver| driver.try_lock())
-            .is_some_and(|mut driver| driver.hand_over());
-        if !done {
+    /// Has the driver take what was left for it: lent to this thread while its
+    /// own one sleeps, else by that.
+    fn send_or_wake(&self) {
+        let sent = self.shared.waker.is_asleep()
+            && self.driver.upgrade().is_some_and(|driver| {
+                driver.try_lock().is_ok_and(|mut driver| driver.send_writes())
+            });
+        if !sent {
             self.shared.waker.wake();
         }
     }

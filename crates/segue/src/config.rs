@@ -48,6 +48,10 @@ pub struct Multicast {
     pub interface: Interface,
     /// How many routers a packet passes, less one. Default 1.
     pub ttl: u8,
+    /// Whether the kernel is given runs of packets, which it or the device
+    /// cuts up (UDP_SEGMENT). Default true; where it refuses, packets go
+    /// singly.
+    pub segmentation: bool,
 }
 
 impl Default for Multicast {
@@ -56,6 +60,7 @@ impl Default for Multicast {
             group: SocketAddr::from((Ipv4Addr::new(239, 255, 77, 1), 7799)),
             interface: Interface::Address(Ipv4Addr::LOCALHOST.into()),
             ttl: 1,
+            segmentation: true,
         }
     }
 }

@@ -32,7 +32,7 @@ mod status;
 pub use cache::{Cache, Found, Written};
 pub use config::{Config, Multicast, Transport};
 pub use error::{StartError, WriteError};
-pub use node::Node;
+pub use node::{Arrived, Node, Observer};
 pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError};
 pub use proto::nak::acks::Ack;
 pub use proto::record::{

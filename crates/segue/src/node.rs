@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::{io, mem};
+use std::{io, mem, sync};
 
 use parking_lot::Mutex;
-use proto::record::HybridClock;
+use proto::record::{Body, Deadlines, HybridClock, Key, Record, Version};
 use proto::rng::Rng;
 use proto::table::{self, Table};
 use proto::wire::control::MAX_NAME_BYTES;
@@ -26,6 +26,45 @@ use crate::status::{Status, Warning};
 
 /// How many writes may wait for the driver before writers wait too.
 const PUBLISH_QUEUE: usize = 4_096;
+
+/// Told of what comes from other nodes ([`Node::start_observed`]).
+pub type Observer = Box<dyn FnMut(&Arrived<'_>) + Send>;
+
+/// A record that came from another node.
+#[derive(Clone, Copy)]
+pub struct Arrived<'a> {
+    /// Its key.
+    pub key: Key,
+    /// Its version.
+    pub version: Version,
+    /// When it ends.
+    pub deadlines: Deadlines,
+    /// Its payload; `None`: it was deleted.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> From<&Record<'a>> for Arrived<'a> {
+    fn from(record: &Record<'a>) -> Self {
+        let Record { key, version, deadlines, body } = *record;
+        let value = match body {
+            Body::Value(value) => Some(value),
+            Body::Deleted => None,
+        };
+        Self { key, version, deadlines, value }
+    }
+}
+
+impl std::fmt::Debug for Arrived<'_> {
+    /// Everything but the payload.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrived")
+            .field("key", &self.key)
+            .field("version", &self.version)
+            .field("deadlines", &self.deadlines)
+            .field("bytes", &self.value.map(<[u8]>::len))
+            .finish()
+    }
+}
 
 /// A node of the farm. Dropping it ends it, as [`Node::shutdown`] does, but
 /// without waiting for the end.
@@ -50,6 +89,17 @@ impl Node {
     /// [`StartError`] when the configuration cannot work or a socket cannot be
     /// opened.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_observed(config, None)
+    }
+
+    /// The same, and has `observer` told of every record that comes from
+    /// another node and is news here. It is called by the thread that repairs
+    /// what is lost: what it does has to be quick.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Node::start`].
+    pub fn start_observed(config: Config, observer: Option<Observer>) -> Result<Self, StartError> {
         check_name(&config.name)?;
         let incarnation = Incarnation(u128::from_be_bytes(random()?));
         let sockets = Sockets::open(&config, Rng::new(random()?)).map_err(opening)?;
@@ -74,8 +124,12 @@ impl Node {
         let (table, versions) = (Arc::clone(&shared.table), Arc::clone(&shared.versions));
         let (now_ready, ready) = watch::channel(false);
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+        let mut node = proto::node::Node::new(machine, table, versions, shared.clock.now());
+        if let Some(mut observer) = observer {
+            node.observe(Box::new(move |record| observer(&Arrived::from(record))));
+        }
         let driver = Driver::new(driver::Parts {
-            node: proto::node::Node::new(machine, table, versions, shared.clock.now()),
+            node,
             sockets,
             shared: Arc::clone(&shared),
             publish: publishes,
@@ -83,7 +137,7 @@ impl Node {
             ready: now_ready,
             snapshot: Arc::clone(&snapshot),
         });
-        let driver = Arc::new(Mutex::new(driver));
+        let driver = Arc::new(sync::Mutex::new(driver));
         let cache = Cache::new(shared, Arc::downgrade(&driver));
         let thread = Some(driver::spawn(driver, sleeper).map_err(StartError::Thread)?);
         let name = config.name;

@@ -51,9 +51,9 @@ struct Shared {
 
 /// Which of a sleeper's sockets are to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ready([bool; MAX_SOCKETS]);
+pub struct Readable([bool; MAX_SOCKETS]);
 
-impl Ready {
+impl Readable {
     /// All of them.
     pub const ALL: Self = Self([true; MAX_SOCKETS]);
 
@@ -95,7 +95,9 @@ impl Sleeper {
     /// it: look once more at what callers leave, then sleep or
     /// [`Sleeper::stay_awake`].
     pub fn drowse(&self) {
-        self.shared.sleeping.store(true, Ordering::SeqCst);
+        // An exchange, not a store: whoever's call it takes the place of has
+        // left something that is seen from here on.
+        self.shared.sleeping.swap(true, Ordering::SeqCst);
     }
 
     /// Says that the thread does not sleep after all.
@@ -110,7 +112,7 @@ impl Sleeper {
     /// # Errors
     ///
     /// `poll`'s, other than a signal's interruption, which ends the sleep.
-    pub fn sleep(&self, writable: bool) -> io::Result<Ready> {
+    pub fn sleep(&self, writable: bool) -> io::Result<Readable> {
         let event = || PollFd::new(self.shared.event.as_fd(), PollFlags::POLLIN);
         let alarm = PollFd::new(self.alarm.as_fd(), PollFlags::POLLIN);
         let mut polled = [event(), alarm, event(), event()];
@@ -124,7 +126,7 @@ impl Sleeper {
         self.stay_awake();
         match slept {
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Ready::ALL),
+            Err(Errno::EINTR) => return Ok(Readable::ALL),
             Err(errno) => return Err(errno.into()),
         }
         if is_ready(&polled[0]) {
@@ -135,7 +137,7 @@ impl Sleeper {
         for (ready, polled) in ready.iter_mut().zip(&polled[2..count]) {
             *ready = is_ready(polled);
         }
-        Ok(Ready(ready))
+        Ok(Readable(ready))
     }
 }
 
@@ -160,6 +162,12 @@ impl Alarm {
 }
 
 impl Waker {
+    /// Whether the thread sleeps, or is about to.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.shared.sleeping.load(Ordering::SeqCst)
+    }
+
     /// Wakes the thread if it sleeps. What was left for it before the call, it
     /// sees.
     pub fn wake(&self) {

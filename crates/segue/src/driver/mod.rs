@@ -2,11 +2,11 @@
 //!
 //! A [`Driver`] hands packets, writes and the time to the machine, and what
 //! comes out of it to the sockets ([`sockets`]) and to those who wait. A thread
-//! of its own ([`thread`]) works it whenever packets arrive or time is up, so
-//! that neither handshakes nor requests delay a repair. Between that, a writer
-//! may work it: when the farm is quiet, what it wrote leaves by its own call,
-//! and no other thread has to be woken for it. Nobody waits for the driver:
-//! writers who find it taken leave what they wrote in its queue and call.
+//! of its own ([`thread`]) works it whenever packets arrive or time is up. While
+//! that thread sleeps, it is lent to writers: in a quiet farm what they write
+//! leaves by their own call, and no thread has to be woken for it. Writers never
+//! wait for the driver: who finds it taken leaves the write in its queue and
+//! wakes the thread.
 
 pub(crate) mod clock;
 mod report;
@@ -24,7 +24,7 @@ use proto::nak::acks::WriteId;
 use proto::node::{Event, Node};
 use proto::time::{Instant, Now};
 use proto::wire::frame::Frame;
-use sys::wait::{Alarm, Ready, Sleeper};
+use sys::wait::{Alarm, Readable, Sleeper};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cache::{OwnedFrame, Publish, Shared};
@@ -40,8 +40,14 @@ const WRITES_AT_ONCE: usize = 1_024;
 /// one takes some ten microseconds: a writer that does nothing else would keep
 /// the processor with packets of one record.
 const LINGER: Duration = Duration::from_micros(50);
-/// So much earlier than needed the alarm may go off.
+/// So much earlier than needed the alarm may go off: with many writes a
+/// millisecond, each of which puts the next heartbeat off, it is set for one in
+/// some of them, and still goes off no more than once a heartbeat's pause.
 const EARLY: Duration = Duration::from_micros(300);
+/// More writes than this are the thread's to send: a writer serves clients.
+const LENT_WRITES: usize = 32;
+/// How often the queue is emptied when the node leaves; it holds a few thousand.
+const LAST_TURNS: usize = 16;
 /// So many writes go out without waiting for more: small ones fill a packet.
 const LINGERING_WRITES: usize = 8;
 
@@ -93,35 +99,38 @@ impl Driver {
         }
     }
 
-    /// Does all that there is to do, with what has come over the `ready`
-    /// sockets first. Whoever leaves a write from the end of it on calls.
-    fn turn(&mut self, ready: Ready, sleeper: &Sleeper) -> io::Result<Next> {
+    /// Does all that there is to do, with what has come over the `readable`
+    /// sockets first. Who leaves a write after the sleeper drowses wakes it.
+    fn turn(&mut self, readable: Readable, sleeper: &Sleeper) -> io::Result<Next> {
         let now = self.now();
-        self.parts.sockets.receive(now, ready, &mut self.parts.node)?;
+        self.parts.sockets.receive(now, readable, &mut self.parts.node)?;
         self.parts.node.handle_timeout(now);
         sleeper.drowse();
         let writes_left = self.take_writes(now.instant);
         self.parts.sockets.send(now, &mut self.parts.node)?;
         self.take_events();
         self.publish_snapshot(now.instant);
-        if self.parts.shared.closed.load(Ordering::Relaxed) {
+        if self.parts.shared.closed.load(Ordering::SeqCst) {
+            self.leave()?;
             return Ok(Next::End);
         }
         if writes_left || self.parts.sockets.has_unread() {
             return Ok(Next::Turn);
         }
-        self.set_alarm(now.instant)?;
+        self.set_alarm()?;
         Ok(Next::Sleep { writable: self.parts.sockets.waits_for_room() })
     }
 
-    /// Sends what was just written, or sees to it that it is sent within
+    /// Sends what a writer has just left, or sees to it that it is sent within
     /// [`LINGER`]. If not, for an error or for too much to do, the thread is
     /// to be woken.
-    pub(crate) fn hand_over(&mut self) -> bool {
-        let now = self.now();
-        let lingers = now.instant < self.published_at + LINGER;
-        if lingers && self.parts.publish.len() < LINGERING_WRITES {
-            return self.set_alarm(now.instant).is_ok();
+    pub(crate) fn send_writes(&mut self) -> bool {
+        let (now, waiting) = (self.now(), self.parts.publish.len());
+        if waiting > LENT_WRITES || self.parts.shared.closed.load(Ordering::SeqCst) {
+            return false;
+        }
+        if now.instant < self.published_at + LINGER && waiting < LINGERING_WRITES {
+            return self.set_alarm().is_ok();
         }
         let writes_left = self.take_writes(now.instant);
         let sent = self.parts.sockets.send(now, &mut self.parts.node);
@@ -129,11 +138,12 @@ impl Driver {
         !writes_left
             && sent.is_ok()
             && !self.parts.sockets.waits_for_room()
-            && self.set_alarm(now.instant).is_ok()
+            && self.set_alarm().is_ok()
     }
 
     /// Has the thread woken when the machine or a lingering write wants it.
-    fn set_alarm(&mut self, now: Instant) -> io::Result<()> {
+    fn set_alarm(&mut self) -> io::Result<()> {
+        let now = self.now().instant;
         let lingering = !self.parts.publish.is_empty() && self.parts.node.has_room();
         let due = [
             self.parts.node.poll_timeout().map(|(due, _)| due),
@@ -143,17 +153,16 @@ impl Driver {
         .into_iter()
         .flatten()
         .min();
-        // One that goes off a little early costs less than setting each anew.
         let stands = match (self.alarm_at, due) {
             (Some(at), Some(due)) => at > now && at <= due && due - at < EARLY,
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        if stands {
-            return Ok(());
+        if !stands {
+            self.parts.alarm.set(due.map(|due| due - now))?;
+            self.alarm_at = due;
         }
-        self.alarm_at = due;
-        self.parts.alarm.set(due.map(|due| due - now))
+        Ok(())
     }
 
     fn now(&self) -> Now {
@@ -185,7 +194,6 @@ impl Driver {
         let id = WriteId(self.last_write);
         self.last_write += 1;
         if let Some(done) = write.done {
-            self.waiting.retain(|_, waiting| !waiting.is_closed());
             self.waiting.insert(id, done);
         }
         let (node, table) = (&mut self.parts.node, &self.parts.shared.table);
@@ -231,17 +239,24 @@ impl Driver {
 
     fn publish_snapshot(&mut self, now: Instant) {
         if self.report.is_due(now) {
+            self.waiting.retain(|_, waiting| !waiting.is_closed());
             self.parts.sockets.settle_echo(&self.parts.node);
             *self.parts.snapshot.lock() = report::snapshot(&self.parts.node, &self.lag);
         }
     }
 
-    /// Takes no more writes, sends what is left, and says goodbye.
+    /// Takes no more writes, sends what is left, as far as the others and the
+    /// socket take it, and says goodbye.
     fn leave(&mut self) -> io::Result<()> {
         let now = self.now();
         self.parts.publish.close();
-        self.take_writes(now.instant);
-        self.parts.node.flush();
+        for _ in 0..LAST_TURNS {
+            let writes_left = self.take_writes(now.instant);
+            self.parts.sockets.send(now, &mut self.parts.node)?;
+            if !writes_left {
+                break;
+            }
+        }
         self.parts.node.leave();
         self.parts.sockets.send(now, &mut self.parts.node)
     }

@@ -11,7 +11,7 @@ use proto::time::{Instant, Now};
 use proto::wire::MAX_PACKET_BYTES;
 use sys::batch::{RUN_PACKETS, ReceiveBatch, SendError, SendQueue};
 use sys::multicast::{Buffers, Group, OpenError, Opened};
-use sys::wait::Ready;
+use sys::wait::Readable;
 
 use crate::config::{Config, Transport};
 use crate::status::Warning;
@@ -93,10 +93,14 @@ impl Sockets {
             .iter()
             .map(|opened| ReceiveBatch::new(&opened.socket, RECEIVE_MESSAGES))
             .collect();
+        let mut send = SendQueue::new(SEND_PACKETS, MAX_PACKET_BYTES);
+        if matches!(&config.transport, Transport::Multicast(multicast) if !multicast.segmentation) {
+            send.disable_segmentation();
+        }
         Ok(Self {
             warnings: if granted < RECEIVE_BYTES { vec![capped] } else { Vec::new() },
             credit: u32::try_from(granted / MAX_PACKET_BYTES).unwrap_or(u32::MAX),
-            send: SendQueue::new(SEND_PACKETS, MAX_PACKET_BYTES),
+            send,
             blocked: None,
             receive,
             unread: false,
@@ -134,13 +138,18 @@ impl Sockets {
         matches!(self.blocked, Some(Blocked::Pause)).then(|| now + NO_BUFFERS_PAUSE)
     }
 
-    /// Hands what has arrived at the `ready` sockets to the machine.
-    pub(crate) fn receive(&mut self, now: Now, ready: Ready, node: &mut Node) -> io::Result<()> {
+    /// Hands what has arrived at the `readable` sockets to the machine.
+    pub(crate) fn receive(
+        &mut self,
+        now: Now,
+        readable: Readable,
+        node: &mut Node,
+    ) -> io::Result<()> {
         let group = self.group.as_ref().map(|(socket, _)| socket);
         let (share, rng) = &mut self.drop_received;
         self.unread = false;
         let sockets = std::iter::once(&self.own).chain(group).zip(&mut self.receive).enumerate();
-        for (_, (socket, batch)) in sockets.filter(|&(place, _)| ready.has(place)) {
+        for (_, (socket, batch)) in sockets.filter(|&(place, _)| readable.has(place)) {
             for round in 1..=RECEIVES_AT_ONCE {
                 match batch.receive(socket) {
                     Ok(more) => {
@@ -209,10 +218,12 @@ impl Sockets {
         }
     }
 
-    /// Keeps the node's own multicast from coming back to it, if that keeps
-    /// back nothing else: while nobody else is known to send from its address.
-    /// A node that starts there hears this one all the same, and makes itself
-    /// known by unicast.
+    /// Keeps the node's own multicast from coming back to it, while that keeps
+    /// back nothing else that it must hear.
+    ///
+    /// That is while others are members and none of them is known at its
+    /// address. A node that starts there meets those others, who tell it of
+    /// this one; it then makes itself known by unicast, and is heard again.
     pub(crate) fn settle_echo(&mut self, node: &Node) {
         let Some((socket, group)) = &self.group else { return };
         let Ok(own) = self.own.local_addr().map(|address| address.ip()) else { return };
@@ -220,8 +231,9 @@ impl Sockets {
         let anybodys = own.is_unspecified()
             || own == IpAddr::V4(Ipv4Addr::LOCALHOST)
             || own == IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let shared = anybodys || node.shares_address();
-        let wanted = if shared || !node.is_ready() { Echo::Heard } else { Echo::Blocked };
+        let is_met = node.is_ready() && node.addresses().next().is_some();
+        let blocks = is_met && !anybodys && !node.shares_address();
+        let wanted = if blocks { Echo::Blocked } else { Echo::Heard };
         if wanted == self.echo {
             return;
         }
@@ -229,11 +241,12 @@ impl Sockets {
             Echo::Heard => sys::multicast::unblock_source(socket, group, own),
             Echo::Blocked => sys::multicast::block_source(socket, group, own),
         };
-        // It costs some work to hear oneself, and nothing else.
-        if let Err(error) = settled {
-            tracing::debug!(%error, "the echo of our own packets stays as it is");
+        match settled {
+            Ok(()) => self.echo = wanted,
+            // It is tried again, and until then costs some work or, unlikely
+            // enough, keeps a neighbour back.
+            Err(error) => tracing::debug!(%error, "the echo of our own packets stays as it is"),
         }
-        self.echo = wanted;
     }
 
     /// Where what is for the farm goes: to the group, or to each member.

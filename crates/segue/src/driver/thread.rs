@@ -1,16 +1,15 @@
 //! The thread that works the driver.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-use parking_lot::Mutex;
-use sys::wait::{Ready, Sleeper};
+use sys::wait::{Readable, Sleeper};
 
 use super::{Driver, Next};
 
 /// Starts the thread. It ends once the cache is closed, and the driver with
-/// it, which nobody else keeps.
+/// it, which others have only for as long as a write takes.
 pub(crate) fn spawn(driver: Arc<Mutex<Driver>>, sleeper: Sleeper) -> io::Result<JoinHandle<()>> {
     Builder::new().name("segue-node".into()).spawn(move || {
         if let Err(error) = work(&driver, &sleeper) {
@@ -20,16 +19,18 @@ pub(crate) fn spawn(driver: Arc<Mutex<Driver>>, sleeper: Sleeper) -> io::Result<
 }
 
 fn work(driver: &Mutex<Driver>, sleeper: &Sleeper) -> io::Result<()> {
-    let mut ready = Ready::ALL;
+    let mut readable = Readable::ALL;
     loop {
-        let next = driver.lock().turn(ready, sleeper)?;
-        ready = match next {
+        // After a panic nobody knows what the machine would send.
+        let poisoned = |_| io::Error::other("a writer panicked while it had the driver");
+        let next = driver.lock().map_err(poisoned)?.turn(readable, sleeper)?;
+        readable = match next {
             Next::Turn => {
                 sleeper.stay_awake();
-                Ready::ALL
+                Readable::ALL
             }
             Next::Sleep { writable } => sleeper.sleep(writable)?,
-            Next::End => return driver.lock().leave(),
+            Next::End => return Ok(()),
         };
     }
 }

@@ -35,6 +35,10 @@ const USUAL_HELLO_BYTES: usize = 2048;
 /// make the kernel take back the alert.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a client waits for its sessions to be acknowledged as configured:
+/// it can do without, and at the last node of a farm nobody acknowledges.
+const STORE_PATIENCE: Duration = Duration::from_millis(250);
+
 /// Why a client got no handshake.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -144,9 +148,10 @@ async fn shake_hands<'a>(
     let kind = connection.handshake_kind().expect("a finished handshake is of some kind");
     let settled = attempt.settle(kind, front.cache.now());
     let session = Session::new(&front.node, connection, &settled);
-    // In this order, so that wherever the client comes with its new ticket,
-    // the ticket has been there first.
-    store(front, &settled.sessions).await;
+    // In this order, so that the client is not ahead of its own ticket.
+    if timeout(STORE_PATIENCE, store(front, &settled.sessions)).await.is_err() {
+        front.unstored(&"nobody has acknowledged it in time");
+    }
     stream.get_mut().0.release().await?;
     front.counters.handshake(if !settled.resumed {
         Handshake::Full

@@ -2,8 +2,9 @@
 //!
 //! It stands between rustls and the client twice: what was read of the hello
 //! is read again, and once rustls has begun sessions, what it writes is kept
-//! back until they are in the farm. A client thus never has a ticket that the
-//! farm has not been told of. Afterwards it is the stream itself.
+//! back until they have been written to the cache, as well as they can be. A
+//! client thus is not ahead of its own ticket. Afterwards it is the stream
+//! itself.
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +12,10 @@ use std::task::{Context, Poll};
 
 use tls_rustls::Begun;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// What is kept back is the end of a handshake: some tickets of a few hundred
+/// bytes each, or a Finished. A handshake that has more of it fails.
+const MAX_KEPT_BYTES: usize = 64 * 1024;
 
 /// Gives `read` again and then goes on with the stream; keeps back what is
 /// written from when sessions begin until [`HandshakeStream::release`].
@@ -36,7 +41,15 @@ impl<S> HandshakeStream<S> {
     }
 
     fn keeps_back(&self) -> bool {
-        self.begun.as_ref().is_some_and(Begun::any)
+        self.begun.as_ref().is_some_and(|begun| !self.kept.is_empty() || begun.any())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.kept.len() + bytes.len() > MAX_KEPT_BYTES {
+            return Err(io::Error::other("a handshake that does not end"));
+        }
+        self.kept.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 }
 
@@ -81,8 +94,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HandshakeStream<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.keeps_back() {
-            self.kept.extend_from_slice(buf);
-            return Poll::Ready(Ok(buf.len()));
+            return Poll::Ready(self.keep(buf));
         }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -93,9 +105,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HandshakeStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.keeps_back() {
-            let before = self.kept.len();
-            bufs.iter().for_each(|buf| self.kept.extend_from_slice(buf));
-            return Poll::Ready(Ok(self.kept.len() - before));
+            return Poll::Ready(bufs.iter().map(|buf| self.keep(buf)).sum());
         }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }

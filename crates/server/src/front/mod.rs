@@ -5,8 +5,9 @@
 //! It knows the farm as a [`Cache`] and nothing more, and the configuration as
 //! resolved values; whoever starts it reads files and handles signals.
 //!
-//! In reading order: [`config`] what it is told; [`client`] one connection,
-//! and [`handshake`] its stream; [`pages`] and [`relay`] what is behind the TLS; [`figures`] what is counted.
+//! In reading order: [`config`] what it is told; [`client`] one connection, and
+//! [`handshake`] its stream until it is begun; [`pages`] and [`relay`] what is
+//! behind the TLS; [`figures`] what is counted.
 
 mod client;
 mod config;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use segue::{Ack, Cache, WriteError};
+use segue::{Ack, Cache};
 use tls_rustls::{ConfigError, Terminator};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -218,7 +219,7 @@ impl Shared {
     }
 
     /// Counts and logs that a session could not be written to the cache.
-    fn unstored(&self, cause: &WriteError) {
+    fn unstored(&self, cause: &dyn Display) {
         self.counters.unstored();
         if let Some(suppressed) = self.own_lines.pass(Instant::now()) {
             tracing::warn!(%cause, suppressed, "a session could not be stored");
