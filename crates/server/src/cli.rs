@@ -3,8 +3,9 @@
 //! Nothing is decided here beyond the form of options.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use hyper::Uri;
 
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// A server that `bench tls` compares with
     #[command(hide = true)]
     BenchPeer(PeerOptions),
+    /// A process of `bench multicast`
+    #[command(hide = true)]
+    BenchMember,
     /// Make a farm key
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {
@@ -99,19 +103,69 @@ pub(crate) struct Demo {
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// What to measure: everything unless given
+    #[command(subcommand)]
     pub(crate) subject: Option<Subject>,
     /// Print one JSON object a bench
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 /// What can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum Subject {
     /// The hash and the table of a node's cache memory
     Table,
+    /// How much the multicast carries, how late, and what repair costs
+    Multicast(MulticastBench),
     /// What a TLS connection costs: in full and resumed, here and elsewhere
     Tls,
+}
+
+/// Options of `segue bench multicast`. With a loss or a rate it measures that
+/// alone.
+#[derive(Debug, Args)]
+pub(crate) struct MulticastBench {
+    /// How many nodes receive
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) receivers: u8,
+    /// The share of packets that each receiver loses, from 0 to 1
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) loss: Option<f64>,
+    /// The size of a record's payload, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 200)]
+    pub(crate) size: usize,
+    /// Records a second, or `max`
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Option<Rate>,
+}
+
+impl Default for MulticastBench {
+    /// As without options.
+    fn default() -> Self {
+        Self { receivers: 3, loss: None, size: 200, rate: None }
+    }
+}
+
+/// Records a second; none: as many as possible.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate(pub(crate) Option<f64>);
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "max" {
+            return Ok(Self(None));
+        }
+        let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+        rate.map(|rate| Self(Some(rate))).ok_or("expected records a second as 5000, or max")
+    }
+}
+
+/// A share of a whole.
+fn share(text: &str) -> Result<f64, &'static str> {
+    let share = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or("expected a share from 0 to below 1, as 0.05")
 }
 
 /// Options of `segue status`.
@@ -165,6 +219,8 @@ const BENCH_EXAMPLES: &str = "\
 Examples:
   segue bench table
   segue bench tls
+  segue bench multicast                       on machines of its own as root, else on loopback
+  segue bench multicast --receivers 2 --loss 0.05 --rate 5000
   segue bench table --json > table.json
 
 A debug build measures the compiler: use --release. Progress goes to standard

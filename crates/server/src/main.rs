@@ -54,6 +54,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(given) => demo::run(&given),
         Command::Bench(given) => bench::run(&given),
         Command::BenchPeer(options) => bench::tls::peer(&options),
+        Command::BenchMember => bench::multicast::member(),
         Command::Keygen { out } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),
         Command::Completions { shell } => manual::completions(shell),

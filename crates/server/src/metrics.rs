@@ -102,6 +102,11 @@ impl Metrics {
             "Packets past repair, whose keys' current values were fetched instead",
             stats.unrecovered,
         )?;
+        counter(
+            "multicast_fetched_ranges",
+            "Ranges of keys fetched anew, since their digests differed",
+            stats.ranges_fetched,
+        )?;
         let rejected = [
             ("forged", stats.rejected.forged),
             ("replayed", stats.rejected.replayed),

@@ -13,6 +13,7 @@
 //! - [`batch`]: many packets with one system call;
 //! - [`wait`]: sleeping until a socket, a deadline or another thread calls;
 //! - [`memory`]: pages for secrets;
+//! - [`namespace`]: networks of their own;
 //! - [`process`]: processor time, limits, and children that do not outlive us.
 #![expect(unsafe_code, reason = "the crate where system calls without a safe wrapper are made")]
 
@@ -20,6 +21,7 @@ pub mod batch;
 pub mod interface;
 pub mod memory;
 pub mod multicast;
+pub mod namespace;
 mod option;
 pub mod process;
 #[cfg(test)]

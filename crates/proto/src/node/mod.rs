@@ -33,7 +33,7 @@ use std::time::Duration;
 use crate::keyring::Keyring;
 use crate::nak::acks::{Ack, Waiting, WriteId};
 use crate::nak::sender::{Sender, Transmit};
-use crate::record::{HybridClock, KeyHash};
+use crate::record::{HybridClock, KeyHash, Record};
 use crate::rng::Rng;
 use crate::seal::Sealer;
 use crate::table::Table;
@@ -135,6 +135,9 @@ pub struct Counters {
     pub clocks_ahead: u64,
 }
 
+/// Told of each record that comes from another node, after it was applied.
+pub type Observer = Box<dyn FnMut(&Record<'_>) + Send>;
+
 /// A node of the farm.
 pub struct Node {
     config: Config,
@@ -150,6 +153,7 @@ pub struct Node {
     provider: Provider,
     events: VecDeque<Event>,
     counters: Counters,
+    observer: Option<Observer>,
     /// How many packets our socket has dropped.
     overflowed: u32,
     housekeeping_due: Instant,
@@ -175,11 +179,17 @@ impl Node {
             provider: Provider::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            observer: None,
             overflowed: 0,
             housekeeping_due: now.instant,
             pace: Pace::new(now.instant, config.compare_every),
             config,
         }
+    }
+
+    /// Has `observer` told of what comes from others, from now on.
+    pub fn observe(&mut self, observer: Observer) {
+        self.observer = Some(observer);
     }
 
     /// Whether a write may be published. When not, the stream waits for a

@@ -16,7 +16,7 @@ use crate::nak::receiver::{FEW_RECEIVERS, Remains};
 use crate::record::{Hlc, Observed, Record, Touch};
 use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
-use crate::table::Touched;
+use crate::table::{Applied, Touched};
 use crate::time::{Instant, Now};
 use crate::wire::MAX_PACKET_BYTES;
 use crate::wire::codec::{Malformed, Reader};
@@ -171,7 +171,12 @@ impl Node {
                 self.event(Event::ClockAhead(peer.name.clone()));
             }
         }
-        self.table.apply(record, now.wall);
+        let applied = self.table.apply(record, now.wall);
+        if let Some(observer) = &mut self.observer
+            && matches!(applied, Applied::New | Applied::Replaced)
+        {
+            observer(record);
+        }
     }
 
     fn apply_touch(&mut self, now: Now, sender: Incarnation, touch: &Touch) {

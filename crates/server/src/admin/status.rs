@@ -95,6 +95,8 @@ pub(crate) struct Multicast {
     pub(crate) repairs_sent: u64,
     pub(crate) repairs_received: u64,
     pub(crate) unrecovered: u64,
+    /// Ranges of keys that were fetched anew, since digests differed.
+    pub(crate) ranges_fetched: u64,
     pub(crate) rejected: Rejected,
 }
 
@@ -195,6 +197,7 @@ impl From<segue::MulticastStats> for Multicast {
             repairs_sent: stats.repairs_sent,
             repairs_received: stats.repairs_received,
             unrecovered: stats.unrecovered,
+            ranges_fetched: stats.ranges_fetched,
             rejected: Rejected {
                 forged: stats.rejected.forged,
                 replayed: stats.rejected.replayed,

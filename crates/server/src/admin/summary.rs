@@ -77,6 +77,7 @@ fn multicast(status: &Status) -> Section {
         ("naks", format!("{} sent, {} suppressed", stats.naks_sent, stats.naks_suppressed)),
         ("repairs", format!("{} sent, {} received", stats.repairs_sent, stats.repairs_received)),
         ("unrecovered", stats.unrecovered.to_string()),
+        ("ranges fetched", stats.ranges_fetched.to_string()),
         (
             "rejected",
             format!(

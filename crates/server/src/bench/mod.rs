@@ -3,13 +3,12 @@
 //! A bench measures and reports; whether a goal is met is the reader's
 //! business, so it ends well whatever it found.
 
+pub(crate) mod multicast;
 mod report;
 mod table;
 pub(crate) mod tls;
 
-use clap::ValueEnum as _;
-
-use crate::cli::{Bench, Subject};
+use crate::cli::{Bench, MulticastBench, Subject};
 
 /// Runs the bench that is asked for, or all of them one after the other.
 ///
@@ -17,13 +16,15 @@ use crate::cli::{Bench, Subject};
 ///
 /// When something could not be measured.
 pub(crate) fn run(given: &Bench) -> anyhow::Result<()> {
-    let all = Subject::value_variants();
-    let subjects = given.subject.as_ref().map_or(all, std::slice::from_ref);
-    for subject in subjects {
-        match subject {
-            Subject::Table => table::run(given.json)?,
-            Subject::Tls => tls::run(given.json)?,
+    let json = given.json;
+    match &given.subject {
+        Some(Subject::Table) => table::run(json),
+        Some(Subject::Multicast(options)) => multicast::run(options, json),
+        Some(Subject::Tls) => tls::run(json),
+        None => {
+            table::run(json)?;
+            multicast::run(&MulticastBench::default(), json)?;
+            tls::run(json)
         }
     }
-    Ok(())
 }

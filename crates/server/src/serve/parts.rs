@@ -22,8 +22,12 @@ use crate::front::{self, Front};
 pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
     let farm = &config.sections.farm;
     let single = segue::Config::single(config.name.clone());
-    let multicast =
-        Multicast { group: farm.group.0, interface: farm.interface.0.clone(), ttl: farm.ttl };
+    let multicast = Multicast {
+        group: farm.group.0,
+        interface: farm.interface.0.clone(),
+        ttl: farm.ttl,
+        ..Multicast::default()
+    };
     let (keys, transport) = match (&config.keyring, farm.transport) {
         (Some(keys), Transport::Multicast) => {
             (keys.clone(), segue::Transport::Multicast(multicast))

@@ -110,6 +110,7 @@ fn the_status_has_the_documented_shape() {
             "repairs_sent",
             "repairs_received",
             "unrecovered",
+            "ranges_fetched",
             "rejected",
         ],
     );

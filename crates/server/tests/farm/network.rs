@@ -5,18 +5,14 @@
 //! long as a file descriptor or a process in it, so whatever way a test ends,
 //! the kernel takes everything away.
 
-use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::thread;
-
-use nix::sched::{CloneFlags, setns, unshare};
 
 use sys::batch::{ReceiveBatch, SendQueue};
 use sys::interface::Interface;
 use sys::multicast::{Buffers, Group, open_group, open_unicast};
+use sys::namespace::Namespace;
 
 use crate::patience::{say, until};
 
@@ -59,13 +55,15 @@ impl Network {
     /// [`NetworkError`] where one may not make namespaces, or where the `ip`
     /// command or the kernel's part is missing.
     pub(crate) fn new(machines: u8) -> Result<Self, NetworkError> {
-        let street = Namespace::new()?;
+        let street = Namespace::new().map_err(NetworkError::Namespace)?;
         street.within(|| {
+            run("ip link set lo up")?;
             run("ip link add bridge0 type bridge mcast_snooping 0")?;
             run("ip address add 10.77.0.254/24 dev bridge0")?;
             run("ip link set bridge0 up")
         })?;
-        let machines = (0..machines).map(|index| street.attach(index)).collect::<Result<_, _>>()?;
+        let machines =
+            (0..machines).map(|index| attach(&street, index)).collect::<Result<_, _>>()?;
         let network = Self { street, machines };
         network.until_it_carries();
         Ok(network)
@@ -126,57 +124,23 @@ impl Network {
     }
 }
 
-/// A network namespace, for as long as this value or a process in it lasts.
-struct Namespace(File);
-
-impl Namespace {
-    fn new() -> Result<Self, NetworkError> {
-        // Its first thread need not stay in it.
-        let made = thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET)?;
-            Self::current()
-        });
-        let namespace = made.join().expect("it does not panic");
-        let namespace = namespace.map_err(NetworkError::Namespace)?;
-        namespace.within(|| run("ip link set lo up"))?;
-        Ok(namespace)
-    }
-
-    fn current() -> io::Result<Self> {
-        File::open("/proc/thread-self/ns/net").map(Self)
-    }
-
-    /// Does something in this namespace: sockets, processes and threads that
-    /// are made there belong to it.
-    fn within<T>(&self, work: impl FnOnce() -> T) -> T {
-        /// Brings the thread home, even by a panic.
-        struct Home(Namespace);
-        impl Drop for Home {
-            fn drop(&mut self) {
-                setns(&self.0.0, CloneFlags::CLONE_NEWNET).expect("it came from there");
-            }
-        }
-        let _home = Home(Self::current().expect("a thread has a network"));
-        setns(&self.0, CloneFlags::CLONE_NEWNET).expect("whoever made it may enter");
-        work()
-    }
-
-    /// Connects a new machine to this namespace's bridge.
-    fn attach(&self, index: u8) -> Result<Self, NetworkError> {
-        let machine = Self::new()?;
-        let path = format!("/proc/{}/fd/{}", std::process::id(), machine.0.as_raw_fd());
-        self.within(|| {
-            run(&format!("ip link add port{index} type veth peer name eth0 netns {path}"))?;
-            run(&format!("ip link set port{index} master bridge0 up"))
-        })?;
-        machine.within(|| {
-            // Packets that were sent as one run part before the wire, so that
-            // each is lost or not by itself.
-            run("ip link set eth0 gso_max_segs 1 up")?;
-            run(&format!("ip address add {}/24 dev eth0", Network::address(index)))
-        })?;
-        Ok(machine)
-    }
+/// A new machine, connected to the street's bridge.
+fn attach(street: &Namespace, index: u8) -> Result<Namespace, NetworkError> {
+    let machine = Namespace::new().map_err(NetworkError::Namespace)?;
+    let there = machine.path();
+    street.within(|| {
+        let link = format!("port{index} type veth peer name eth0");
+        run(&format!("ip link add {link} netns {}", there.display()))?;
+        run(&format!("ip link set port{index} master bridge0 up"))
+    })?;
+    machine.within(|| {
+        run("ip link set lo up")?;
+        // Packets that were sent as one run part before the wire, so that each
+        // is lost or not by itself.
+        run("ip link set eth0 gso_max_segs 1 up")?;
+        run(&format!("ip address add {}/24 dev eth0", Network::address(index)))
+    })?;
+    Ok(machine)
 }
 
 /// Runs a command in the calling thread's namespace.

@@ -74,7 +74,9 @@ struct NodeMember {
 impl Member {
     fn new(place: &Place, role: Role) -> anyhow::Result<Self> {
         match role {
-            Role::Node(role) => NodeMember::new(place, &role).map(|node| Self::Node(Box::new(node))),
+            Role::Node(role) => {
+                NodeMember::new(place, &role).map(|node| Self::Node(Box::new(node)))
+            }
             Role::Plain => plain::Plain::new(place).map(Self::Plain),
             Role::Echo => {
                 let socket = UdpSocket::bind((place.address, 0))?;
@@ -106,7 +108,9 @@ impl Member {
             (Self::Node(member), Order::Look) => member.look(),
             (Self::Plain(plain), Order::Flood { seconds }) => plain.flood(seconds),
             (Self::Plain(plain), Order::Ping { to }) => ping(plain.address()?, to),
-            (Self::Node(_) | Self::Plain(_) | Self::Echo(_), order) => bail!("{order:?} is not for it"),
+            (Self::Node(_) | Self::Plain(_) | Self::Echo(_), order) => {
+                bail!("{order:?} is not for it")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 /// Where a member is.
@@ -41,19 +42,13 @@ pub(super) struct NodeRole {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Order {
     /// Wait until so many other nodes are alive.
-    Meet {
-        others: usize,
-    },
+    Meet { others: usize },
     /// Write records, and wait until every node has the last one.
     Write(Work),
     /// Send full packets for so many seconds.
-    Flood {
-        seconds: f64,
-    },
+    Flood { seconds: f64 },
     /// Measure the round trip to an echo.
-    Ping {
-        to: SocketAddr,
-    },
+    Ping { to: SocketAddr },
     /// Tell the figures since the last time.
     Look,
 }
@@ -76,14 +71,31 @@ pub(super) enum Reply {
     /// It has met the others.
     Met,
     /// It has written, or sent, so many in so many seconds.
-    Done {
-        count: u64,
-        seconds: f64,
-    },
+    Done { count: u64, seconds: f64 },
     /// The median round trip, in seconds.
     RoundTrip(f64),
     /// Its figures.
     Figures(Figures),
+}
+
+impl Reply {
+    /// How many were written or sent, and in how many seconds.
+    pub(super) fn done(self) -> anyhow::Result<(f64, f64)> {
+        let Self::Done { count, seconds } = self else { bail!("not work done, but {self:?}") };
+        Ok((count as f64, seconds))
+    }
+
+    /// The round trip, in seconds.
+    pub(super) fn round_trip(self) -> anyhow::Result<f64> {
+        let Self::RoundTrip(seconds) = self else { bail!("not a round trip, but {self:?}") };
+        Ok(seconds)
+    }
+
+    /// The figures.
+    pub(super) fn figures(self) -> anyhow::Result<Figures> {
+        let Self::Figures(figures) = self else { bail!("not figures, but {self:?}") };
+        Ok(figures)
+    }
 }
 
 /// A member's figures.
