@@ -196,6 +196,14 @@ impl Sender {
         (first < floor).then_some(Range { first, last: floor - 1 })
     }
 
+    /// A receiver begins, or begins again, to follow the stream. It may lack
+    /// its tail, whatever the others have said: a heartbeat comes soon.
+    pub fn join(&mut self, now: Instant, receiver: Incarnation) {
+        self.progress.join(now, receiver);
+        self.heartbeat_pause = HEARTBEAT_FIRST;
+        self.heartbeat_due = self.heartbeat_due.min(now + HEARTBEAT_FIRST);
+    }
+
     /// A receiver says how far it has come. Gives whether that is news.
     pub fn handle_status(&mut self, now: Instant, receiver: Incarnation, report: &Report) -> bool {
         let high = self.sent_high();

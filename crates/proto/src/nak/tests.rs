@@ -43,7 +43,7 @@ impl Pair {
         let sealer = Sealer::new(&keyring, Incarnation(1), PacketType::Data);
         let now = Instant::from_micros(1_000_000);
         let mut sender = Sender::new(sealer, ring_packets * MAX_PACKET_BYTES);
-        sender.progress.join(now, RECEIVER);
+        sender.join(now, RECEIVER);
         Self {
             now,
             sender,
@@ -156,6 +156,21 @@ fn when_everybody_has_everything_no_heartbeat_says_so() {
 }
 
 #[test]
+fn who_comes_back_without_the_tail_is_soon_told_of_it() {
+    let mut pair = Pair::new(64);
+    pair.sender.join(pair.now, OTHER);
+    pair.sender.progress.leave(RECEIVER);
+    pair.push(1);
+    pair.send();
+    pair.report(OTHER, 1);
+    assert!(pair.sender.heartbeat_timeout() > pair.now + Duration::from_millis(400));
+    pair.sender.join(pair.now, RECEIVER);
+    assert!(pair.sender.heartbeat_timeout() <= pair.now + Duration::from_millis(1));
+    pair.now = pair.sender.heartbeat_timeout();
+    assert_eq!(pair.sender.poll_heartbeat(pair.now), Some(1));
+}
+
+#[test]
 fn a_lost_tail_is_found_by_the_heartbeat() {
     let mut pair = Pair::new(100);
     pair.lost.extend([4, 5]);
@@ -221,7 +236,7 @@ fn what_two_ask_for_goes_to_all() {
 #[test]
 fn the_slowest_receiver_shuts_the_window() {
     let mut pair = Pair::new(8_192);
-    pair.sender.progress.join(pair.now, OTHER);
+    pair.sender.join(pair.now, OTHER);
     pair.report(RECEIVER, 0);
     pair.report(OTHER, 0);
     pair.push(FLOW_PACKETS + 500);

@@ -283,7 +283,7 @@ impl Node {
             likeness: Likeness::default(),
         };
         self.peers.insert(sender, peer);
-        self.sender.progress.join(now.instant, sender);
+        self.sender.join(now.instant, sender);
         self.tell_orphans_again();
         self.event(Event::MemberAlive(hello.name));
         if self.join.stage == Stage::Calling {

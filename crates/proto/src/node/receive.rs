@@ -329,7 +329,7 @@ impl Node {
             peer.orphan_told = 0;
             peer.receiver.resume(now.instant);
             let name = peer.name.clone();
-            self.sender.progress.join(now.instant, sender);
+            self.sender.join(now.instant, sender);
             self.tell_orphans_again();
             self.event(Event::MemberAlive(name));
         }
