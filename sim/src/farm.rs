@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use proto::nak::acks::{Ack, WriteId};
 use proto::nak::sender::Destination;
 use proto::node::{Config, Event, Node};
@@ -15,6 +14,7 @@ use proto::time::{Instant, Now, Wall};
 use proto::wire::frame::Frame;
 use proto::wire::header::Incarnation;
 
+use crate::keys;
 use crate::model::{Holding, holding};
 use crate::network::{Network, Weather};
 
@@ -49,8 +49,9 @@ pub struct Farm {
     /// The source of everything random in the run.
     pub rng: Rng,
     now: Instant,
-    multicast: bool,
-    compares: bool,
+    layout: Layout,
+    /// How far each node's key file has come in the rotation of keys.
+    key_steps: Vec<u64>,
     last_write: u64,
 }
 
@@ -65,6 +66,8 @@ pub struct Layout {
     pub weather: Weather,
     /// Whether nodes compare what they hold.
     pub compares: bool,
+    /// The number that packets' numbers begin after.
+    pub begins_after: u64,
 }
 
 impl Farm {
@@ -79,8 +82,8 @@ impl Farm {
             network: Network::new(layout.nodes, layout.weather, Rng::new(for_network)),
             rng,
             now: Instant::from_micros(1),
-            multicast: layout.multicast,
-            compares: layout.compares,
+            layout,
+            key_steps: vec![0; layout.nodes],
             last_write: 0,
         };
         farm.nodes.resize_with(layout.nodes, || None);
@@ -102,7 +105,7 @@ impl Farm {
         let mut secrets = [[0; 32]; 2];
         secrets.iter_mut().for_each(|secret| self.rng.fill(secret));
         let [own_secret, seed] = secrets;
-        let keyring = Keyring::new(vec![FarmKey::new([7; FARM_KEY_BYTES])]).expect("one key");
+        let keyring = keys::ring(self.key_steps[number]);
         let placement_secret = keyring.placement_secret();
         let config = table::Config { capacity_bytes: 64 << 20, placement_secret, own_secret };
         let table = Arc::new(Table::new(config));
@@ -112,12 +115,13 @@ impl Farm {
             name: format!("node-{number}"),
             incarnation,
             keyring,
+            begins_after: self.layout.begins_after,
             address: address(number),
-            multicast: self.multicast,
+            multicast: self.layout.multicast,
             peers,
             ring_bytes: RING_BYTES,
             credit: 1_000,
-            compare_every: if self.compares { Config::COMPARE_EVERY } else { Duration::MAX },
+            compare_every: if self.layout.compares { Config::COMPARE_EVERY } else { Duration::MAX },
             seed,
         };
         let skew_millis = self.rng.below(400).cast_signed();
@@ -274,6 +278,39 @@ impl Farm {
         }
     }
 
+    /// Goes on with the rotation of keys: a node that is a step behind others
+    /// gets the next key file, or if none is, any. It reads it at once if it
+    /// runs.
+    ///
+    /// # Errors
+    ///
+    /// When it refuses it.
+    pub fn turn_keys(&mut self) -> Result<(), String> {
+        let latest = self.key_steps.iter().max().copied();
+        let behind = |number: &usize| Some(self.key_steps[*number]) < latest;
+        let mut candidates: Vec<usize> = (0..self.nodes.len()).filter(behind).collect();
+        if candidates.is_empty() {
+            candidates = (0..self.nodes.len()).collect();
+        }
+        let at = usize::try_from(self.rng.below(candidates.len() as u64)).expect("a few nodes");
+        let number = candidates[at];
+        self.rekey(number, self.key_steps[number] + 1)
+    }
+
+    /// Gives a node the key file of a step of the rotation.
+    ///
+    /// # Errors
+    ///
+    /// When it refuses it.
+    pub fn rekey(&mut self, number: usize, step: u64) -> Result<(), String> {
+        self.key_steps[number] = step;
+        match &mut self.nodes[number] {
+            Some(running) => running.node.rekey(self.now, keys::ring(step)),
+            None => Ok(()),
+        }
+        .map_err(|error| error.to_string())
+    }
+
     /// Gives a node a packet that somebody else sends in `from`'s name.
     pub fn inject(&mut self, from: usize, to: usize, packet: &[u8]) {
         let Some(skew) = self.nodes[to].as_ref().map(|running| running.skew_millis) else { return };
@@ -321,7 +358,7 @@ impl Farm {
             };
             let now = self.clocks(skew);
             let Some(running) = &mut self.nodes[from] else { continue };
-            let farm: Vec<usize> = if self.multicast {
+            let farm: Vec<usize> = if self.layout.multicast {
                 (0..self.network.nodes()).filter(|&to| to != from).collect()
             } else {
                 running.node.addresses().filter_map(number_of).collect()

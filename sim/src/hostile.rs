@@ -73,6 +73,7 @@ struct Target {
     now: Now,
     control: Sealer,
     data: Sealer,
+    keyring: Keyring,
     opener: Opener,
     /// What the node asked to be sent back, to prove that a node lives.
     nonce: Option<u64>,
@@ -81,17 +82,17 @@ struct Target {
 impl Target {
     fn new() -> Self {
         let keyring = Keyring::new(vec![FarmKey::new([7; FARM_KEY_BYTES])]).expect("one key");
-        let key_id = keyring.sealing().id();
         let placement_secret = keyring.placement_secret();
         let config =
             table::Config { capacity_bytes: 1 << 20, placement_secret, own_secret: [3; 32] };
-        let control = Sealer::new(&keyring, MEMBER, PacketType::Control);
-        let data = Sealer::new(&keyring, MEMBER, PacketType::Data);
-        let opener = Opener::new(&keyring, key_id, NODE).expect("the ring has its key");
+        let control = Sealer::new(&keyring, MEMBER, PacketType::Control, 0);
+        let data = Sealer::new(&keyring, MEMBER, PacketType::Data, 0);
+        let opener = Opener::new(NODE);
         let config_of_node = Config {
             name: "target".into(),
             incarnation: NODE,
-            keyring,
+            keyring: keyring.clone(),
+            begins_after: 0,
             address: address(1),
             multicast: true,
             peers: vec![address(2)],
@@ -103,7 +104,7 @@ impl Target {
         let now = Now { instant: Instant::from_micros(1), wall: EPOCH };
         let (table, versions) = (Arc::new(Table::new(config)), Arc::new(HybridClock::default()));
         let node = Node::new(config_of_node, table, versions, now);
-        Self { node, now, control, data, opener, nonce: None }
+        Self { node, now, control, data, keyring, opener, nonce: None }
     }
 
     /// Answers the node's call as a member would.
@@ -145,7 +146,8 @@ impl Target {
             if transmit.to == Destination::Farm
                 && let Ok(header) = Header::decode(transmit.bytes)
                 && header.packet_type == PacketType::Control
-                && let Ok(body) = self.opener.open(&header, &mut transmit.bytes.to_vec())
+                && let mut packet = transmit.bytes.to_vec()
+                && let Ok(body) = self.opener.open(&self.keyring, &header, &mut packet)
                 && let Ok(Some(Item::Message(Message::Challenge { nonce, .. }))) =
                     Item::decode(&mut Reader::new(body))
             {

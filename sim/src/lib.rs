@@ -6,12 +6,14 @@
 //!
 //! - [`network`]: loses, delays, doubles and parts packets;
 //! - [`farm`]: nodes, their clocks, and the loop that lets time pass;
+//! - [`keys`]: the key files that a farm goes through;
 //! - [`scenario`]: what a seed does to a farm;
 //! - [`model`]: what must hold during a run and at its end.
 //! - [`hostile`]: bytes from those who mean no good.
 
 pub mod farm;
 pub mod hostile;
+pub mod keys;
 pub mod model;
 pub mod network;
 pub mod scenario;

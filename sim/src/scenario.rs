@@ -39,6 +39,8 @@ pub struct Summary {
     pub ranges_fetched: u64,
     /// Versions from too far ahead of a node's clock.
     pub clocks_ahead: u64,
+    /// How often a node got another key file.
+    pub key_turns: u64,
 }
 
 impl AddAssign for Summary {
@@ -48,6 +50,7 @@ impl AddAssign for Summary {
         self.unrecovered += other.unrecovered;
         self.ranges_fetched += other.ranges_fetched;
         self.clocks_ahead += other.clocks_ahead;
+        self.key_turns += other.key_turns;
     }
 }
 
@@ -81,6 +84,8 @@ struct Run {
     /// Whether more nodes than one were lost at a time, so that even what one
     /// other confirmed may be gone.
     lost_all: bool,
+    /// How often a node got another key file.
+    key_turns: u64,
 }
 
 impl Run {
@@ -106,10 +111,13 @@ impl Run {
         // While no node is lost the streams alone bring everything: comparing
         // would hide it if they did not.
         let compares = matches!(troubles, Troubles::Restarts | Troubles::All);
-        let layout = Layout { nodes, multicast: rng.chance(3, 4), weather, compares };
+        let multicast = rng.chance(3, 4);
+        // Some streams reach the end of an epoch of keys on their way.
+        let begins_after = if rng.chance(1, 2) { (1 << 32) - rng.below(1_000) } else { 0 };
+        let layout = Layout { nodes, multicast, weather, compares, begins_after };
         let farm = Farm::new(layout, seed);
         let model = Model::default();
-        let run = Self { farm, model, rng, troubles, nodes, lost_all: false };
+        let run = Self { farm, model, rng, troubles, nodes, lost_all: false, key_turns: 0 };
         (run, format!("{layout:?}, {troubles:?}"))
     }
 
@@ -127,6 +135,7 @@ impl Run {
             2..=9 => self.burst(),
             10..=19 => self.touch(),
             20..=24 => self.rotate(),
+            25..=32 => self.turn_keys()?,
             _ => self.write(),
         }
         let pause = Duration::from_micros(self.rng.below(5_000));
@@ -180,6 +189,11 @@ impl Run {
         for holding in self.farm.rotate(at, old, new).into_iter().flatten() {
             self.model.made(at, holding);
         }
+    }
+
+    fn turn_keys(&mut self) -> Result<(), String> {
+        self.key_turns += 1;
+        self.farm.turn_keys()
     }
 
     fn trouble(&mut self) -> Result<(), String> {
@@ -266,8 +280,15 @@ impl Run {
                 .clone()
                 .map(|running| running.node.counters().ranges_fetched)
                 .sum(),
-            clocks_ahead: nodes.map(|running| running.node.counters().clocks_ahead).sum(),
+            clocks_ahead: nodes.clone().map(|running| running.node.counters().clocks_ahead).sum(),
+            key_turns: self.key_turns,
         };
+        let forged: u64 = nodes.map(|running| running.node.counters().forged).sum();
+        // A node that starts anew may ask for what a key has sealed that has
+        // left its file since.
+        if forged > 0 && !self.lost_all {
+            return Err(format!("{forged} packets were taken for forged"));
+        }
         self.model.check_deleted(&self.farm)?;
         self.model.check_end(&self.farm, !self.lost_all)?;
         Ok(summary)

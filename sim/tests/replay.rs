@@ -12,7 +12,7 @@ fn farm() -> Farm {
     let weather =
         Weather { loss: 0, doubled: 0, delay: Duration::from_micros(50), jitter: Duration::ZERO };
     Farm::new(
-        Layout { nodes: 2, multicast: true, weather, compares: true },
+        Layout { nodes: 2, multicast: true, weather, compares: true, begins_after: 0 },
         Rng::from_u64(1).next_u64(),
     )
 }

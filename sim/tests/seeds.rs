@@ -32,6 +32,7 @@ fn replicas_converge_and_nothing_confirmed_is_lost() {
     let sum = check(0..SEEDS);
     assert!(sum.repairs > 0 && sum.unrecovered > 0, "the seeds put repair and recovery to work");
     assert!(sum.clocks_ahead > 0, "and set clocks ahead");
+    assert!(sum.key_turns > 0, "and change keys");
 }
 
 #[test]

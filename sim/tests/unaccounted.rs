@@ -13,7 +13,7 @@ const RECORDS: usize = 400;
 fn farm(compares: bool) -> Farm {
     let weather =
         Weather { loss: 0, doubled: 0, delay: Duration::from_micros(50), jitter: Duration::ZERO };
-    Farm::new(Layout { nodes: 4, multicast: true, weather, compares }, 1)
+    Farm::new(Layout { nodes: 4, multicast: true, weather, compares, begins_after: 0 }, 1)
 }
 
 /// Writes [`RECORDS`] records at node 3.

@@ -1,11 +1,18 @@
 //! Sealing packets and opening them.
 //!
-//! Each sender's incarnation has two keys, one for its stream and one for its
-//! control packets, derived from the farm key; the packet's sequence number is
-//! the nonce. A fresh incarnation at each start and a number that is never
-//! used twice are what AES-128-GCM asks for (RFC 5116, section 3.1).
+//! Each sender's incarnation has a key for its stream and one for its control
+//! packets, derived from the farm key for each epoch; the packet's sequence
+//! number is the nonce. A fresh incarnation at each start and a number that is
+//! never used twice, whatever key seals, are what AES-128-GCM asks for (RFC
+//! 5116, section 3.1).
+//!
+//! An epoch is 2^32 numbers, so every packet says by its number which one it
+//! is of: at its end nothing has to be agreed on. What a key seals is then at
+//! most 2^38.5 blocks, which leaves whoever would tell it from noise an
+//! advantage of 2^-52.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroizing;
 
 use crate::keyring::{FarmKey, Keyring};
 use crate::wire::TAG_BYTES;
@@ -16,17 +23,26 @@ use crate::wire::header::{HEADER_BYTES, Header, Incarnation, PacketType};
 #[error("the packet does not open: forged, damaged, or of another farm")]
 pub struct Forged;
 
-/// The key of one sender's packets of one type.
+/// How many packets one key seals at the most, as a power of two.
+const EPOCH_BITS: u32 = 32;
+
+/// The epoch that a number is of.
+const fn epoch_of(sequence: u64) -> u64 {
+    sequence >> EPOCH_BITS
+}
+
+/// The key of one sender's packets of one type in one epoch.
 struct PacketKey(LessSafeKey);
 
 impl PacketKey {
-    fn derive(farm: &FarmKey, sender: Incarnation, packet_type: PacketType) -> Self {
+    fn derive(farm: &FarmKey, sender: Incarnation, packet_type: PacketType, epoch: u64) -> Self {
         let label: &[u8] = match packet_type {
             PacketType::Data => b"segue data packets",
             PacketType::Control => b"segue control packets",
         };
-        let bytes = farm.derive::<16>(&[label, &sender.0.to_be_bytes()]);
-        let key = UnboundKey::new(&AES_128_GCM, &bytes).expect("16 bytes make an AES-128 key");
+        let label = [label, &sender.0.to_be_bytes(), &epoch.to_be_bytes()];
+        let bytes = Zeroizing::new(farm.derive::<16>(&label));
+        let key = UnboundKey::new(&AES_128_GCM, &*bytes).expect("16 bytes make an AES-128 key");
         Self(LessSafeKey::new(key))
     }
 
@@ -60,26 +76,28 @@ impl PacketKey {
 
 /// Numbers and seals one type of a node's own packets.
 pub struct Sealer {
+    farm: FarmKey,
     key: PacketKey,
-    key_id: u8,
     incarnation: Incarnation,
     packet_type: PacketType,
-    /// The last number used; numbers begin at 1, so that 0 can mean "none".
+    /// The last number used.
     last: u64,
 }
 
 impl Sealer {
-    /// A sealer that has sealed nothing yet.
+    /// A sealer that has sealed nothing yet. Its numbers begin after `last`,
+    /// which is 0 but where a test is to reach the end of an epoch: so 0 can
+    /// mean "none".
     #[must_use]
-    pub fn new(keyring: &Keyring, incarnation: Incarnation, packet_type: PacketType) -> Self {
-        let farm = keyring.sealing();
-        Self {
-            key: PacketKey::derive(farm, incarnation, packet_type),
-            key_id: farm.id(),
-            incarnation,
-            packet_type,
-            last: 0,
-        }
+    pub fn new(
+        keyring: &Keyring,
+        incarnation: Incarnation,
+        packet_type: PacketType,
+        last: u64,
+    ) -> Self {
+        let farm = keyring.sealing().clone();
+        let key = PacketKey::derive(&farm, incarnation, packet_type, epoch_of(last));
+        Self { farm, key, incarnation, packet_type, last }
     }
 
     /// The last number used; 0 when there was none.
@@ -88,129 +106,152 @@ impl Sealer {
         self.last
     }
 
+    /// Seals with another farm key from the next packet on. The numbers go on,
+    /// so that none is used twice even if a key comes back.
+    pub fn rekey(&mut self, farm: &FarmKey) {
+        if self.farm != *farm {
+            self.farm = farm.clone();
+            self.key = self.packet_key();
+        }
+    }
+
     /// Seals `packet` under the next number, which is given back: a header's
     /// room, the body, and a tag's room.
     pub fn seal(&mut self, flags: u8, packet: &mut [u8]) -> u64 {
         self.last += 1;
+        if epoch_of(self.last) != epoch_of(self.last - 1) {
+            self.key = self.packet_key();
+        }
         let header = Header {
             packet_type: self.packet_type,
             flags,
-            key_id: self.key_id,
+            key_id: self.farm.id(),
             incarnation: self.incarnation,
             sequence: self.last,
         };
         self.key.seal(&header, packet);
         self.last
     }
+
+    /// The key of the last number's epoch.
+    fn packet_key(&self) -> PacketKey {
+        PacketKey::derive(&self.farm, self.incarnation, self.packet_type, epoch_of(self.last))
+    }
 }
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sealer({:?} {:?}, last {})", self.incarnation, self.packet_type, self.last)
+        let Self { farm, incarnation, packet_type, last, .. } = self;
+        write!(f, "Sealer({incarnation:?} {packet_type:?}, {farm:?}, last {last})")
     }
 }
 
-/// Opens one sender's packets.
+/// Opens one sender's packets, whichever farm key and epoch they are of.
+///
+/// A key is derived when the first packet asks for it, and kept. Whoever
+/// forges packets makes a node derive no more than that: a key id that is not
+/// in the ring, and an epoch that is not next to the last one, have no key.
 pub struct Opener {
-    data: PacketKey,
-    control: PacketKey,
+    sender: Incarnation,
+    data: Keys,
+    control: Keys,
+}
+
+/// The keys of one type of a sender's packets.
+struct Keys {
+    /// The latest epoch of which a packet has opened.
+    epoch: Option<u64>,
+    /// At most those of three epochs for each farm key; of one, but for a
+    /// while after a change.
+    derived: Vec<Derived>,
+}
+
+struct Derived {
     key_id: u8,
+    epoch: u64,
+    key: PacketKey,
 }
 
 impl Opener {
-    /// The opener of the packets that `sender` seals with the key of that id;
-    /// `None` when the ring has no such key.
+    /// The opener of the packets of `sender`, of whom none has opened yet.
     #[must_use]
-    pub fn new(keyring: &Keyring, key_id: u8, sender: Incarnation) -> Option<Self> {
-        let farm = keyring.opening(key_id)?;
-        Some(Self {
-            data: PacketKey::derive(farm, sender, PacketType::Data),
-            control: PacketKey::derive(farm, sender, PacketType::Control),
-            key_id,
-        })
+    pub const fn new(sender: Incarnation) -> Self {
+        Self { sender, data: Keys::NONE, control: Keys::NONE }
     }
 
     /// Opens a packet in place and gives its body.
     ///
     /// # Errors
     ///
-    /// [`Forged`] when it was not sealed by this key, or not as it stands.
-    pub fn open<'p>(&self, header: &Header, packet: &'p mut [u8]) -> Result<&'p [u8], Forged> {
-        if header.key_id != self.key_id || packet.len() < HEADER_BYTES + TAG_BYTES {
+    /// [`Forged`] when it was not sealed with a key of `keyring` by this
+    /// sender, or not as it stands.
+    pub fn open<'p>(
+        &mut self,
+        keyring: &Keyring,
+        header: &Header,
+        packet: &'p mut [u8],
+    ) -> Result<&'p [u8], Forged> {
+        if header.incarnation != self.sender || packet.len() < HEADER_BYTES + TAG_BYTES {
             return Err(Forged);
         }
-        let key = match header.packet_type {
-            PacketType::Data => &self.data,
-            PacketType::Control => &self.control,
+        let keys = match header.packet_type {
+            PacketType::Data => &mut self.data,
+            PacketType::Control => &mut self.control,
         };
         let len = packet.len() - HEADER_BYTES - TAG_BYTES;
-        key.open(header.sequence, packet).map(|body| &body[..len])
+        let body = keys.key(keyring, header).ok_or(Forged)?.open(header.sequence, packet)?;
+        keys.opened(epoch_of(header.sequence));
+        Ok(&body[..len])
+    }
+
+    /// Forgets what was derived from the key of that id.
+    pub fn forget(&mut self, key_id: u8) {
+        for keys in [&mut self.data, &mut self.control] {
+            keys.derived.retain(|derived| derived.key_id != key_id);
+        }
+    }
+}
+
+impl Keys {
+    const NONE: Self = Self { epoch: None, derived: Vec::new() };
+
+    fn key(&mut self, keyring: &Keyring, header: &Header) -> Option<&PacketKey> {
+        let (key_id, epoch) = (header.key_id, epoch_of(header.sequence));
+        let known = |derived: &Derived| derived.key_id == key_id && derived.epoch == epoch;
+        let at = match self.derived.iter().position(known) {
+            Some(at) => at,
+            None => {
+                if self.epoch.is_some_and(|latest| latest.abs_diff(epoch) > 1) {
+                    return None;
+                }
+                let farm = keyring.opening(key_id)?;
+                if self.epoch.is_none() {
+                    // No epoch is near yet: a forger could name any.
+                    self.derived.clear();
+                }
+                let key = PacketKey::derive(farm, header.incarnation, header.packet_type, epoch);
+                self.derived.push(Derived { key_id, epoch, key });
+                self.derived.len() - 1
+            }
+        };
+        Some(&self.derived[at].key)
+    }
+
+    /// A packet of that epoch has opened.
+    fn opened(&mut self, epoch: u64) {
+        if self.epoch.is_none_or(|latest| latest < epoch) {
+            self.epoch = Some(epoch);
+            self.derived.retain(|derived| derived.epoch.abs_diff(epoch) <= 1);
+        }
     }
 }
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opener(key id {})", self.key_id)
+        let derived = self.data.derived.len() + self.control.derived.len();
+        write!(f, "Opener({:?}, {derived} keys)", self.sender)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keyring::FARM_KEY_BYTES;
-
-    const SENDER: Incarnation = Incarnation(5);
-
-    fn keyring(byte: u8) -> Keyring {
-        Keyring::new(vec![FarmKey::new([byte; FARM_KEY_BYTES])]).unwrap()
-    }
-
-    fn sealed(keyring: &Keyring, packet_type: PacketType, body: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0; HEADER_BYTES];
-        packet.extend_from_slice(body);
-        packet.extend_from_slice(&[0; TAG_BYTES]);
-        Sealer::new(keyring, SENDER, packet_type).seal(0, &mut packet);
-        packet
-    }
-
-    fn open(keyring: &Keyring, packet: &mut [u8]) -> Result<Vec<u8>, Forged> {
-        let header = Header::decode(packet).unwrap();
-        let opener = Opener::new(keyring, header.key_id, header.incarnation).ok_or(Forged)?;
-        opener.open(&header, packet).map(<[u8]>::to_vec)
-    }
-
-    #[test]
-    fn what_is_sealed_opens() {
-        for packet_type in [PacketType::Data, PacketType::Control] {
-            let mut packet = sealed(&keyring(1), packet_type, b"body");
-            assert!(!packet.windows(4).any(|part| part == b"body"));
-            assert_eq!(open(&keyring(1), &mut packet), Ok(b"body".to_vec()));
-        }
-    }
-
-    #[test]
-    fn every_changed_bit_is_found() {
-        let packet = sealed(&keyring(1), PacketType::Data, b"body");
-        for bit in 0..packet.len() * 8 {
-            let mut changed = packet.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            let Ok(header) = Header::decode(&changed) else { continue };
-            let opener = Opener::new(&keyring(1), keyring(1).sealing().id(), header.incarnation);
-            assert_eq!(opener.unwrap().open(&header, &mut changed), Err(Forged), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn another_farm_does_not_open_it() {
-        let mut packet = sealed(&keyring(1), PacketType::Data, b"body");
-        assert_eq!(open(&keyring(2), &mut packet), Err(Forged));
-    }
-
-    #[test]
-    fn a_packet_without_room_for_a_tag_is_refused() {
-        let packet = sealed(&keyring(1), PacketType::Data, b"");
-        for len in HEADER_BYTES..packet.len() {
-            assert_eq!(open(&keyring(1), &mut packet[..len].to_vec()), Err(Forged));
-        }
-    }
-}
+mod tests;

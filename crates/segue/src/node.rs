@@ -113,6 +113,7 @@ impl Node {
             name: config.name.clone(),
             incarnation,
             keyring: config.keys,
+            begins_after: 0,
             address,
             multicast: matches!(config.transport, Transport::Multicast(_)),
             peers: config.peers,

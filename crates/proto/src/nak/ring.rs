@@ -28,15 +28,16 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring of at most `bytes` bytes, at least one packet.
+    /// A ring of at most `bytes` bytes, at least one packet. The numbers begin
+    /// after `high`.
     #[must_use]
-    pub fn new(bytes: usize) -> Self {
+    pub fn new(bytes: usize, high: u64) -> Self {
         let count = (bytes / MAX_PACKET_BYTES).max(1);
         Self {
             bytes: vec![0; count * MAX_PACKET_BYTES],
             slots: vec![Slot::default(); count],
-            high: 0,
-            floor: 1,
+            high,
+            floor: high + 1,
         }
     }
 
@@ -56,6 +57,11 @@ impl Ring {
     #[must_use]
     pub const fn floor(&self) -> u64 {
         self.floor
+    }
+
+    /// Lets every packet up to `last` go.
+    pub fn let_go(&mut self, last: u64) {
+        self.floor = self.floor.max(last.min(self.high) + 1);
     }
 
     /// Appends a packet: `fill` writes it into a slot of `len` bytes. The
@@ -140,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_oldest_packet_goes() {
-        let mut ring = Ring::new(3 * MAX_PACKET_BYTES);
+        let mut ring = Ring::new(3 * MAX_PACKET_BYTES, 0);
         assert_eq!((ring.high(), ring.floor()), (0, 1));
         for _ in 0..5 {
             push(&mut ring, 10);
@@ -154,7 +160,7 @@ mod tests {
 
     #[test]
     fn full_packets_that_follow_each_other_are_one_run() {
-        let mut ring = Ring::new(8 * MAX_PACKET_BYTES);
+        let mut ring = Ring::new(8 * MAX_PACKET_BYTES, 0);
         for len in [MAX_PACKET_BYTES, MAX_PACKET_BYTES, 50, MAX_PACKET_BYTES] {
             push(&mut ring, len);
         }
@@ -171,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_run_ends_where_the_ring_wraps() {
-        let mut ring = Ring::new(4 * MAX_PACKET_BYTES);
+        let mut ring = Ring::new(4 * MAX_PACKET_BYTES, 0);
         for _ in 0..6 {
             push(&mut ring, MAX_PACKET_BYTES);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::keyring::FarmKey;
 use crate::nak::log::KeyLog;
 use crate::nak::progress::{Progress, Report};
 use crate::nak::reassembly::{FRAGMENT_BYTES, Fragment};
@@ -15,7 +16,7 @@ use crate::seal::Sealer;
 use crate::time::Instant;
 use crate::wire::control::Range;
 use crate::wire::frame::Frame;
-use crate::wire::header::{FLAG_FRAGMENT, HEADER_BYTES, Incarnation};
+use crate::wire::header::{FLAG_FRAGMENT, HEADER_BYTES, Header, Incarnation};
 use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES, TAG_BYTES};
 
 /// The packets that one call to the kernel sends as one run.
@@ -85,16 +86,17 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender whose stream is empty, with a ring of `ring_bytes`.
+    /// A sender whose stream is empty, with a ring of `ring_bytes`. It begins
+    /// after the last number of `sealer`.
     #[must_use]
     pub fn new(sealer: Sealer, ring_bytes: usize) -> Self {
         Self {
+            ring: Ring::new(ring_bytes, sealer.last()),
+            unsent: sealer.last() + 1,
             sealer,
-            ring: Ring::new(ring_bytes),
             log: KeyLog::default(),
             open: new_packet(),
             open_keys: Vec::new(),
-            unsent: 1,
             repairs: BTreeMap::new(),
             progress: Progress::default(),
             heartbeat_due: Instant::default(),
@@ -170,6 +172,25 @@ impl Sender {
     pub fn flush(&mut self) {
         if self.open.len() > HEADER_BYTES {
             self.seal_open(0, 0);
+        }
+    }
+
+    /// Seals with another farm key from the next packet on. What is sealed
+    /// stays as it is.
+    pub fn rekey(&mut self, farm: &FarmKey) {
+        self.sealer.rekey(farm);
+    }
+
+    /// Whether every receiver has come past what the key of that id sealed.
+    #[must_use]
+    pub fn all_have_opened(&self, key_id: u8) -> bool {
+        self.last_sealed_with(key_id).is_none_or(|last| self.progress.all_reached(last))
+    }
+
+    /// Lets go what the key of that id sealed: nobody opens it any more.
+    pub fn retire(&mut self, key_id: u8) {
+        if let Some(last) = self.last_sealed_with(key_id) {
+            self.ring.let_go(last);
         }
     }
 
@@ -306,6 +327,14 @@ impl Sender {
         }
         self.open.as_mut_slice().zeroize();
         self.open.truncate(HEADER_BYTES);
+    }
+
+    /// The last packet in the ring that the key of that id sealed.
+    fn last_sealed_with(&self, key_id: u8) -> Option<u64> {
+        (self.ring.floor()..=self.ring.high()).rev().find(|&sequence| {
+            let header = self.ring.packet(sequence).map(Header::decode);
+            header.is_some_and(|header| header.is_ok_and(|header| header.key_id == key_id))
+        })
     }
 
     fn repair(&mut self, now: Instant, asker: SocketAddr, sequence: u64, pause: Duration) {

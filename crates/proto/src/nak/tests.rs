@@ -40,7 +40,7 @@ struct Pair {
 impl Pair {
     fn new(ring_packets: usize) -> Self {
         let keyring = Keyring::new(vec![FarmKey::new([1; FARM_KEY_BYTES])]).unwrap();
-        let sealer = Sealer::new(&keyring, Incarnation(1), PacketType::Data);
+        let sealer = Sealer::new(&keyring, Incarnation(1), PacketType::Data, 0);
         let now = Instant::from_micros(1_000_000);
         let mut sender = Sender::new(sealer, ring_packets * MAX_PACKET_BYTES);
         sender.join(now, RECEIVER);

@@ -122,8 +122,13 @@ impl Join {
     }
 
     /// The opener of a node that is being challenged.
-    pub(super) fn challenged(&self, sender: Incarnation) -> Option<&Opener> {
-        self.challenged.get(&sender).map(|challenged| &challenged.opener)
+    pub(super) fn challenged(&mut self, sender: Incarnation) -> Option<&mut Opener> {
+        self.challenged.get_mut(&sender).map(|challenged| &mut challenged.opener)
+    }
+
+    /// A farm key opens no more.
+    pub(super) fn forget_key(&mut self, key_id: u8) {
+        self.challenged.values_mut().for_each(|challenged| challenged.opener.forget(key_id));
     }
 
     /// No answer from before counts any more.
@@ -224,12 +229,11 @@ impl Node {
             }
             challenged.at = now;
         } else {
-            let opener = Opener::new(&self.config.keyring, header.key_id, sender);
-            let Some(opener) = opener else { return };
             self.join.challenged.retain(|_, challenged| now - challenged.at < ALONE);
             if self.join.challenged.len() >= MAX_CHALLENGED {
                 return;
             }
+            let opener = Opener::new(sender);
             self.join.challenged.insert(sender, Challenged { opener, at: now });
         }
         let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
@@ -256,9 +260,8 @@ impl Node {
         if self.peers.contains_key(&sender) || self.peers.len() >= MAX_PEERS {
             return;
         }
-        let opener = Opener::new(&self.config.keyring, header.key_id, sender);
-        let Some(opener) = opener else { return };
-        self.join.challenged.remove(&sender);
+        let challenged = self.join.challenged.remove(&sender);
+        let opener = challenged.map_or_else(|| Opener::new(sender), |known| known.opener);
         let known = self.join.position(sender);
         let position = known.map_or(high, |position| position.min(high));
         let peer = Peer {
@@ -271,6 +274,7 @@ impl Node {
             overflowed: 0,
             follows_after: if known.is_some() { 0 } else { position },
             unmerged: holds && known.is_none(),
+            rekeyed_at: 0,
             opener,
             replay: Replay::new(header.sequence),
             rtt: Rtt::default(),

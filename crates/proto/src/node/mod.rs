@@ -14,6 +14,7 @@
 //! - `recover`: what repair cannot bring;
 //! - `orphan`: what the dead left with their survivors;
 //! - `compare`: what is unlike all the same;
+//! - `rekey`: one farm key after another;
 //! - `timer`: what happens when.
 
 mod compare;
@@ -23,6 +24,7 @@ mod outbox;
 pub mod peer;
 mod receive;
 mod recover;
+mod rekey;
 mod timer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -64,6 +66,9 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// The farm's keys.
     pub keyring: Keyring,
+    /// The number that its packets' numbers begin after: 0, but where a test
+    /// is to reach the end of an epoch of keys.
+    pub begins_after: u64,
     /// Where it takes unicast packets, as others are told.
     pub address: SocketAddr,
     /// Whether what is for the farm reaches nodes that are not known yet.
@@ -164,7 +169,9 @@ impl Node {
     /// A node that knows nobody yet.
     #[must_use]
     pub fn new(config: Config, table: Arc<Table>, versions: Arc<HybridClock>, now: Now) -> Self {
-        let sealer = |packet_type| Sealer::new(&config.keyring, config.incarnation, packet_type);
+        let sealer = |packet_type| {
+            Sealer::new(&config.keyring, config.incarnation, packet_type, config.begins_after)
+        };
         let mut rng = Rng::new(config.seed);
         Self {
             sender: Sender::new(sealer(PacketType::Data), config.ring_bytes),

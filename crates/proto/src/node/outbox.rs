@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::keyring::FarmKey;
 use crate::nak::sender::{Destination, Transmit};
 use crate::seal::Sealer;
 use crate::wire::TAG_BYTES;
@@ -25,6 +26,11 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) const fn new(sealer: Sealer) -> Self {
         Self { sealer, packets: VecDeque::new(), sending: Vec::new() }
+    }
+
+    /// Seals with another farm key from the next packet on.
+    pub(super) fn rekey(&mut self, farm: &FarmKey) {
+        self.sealer.rekey(farm);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -53,6 +53,9 @@ pub struct Peer {
     /// Whether it had records of its own when it was met, which are still to
     /// be fetched.
     pub(super) unmerged: bool,
+    /// The highest number that it was known to have used when the farm keys
+    /// last changed.
+    pub(super) rekeyed_at: u64,
     pub(super) opener: Opener,
     pub(super) replay: Replay,
     pub(super) rtt: Rtt,

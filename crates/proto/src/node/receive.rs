@@ -69,17 +69,11 @@ impl Node {
         header: &Header,
         packet: &mut [u8],
     ) -> Result<(), Rejection> {
-        let derived;
-        let opener = match self.join.challenged(header.incarnation) {
-            Some(opener) => opener,
-            None => {
-                let sender = header.incarnation;
-                derived = Opener::new(&self.config.keyring, header.key_id, sender)
-                    .ok_or(Rejection::Forged)?;
-                &derived
-            }
+        let keyring = &self.config.keyring;
+        let body = match self.join.challenged(header.incarnation) {
+            Some(opener) => opener.open(keyring, header, packet)?,
+            None => Opener::new(header.incarnation).open(keyring, header, packet)?,
         };
-        let body = opener.open(header, packet)?;
         if header.packet_type == PacketType::Data {
             // Its stream is followed from the position in its answer on.
             self.challenge(now.instant, from, header);
@@ -119,7 +113,7 @@ impl Node {
         if !peer.receiver.wants(header.sequence) {
             return Err(Rejection::Replayed);
         }
-        let body = peer.opener.open(header, packet)?;
+        let body = peer.opener.open(&self.config.keyring, header, packet)?;
         self.counters.received += 1;
         self.counters.repairs_received += u64::from(peer.receiver.was_asked(header.sequence));
         let whole;
@@ -198,7 +192,7 @@ impl Node {
         if peer.replay.seen(header.sequence) {
             return Err(Rejection::Replayed);
         }
-        let body = peer.opener.open(header, packet)?;
+        let body = peer.opener.open(&self.config.keyring, header, packet)?;
         peer.replay.insert(header.sequence);
         self.counters.received += 1;
         self.heard(now, header.incarnation);

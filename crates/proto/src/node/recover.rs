@@ -180,6 +180,7 @@ impl Node {
                 self.event(Event::MemberStalled(peer.name.clone()));
             }
         }
+        self.retire_keys(now.instant);
         self.merge_histories(now.instant);
         self.pull_untouched(now.instant);
         self.tell_digests(now.instant);

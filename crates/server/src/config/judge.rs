@@ -158,7 +158,7 @@ impl Judge<'_> {
         match Keyring::new(keys) {
             Ok(keyring) => Some(keyring),
             Err(KeyringError::Empty) => None,
-            Err(error @ KeyringError::SameId { .. }) => {
+            Err(error @ (KeyringError::SameId { .. } | KeyringError::TooMany(_))) => {
                 self.fault("farm.keys", Fault::other(error.to_string()));
                 None
             }
