@@ -33,7 +33,7 @@ pub use cache::{Cache, Found, Written};
 pub use config::{Config, Multicast, Transport};
 pub use error::{StartError, WriteError};
 pub use node::{Arrived, Node, Observer};
-pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError};
+pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError, RekeyError};
 pub use proto::nak::acks::Ack;
 pub use proto::record::{
     Deadlines, IdTooLong, Key, KeyHash, Kind, MAX_ID_BYTES, MAX_PAYLOAD_BYTES, Version,

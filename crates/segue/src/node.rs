@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::{io, mem, sync};
 
 use parking_lot::Mutex;
+use proto::keyring::{Keyring, RekeyError};
 use proto::record::{Body, Deadlines, HybridClock, Key, Record, Version};
 use proto::rng::Rng;
 use proto::table::{self, Table};
@@ -73,6 +74,7 @@ pub struct Node {
     incarnation: Incarnation,
     address: SocketAddr,
     cache: Cache,
+    keys: watch::Sender<Keyring>,
     ready: watch::Receiver<bool>,
     snapshot: Arc<Mutex<Snapshot>>,
     warnings: Vec<Warning>,
@@ -112,7 +114,7 @@ impl Node {
         let machine = proto::node::Config {
             name: config.name.clone(),
             incarnation,
-            keyring: config.keys,
+            keyring: config.keys.clone(),
             begins_after: 0,
             address,
             multicast: matches!(config.transport, Transport::Multicast(_)),
@@ -123,6 +125,7 @@ impl Node {
             seed: random()?,
         };
         let (table, versions) = (Arc::clone(&shared.table), Arc::clone(&shared.versions));
+        let (keys, own_keys) = watch::channel(config.keys);
         let (now_ready, ready) = watch::channel(false);
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
         let mut node = proto::node::Node::new(machine, table, versions, shared.clock.now());
@@ -135,6 +138,7 @@ impl Node {
             shared: Arc::clone(&shared),
             publish: publishes,
             alarm,
+            keys: own_keys,
             ready: now_ready,
             snapshot: Arc::clone(&snapshot),
         });
@@ -142,7 +146,7 @@ impl Node {
         let cache = Cache::new(shared, Arc::downgrade(&driver));
         let thread = Some(driver::spawn(driver, sleeper).map_err(StartError::Thread)?);
         let name = config.name;
-        Ok(Self { name, incarnation, address, cache, ready, snapshot, warnings, thread })
+        Ok(Self { name, incarnation, address, cache, keys, ready, snapshot, warnings, thread })
     }
 
     /// The cache, to be read and written through this node.
@@ -178,6 +182,24 @@ impl Node {
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// Uses these keys of the farm from here on: the first seals, all open.
+    /// Nothing is lost if every key is in every node's ring before it seals in
+    /// any, and stays until it seals in none. Keys that are not in the ring
+    /// any more open for another 15 to 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`RekeyError`] when they place records elsewhere than the keys that the
+    /// node was started with. Nothing changes then.
+    pub fn rekey(&self, keys: Keyring) -> Result<(), RekeyError> {
+        if keys.placement_secret() != self.keys.borrow().placement_secret() {
+            return Err(RekeyError::Placement);
+        }
+        self.keys.send_replace(keys);
+        self.cache.shared.waker.wake();
+        Ok(())
     }
 
     /// Takes leave of the farm and ends the node. Handles on its cache fail

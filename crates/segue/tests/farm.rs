@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use segue::{
     Ack, Cache, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, Multicast, Node,
-    Transport, WriteError,
+    RekeyError, Transport, WriteError,
 };
 
 fn keys(byte: u8) -> Keyring {
@@ -145,4 +145,30 @@ async fn a_write_that_nobody_else_has_says_so() {
     assert!(matches!(written, Err(WriteError::Unacknowledged { wanted: Ack::One })));
     assert_eq!(&*cache.peek(&key(1)).unwrap().value, b"here");
     cache.put(&key(2), b"here", soon(&cache), Ack::All).await.unwrap();
+}
+
+/// A ring of a farm whose first key was made of ones.
+fn ring(bytes: &[u8]) -> Keyring {
+    let key = |&byte| FarmKey::new([byte; FARM_KEY_BYTES]);
+    Keyring::new(bytes.iter().map(key).collect()).unwrap().placed_by(key(&1).placement_secret())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_farm_changes_its_key_while_it_runs() {
+    let a = start(unicast("a", &[])).await;
+    let b = start(unicast("b", &[&a])).await;
+    let (at_a, at_b) = (a.cache(), b.cache());
+    let steps: [&[u8]; 4] = [&[1], &[1, 2], &[2, 1], &[2]];
+    for (step, bytes) in (0..).zip(steps) {
+        for (turn, node) in (0..).zip([&b, &a]) {
+            node.rekey(ring(bytes)).unwrap();
+            let id = 4 * step + turn;
+            at_a.put(&key(id), b"a", soon(&at_a), Ack::All).await.unwrap();
+            at_b.put(&key(id + 2), b"b", soon(&at_b), Ack::All).await.unwrap();
+        }
+    }
+    assert_eq!(a.rekey(keys(2)), Err(RekeyError::Placement));
+    for node in [&a, &b] {
+        assert_eq!(node.status().multicast.rejected.forged, 0);
+    }
 }

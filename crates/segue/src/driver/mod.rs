@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use proto::keyring::Keyring;
 use proto::nak::acks::WriteId;
 use proto::node::{Event, Node};
 use proto::time::{Instant, Now};
@@ -58,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
     pub(crate) publish: mpsc::Receiver<Publish>,
     pub(crate) alarm: Alarm,
+    /// The farm's keys: others when they are to be changed.
+    pub(crate) keys: watch::Receiver<Keyring>,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) snapshot: Arc<Mutex<Snapshot>>,
 }
@@ -103,9 +106,12 @@ impl Driver {
     /// sockets first. Who leaves a write after the sleeper drowses wakes it.
     fn turn(&mut self, readable: Readable, sleeper: &Sleeper) -> io::Result<Next> {
         let now = self.now();
+        // Ahead of the packets that they may open, and of those that come late.
+        self.take_keys(now.instant);
         self.parts.sockets.receive(now, readable, &mut self.parts.node)?;
         self.parts.node.handle_timeout(now);
         sleeper.drowse();
+        self.take_keys(now.instant);
         let writes_left = self.take_writes(now.instant);
         self.parts.sockets.send(now, &mut self.parts.node)?;
         self.take_events();
@@ -210,6 +216,17 @@ impl Driver {
                 let (old, new) = (old.as_record(), new.as_record());
                 let keys = [table.hash(&old.key), table.hash(&new.key)];
                 node.publish(&Frame::Rotate { old, new }, &keys, write.ack, id);
+            }
+        }
+    }
+
+    /// Has the machine use other keys, if it is to.
+    fn take_keys(&mut self, now: Instant) {
+        // An error says that the node is gone, which ends the driver soon.
+        if self.parts.keys.has_changed().unwrap_or(false) {
+            let keys = self.parts.keys.borrow_and_update().clone();
+            if let Err(error) = self.parts.node.rekey(now, keys) {
+                tracing::error!(%error, "the keys stay as they are");
             }
         }
     }
