@@ -61,9 +61,9 @@ const STEPS: u64 = 300;
 /// No record ends within a run.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time for everything to come to rest at the end: longer than a silent node
-/// takes to be found dead, than the slowest call to an old peer, and than the
-/// time between two comparisons.
-const REST: Duration = Duration::from_secs(20);
+/// takes to be found dead, than the slowest call to an old peer, and than it
+/// takes to compare twice and to fetch what differs, a few ranges a second.
+const REST: Duration = Duration::from_secs(60);
 
 /// Runs one seed.
 ///

@@ -9,6 +9,8 @@ use sim::network::Weather;
 
 /// More than fit three pages.
 const RECORDS: usize = 400;
+/// Time to compare twice and to fetch every range, a few a second.
+const REST: Duration = Duration::from_secs(120);
 
 fn farm(compares: bool) -> Farm {
     let weather =
@@ -58,7 +60,7 @@ fn leave_a_part(farm: &mut Farm) -> Result<usize, String> {
 fn comparing_brings_them_to_everyone() {
     let mut farm = farm(true);
     let part = leave_a_part(&mut farm).unwrap();
-    farm.run(Duration::from_secs(20)).unwrap();
+    farm.run(REST).unwrap();
     assert_eq!(farm.held(1).len(), part);
     assert!(farm.held(0) == farm.held(1));
 }
@@ -67,6 +69,6 @@ fn comparing_brings_them_to_everyone() {
 fn nothing_else_does() {
     let mut farm = farm(false);
     leave_a_part(&mut farm).unwrap();
-    farm.run(Duration::from_secs(20)).unwrap();
+    farm.run(REST).unwrap();
     assert!(farm.held(1).is_empty(), "the streams do it: comparing can be left out");
 }

@@ -1,20 +1,33 @@
 //! Whether two nodes hold the same, found by digests of ranges of keys.
 //!
-//! Streams and what survivors tell of them account for packets. A record may
-//! come without one: a page of a dead node's records is taken in, and the
-//! node that gave it dies before the rest has come. What was taken in is then
-//! here, nothing says so, and nobody asks for it. So every node tells the
-//! others the digests of its ranges at intervals, and who finds a range
-//! unlike fetches it.
+//! It owns what each other node told of its ranges, and when ours are told and
+//! fetched. It is the last resort: streams and what survivors tell of them
+//! account for packets, but a record may come without one, in a page of a dead
+//! node's records whose giver dies before the rest has come. Nothing else says
+//! that such a record is here and not there. What differs, and why, it does
+//! not know: it fetches the range, and merging does the rest.
 //!
-//! Packets on their way make ranges unlike as well, for a moment. So only
-//! what is unlike twice in a row is fetched; of ranges that have changed
-//! meanwhile, where it may be chance again, one in each interval. Two nodes
-//! whose clocks differ may never come to hold the same: what was fetched once
-//! for a pair of digests is not fetched for that pair again.
+//! Packets on their way make ranges differ as well, for a moment. So a range
+//! is fetched when it differs still at the next telling; of those that differ
+//! otherwise by then, which may be chance again, one in each interval. What
+//! was fetched for a pair of digests is not fetched for that pair again: two
+//! nodes whose clocks differ may never come to hold the same.
 //!
-//! A node that has dropped records for room neither tells nor compares: it
-//! would fetch what it cannot keep.
+//! One pull at a time, of few ranges, whoever tells: what several nodes have
+//! comes from one of them, and who tells false digests costs no more than
+//! that. While it lasts the other differences stay as they are, and the next
+//! telling decides anew.
+//!
+//! Digests are of versions. Idle deadlines are no part of them, so a touch
+//! that is not here makes no difference: the record ends early here, differs
+//! from then on, and is fetched with its later deadline. Until then a look-up
+//! of it is a miss.
+//!
+//! A node that dropped records for room within the longest lifetime neither
+//! tells nor compares: it would fetch what it could not keep.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,86 +39,140 @@ use crate::transfer::puller::{Pull, Purpose};
 use crate::wire::control::{MAX_DIGESTS, Message, Source};
 use crate::wire::header::Incarnation;
 
-/// How soon a node tells its digests when it has found a range unlike: longer
-/// than a repair takes, so that what was on its way has come.
+/// How soon a node tells its digests when it found that a range differs more
+/// than once: longer than a repair takes, so that what was on its way has come.
 const TELL_SOON: Duration = Duration::from_secs(1);
+/// A node's ranges are not fetched twice within this time: less than there is
+/// between two tellings, of which one may be longer on its way.
+const FETCH_PAUSE: Duration = Duration::from_millis(500);
+/// The most ranges of a pull, a 64th of the table: what is more urgent waits
+/// for the pull that runs.
+const MAX_FETCHED: usize = 4;
+/// A session lives at most so long: what was dropped for room longer ago has
+/// ended on the other nodes as well.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+const _: () = assert!(RANGES.is_multiple_of(MAX_DIGESTS), "whole messages");
 
 /// When comparing goes on.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// When our digests are told.
     tell_due: Instant,
-    /// When a range that keeps changing may be fetched.
-    changed_due: Instant,
+    /// When a range that differs otherwise may be fetched.
+    otherwise_due: Instant,
+    shortage: Shortage,
 }
 
-/// The ranges that another node holds unlike us, as it told last.
+/// Whether records were dropped for room that may live on elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct Likeness(BTreeMap<KeyRange, Unlike>);
+struct Shortage {
+    /// How many were dropped since the node began.
+    dropped: u64,
+    /// When the last of them has ended everywhere.
+    until: Option<Instant>,
+}
 
-/// A range that is held unlike.
+/// The ranges in which another node differs from us, as it told last.
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    ranges: BTreeMap<KeyRange, Difference>,
+    /// When ranges may be fetched from it.
+    fetch_due: Instant,
+}
+
+/// A range that differs.
 #[derive(Debug)]
-struct Unlike {
+struct Difference {
     /// Their digest, then ours.
     digests: [u64; 2],
     /// Whether the range was fetched since.
     fetched: bool,
 }
 
-/// What a comparison came to.
+/// What a comparison of a range came to.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// Both hold the same, or what was fetched already did not make it so.
     Nothing,
-    /// The range is unlike for the first time.
-    Unlike,
-    /// It is again, but has changed: other packets may be on their way.
-    UnlikeAgain,
-    /// It is still.
-    UnlikeStill,
+    /// The range differs for the first time.
+    Differs,
+    /// It did before, by other digests: other packets may be on their way.
+    DiffersOtherwise,
+    /// It did before, by the same digests.
+    DiffersStill,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant, every: Duration) -> Self {
-        Self { tell_due: now + every, changed_due: now }
+        Self { tell_due: now + every, otherwise_due: now, shortage: Shortage::default() }
     }
 }
 
-impl Likeness {
+impl Shortage {
+    /// Takes note of how many records were dropped for room so far.
+    fn look(&mut self, now: Instant, dropped: u64) {
+        if dropped > self.dropped {
+            self.dropped = dropped;
+            self.until = Some(now + LONGEST_LIFETIME);
+        } else {
+            self.until = self.until.filter(|&until| until > now);
+        }
+    }
+}
+
+impl Differences {
     /// Takes note of their digest of a range, and ours.
     fn compare(&mut self, range: KeyRange, digests: [u64; 2]) -> Found {
         let [theirs, ours] = digests;
         if theirs == ours {
-            self.0.remove(&range);
+            self.ranges.remove(&range);
             return Found::Nothing;
         }
-        let unlike = Unlike { digests, fetched: false };
-        match self.0.insert(range, unlike) {
-            None => Found::Unlike,
-            Some(before) if before.digests != digests => Found::UnlikeAgain,
+        match self.ranges.get_mut(&range) {
+            Some(before) if before.digests == digests && before.fetched => Found::Nothing,
+            Some(before) if before.digests == digests => Found::DiffersStill,
             Some(before) => {
-                self.fetch(range);
-                if before.fetched { Found::Nothing } else { Found::UnlikeStill }
+                *before = Difference { digests, fetched: false };
+                Found::DiffersOtherwise
+            }
+            None => {
+                self.ranges.insert(range, Difference { digests, fetched: false });
+                Found::Differs
             }
         }
     }
 
-    /// A range is being fetched for the digests that were compared last.
-    fn fetch(&mut self, range: KeyRange) {
-        if let Some(unlike) = self.0.get_mut(&range) {
-            unlike.fetched = true;
+    /// These ranges are being fetched, for the digests that were compared last.
+    fn fetch(&mut self, now: Instant, ranges: &[KeyRange]) {
+        self.fetch_due = now + FETCH_PAUSE;
+        for range in ranges {
+            if let Some(difference) = self.ranges.get_mut(range) {
+                difference.fetched = true;
+            }
         }
     }
 }
 
 impl Node {
+    /// Whether this node compares what it holds with what others hold: not
+    /// before its portion has arrived, and not for a day after it dropped a
+    /// record for room.
+    #[must_use]
+    pub const fn comparing(&self) -> bool {
+        self.is_ready() && self.pace.shortage.until.is_none()
+    }
+
     /// Tells the digests of our ranges when it is time.
     pub(super) fn tell_digests(&mut self, now: Instant) {
-        if self.pace.tell_due > now {
+        // What the others cannot have would only differ.
+        let all_sent = self.sender.sent_high() == self.sender.high();
+        if self.pace.tell_due > now || !all_sent {
             return;
         }
         self.pace.tell_due = now + self.config.compare_every;
-        if !self.compares() || self.peers.is_empty() {
+        self.look_for_shortage(now);
+        if !self.comparing() || self.alive().next().is_none() {
             return;
         }
         let ranges: Vec<KeyRange> = KeyRange::all().collect();
@@ -123,82 +190,70 @@ impl Node {
         first: KeyRange,
         digests: &[u64],
     ) {
-        if !self.compares() {
+        self.look_for_shortage(now);
+        if !self.comparing() {
             return;
         }
         // Of one whose history is not merged much may be missing: that is
         // fetched otherwise.
         let Some(peer) = self.peers.get_mut(&from).filter(|peer| !peer.unmerged) else { return };
-        let mut fetched = Vec::new();
-        let mut changed = Vec::new();
-        let mut unlike = false;
+        let (mut still, mut otherwise) = (Vec::new(), Vec::new());
         for (range, &theirs) in (first.0..=u8::MAX).map(KeyRange).zip(digests) {
             let ours = self.table.digest(range);
-            let found = peer.likeness.compare(range, [theirs, ours]);
-            unlike |= found != Found::Nothing;
-            match found {
-                Found::Nothing | Found::Unlike => {}
-                Found::UnlikeAgain => changed.push(range),
-                Found::UnlikeStill => fetched.push(range),
+            match peer.differences.compare(range, [theirs, ours]) {
+                Found::Nothing | Found::Differs => {}
+                Found::DiffersOtherwise => otherwise.push(range),
+                Found::DiffersStill => still.push(range),
             }
         }
-        if !changed.is_empty() && self.pace.changed_due <= now {
-            self.pace.changed_due = now + self.config.compare_every;
-            let at = usize::try_from(self.rng.below(changed.len() as u64)).expect("below a usize");
-            peer.likeness.fetch(changed[at]);
-            fetched.push(changed[at]);
+        if still.is_empty() && otherwise.is_empty() {
+            return;
         }
-        if unlike {
-            // Who lacks something hears it from us as well.
-            self.pace.tell_due = self.pace.tell_due.min(now + TELL_SOON);
-        }
-        if !fetched.is_empty() {
-            self.counters.ranges_fetched += fetched.len() as u64;
-            let source = Source::Ranges(fetched.into_iter().collect());
-            self.pull(now, Pull { from, source, purpose: Purpose::Unlike });
-        }
+        // Who lacks something hears it from us as well.
+        self.pace.tell_due = self.pace.tell_due.min(now + TELL_SOON);
+        self.fetch_ranges(now, from, still, &otherwise);
     }
 
-    /// What a node holds unlike us could not be fetched: it is compared anew.
-    pub(super) fn unlike_missed(&mut self, from: Incarnation) {
+    /// Fetches some of the ranges in which a node differs: those that differ
+    /// `still`, and now and then one of those that differ `otherwise`.
+    fn fetch_ranges(
+        &mut self,
+        now: Instant,
+        from: Incarnation,
+        still: Vec<KeyRange>,
+        otherwise: &[KeyRange],
+    ) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        if self.puller.has(&Purpose::Differs) || peer.differences.fetch_due > now {
+            return;
+        }
+        let mut ranges = still;
+        ranges.truncate(MAX_FETCHED);
+        if ranges.len() < MAX_FETCHED && !otherwise.is_empty() && self.pace.otherwise_due <= now {
+            self.pace.otherwise_due = now + self.config.compare_every;
+            let at = self.rng.below(otherwise.len() as u64);
+            ranges.push(otherwise[usize::try_from(at).expect("below a usize")]);
+        }
+        if ranges.is_empty() {
+            return;
+        }
+        peer.differences.fetch(now, &ranges);
+        self.counters.ranges_fetched += ranges.len() as u64;
+        let source = Source::Ranges(ranges.into_iter().collect());
+        self.pull(now, Pull { from, source, purpose: Purpose::Differs });
+    }
+
+    /// Ranges in which a node differs could not be fetched from it: it is
+    /// compared anew, and asked again after an interval at the soonest.
+    pub(super) fn differences_missed(&mut self, now: Instant, from: Incarnation) {
         if let Some(peer) = self.peers.get_mut(&from) {
-            peer.likeness = Likeness::default();
+            let fetch_due = now + self.config.compare_every;
+            peer.differences = Differences { ranges: BTreeMap::new(), fetch_due };
         }
     }
 
-    /// Whether what we hold can be compared with what others hold.
-    fn compares(&self) -> bool {
+    fn look_for_shortage(&mut self, now: Instant) {
         let stats = self.table.stats();
-        self.is_ready() && stats.evicted + stats.forgotten == 0
-    }
-}
-
-const _: () = assert!(RANGES.is_multiple_of(MAX_DIGESTS), "whole messages");
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RANGE: KeyRange = KeyRange(7);
-
-    #[track_caller]
-    fn check(told: &[[u64; 2]], expected: &[Found]) {
-        let mut likeness = Likeness::default();
-        let found: Vec<Found> =
-            told.iter().map(|&digests| likeness.compare(RANGE, digests)).collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn what_was_on_its_way_is_not_fetched() {
-        use Found::{Nothing, Unlike};
-        check(&[[1, 2], [2, 2], [3, 2]], &[Unlike, Nothing, Unlike]);
-    }
-
-    #[test]
-    fn what_stays_unlike_is_fetched_once() {
-        use Found::{Nothing, Unlike, UnlikeAgain, UnlikeStill};
-        check(&[[1, 2]; 4], &[Unlike, UnlikeStill, Nothing, Nothing]);
-        check(&[[1, 2], [1, 2], [1, 3], [1, 3]], &[Unlike, UnlikeStill, UnlikeAgain, UnlikeStill]);
+        self.pace.shortage.look(now, stats.evicted + stats.forgotten);
     }
 }

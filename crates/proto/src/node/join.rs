@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::compare::Likeness;
+use super::compare::Differences;
 use super::peer::{Peer, State};
 use super::{Event, MAX_PEERS, Node};
 use crate::nak::receiver::{Receiver, Remains};
@@ -284,7 +284,7 @@ impl Node {
             untouched: Vec::new(),
             untouched_due: now.instant,
             orphan_told: 0,
-            likeness: Likeness::default(),
+            differences: Differences::default(),
         };
         self.peers.insert(sender, peer);
         self.sender.join(now.instant, sender);

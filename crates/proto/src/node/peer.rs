@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::compare::Likeness;
+use super::compare::Differences;
 use crate::nak::receiver::Receiver;
 use crate::nak::rtt::Rtt;
 use crate::nak::window::Replay;
@@ -71,8 +71,8 @@ pub struct Peer {
     /// When its survivors are next told how much of its stream is here, and
     /// how often they were.
     pub(super) orphan_told: u32,
-    /// What it holds unlike us.
-    pub(super) likeness: Likeness,
+    /// Where what it holds differs from what is here.
+    pub(super) differences: Differences,
 }
 
 impl Peer {

@@ -107,7 +107,7 @@ impl Node {
         match pull.purpose {
             Purpose::Join => self.fetched_portion(now.instant, pull.from),
             Purpose::Merge => self.merged(pull.from),
-            Purpose::Touched | Purpose::Unlike => {}
+            Purpose::Touched | Purpose::Differs => {}
             Purpose::Gone(range) => {
                 if let Some(peer) = self.peers.get_mut(&pull.from) {
                     peer.receiver.fill(now.instant, range);
@@ -129,7 +129,7 @@ impl Node {
                 }
             }
             Purpose::Orphan(stream, _) => self.orphan_missed(stream),
-            Purpose::Unlike => self.unlike_missed(pull.from),
+            Purpose::Differs => self.differences_missed(now, pull.from),
             // Histories are asked for again with the next housekeeping, touches
             // with the next touch.
             Purpose::Merge | Purpose::Touched => {}

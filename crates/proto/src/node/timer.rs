@@ -123,7 +123,8 @@ impl Node {
         }
     }
 
-    fn alive(&self) -> impl Iterator<Item = &Peer> {
+    /// The nodes that are heard.
+    pub(super) fn alive(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values().filter(|peer| peer.is_alive())
     }
 }

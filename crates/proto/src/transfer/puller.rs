@@ -36,8 +36,8 @@ pub enum Purpose {
     Orphan(Incarnation, Remains),
     /// A touch was of a version that is not here.
     Touched,
-    /// Digests tell the provider's records from ours.
-    Unlike,
+    /// What the provider holds differs from what is here, in a few ranges.
+    Differs,
 }
 
 /// One pull: all pages of a source from one node.
@@ -97,17 +97,26 @@ pub struct Puller {
 
 impl Puller {
     /// Queues a pull, unless the same one waits already or too many wait.
-    /// Whether it is queued.
+    /// Whether it is queued. What merely differs is brought last: everything
+    /// else is known to be missing.
     pub fn push(&mut self, pull: Pull) -> bool {
-        let fetched = self.fetch.as_ref().map(|fetch| &fetch.pull);
-        if self.queue.iter().chain(fetched).any(|queued| *queued == pull) {
+        if self.pulls().any(|queued| *queued == pull) {
             return true;
         }
         let room = self.queue.len() < MAX_QUEUED;
         if room {
-            self.queue.push_back(pull);
+            let known = |queued: &Pull| queued.purpose != Purpose::Differs;
+            let at =
+                if known(&pull) { self.queue.partition_point(known) } else { self.queue.len() };
+            self.queue.insert(at, pull);
         }
         room
+    }
+
+    /// Whether something is pulled, or waits to be, for this purpose.
+    #[must_use]
+    pub fn has(&self, purpose: &Purpose) -> bool {
+        self.pulls().any(|pull| pull.purpose == *purpose)
     }
 
     /// A part has come.
@@ -193,6 +202,11 @@ impl Puller {
             None if self.queue.is_empty() => None,
             None => Some(Instant::default()),
         }
+    }
+
+    /// The pull that runs, and those that wait.
+    fn pulls(&self) -> impl Iterator<Item = &Pull> {
+        self.fetch.as_ref().map(|fetch| &fetch.pull).into_iter().chain(&self.queue)
     }
 }
 

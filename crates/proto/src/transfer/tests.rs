@@ -214,3 +214,20 @@ fn parts_of_two_makings_of_a_page_do_not_mix() {
     assert!(matches!(take(part(2, 1, &[])), Pulled::Nothing), "the first part was of another");
     assert!(matches!(take(part(2, 0, &full)), Pulled::Last(..)));
 }
+
+#[test]
+fn what_merely_differs_is_pulled_after_what_is_missing() {
+    let mut puller = Puller::default();
+    let pull = |from, purpose| Pull { from: Incarnation(from), source: Source::Table, purpose };
+    puller.push(pull(1, Purpose::Differs));
+    puller.push(pull(2, Purpose::Touched));
+    puller.push(pull(3, Purpose::Merge));
+    assert!(puller.has(&Purpose::Differs) && !puller.has(&Purpose::Join));
+    let mut order = Vec::new();
+    let now = Instant::from_micros(1);
+    while let Some((from, _)) = puller.poll_request(now) {
+        order.push(from.0);
+        puller.give_up(from);
+    }
+    assert_eq!(order, [2, 3, 1]);
+}
