@@ -10,6 +10,7 @@ use proto::record::{
 };
 use proto::table::{Applied, Refusal, Table, Touched};
 use proto::time::Wall;
+use proto::wire::frame::Frame;
 use sys::wait::Waker;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
@@ -96,8 +97,41 @@ pub(crate) struct OwnedRecord {
     value: Option<Zeroizing<Vec<u8>>>,
 }
 
+impl From<&Record<'_>> for OwnedRecord {
+    fn from(record: &Record<'_>) -> Self {
+        let Record { key, version, deadlines, body } = *record;
+        let value = match body {
+            Body::Value(value) => Some(Zeroizing::new(value.to_vec())),
+            Body::Deleted => None,
+        };
+        Self { key, version, deadlines, value }
+    }
+}
+
+impl From<&Frame<'_>> for OwnedFrame {
+    fn from(frame: &Frame<'_>) -> Self {
+        match frame {
+            Frame::Record(record) => Self::Record(record.into()),
+            Frame::Touch(touch) => Self::Touch(*touch),
+            Frame::Rotate { old, new } => Self::Rotate { old: old.into(), new: new.into() },
+        }
+    }
+}
+
+impl OwnedFrame {
+    pub(crate) fn as_frame(&self) -> Frame<'_> {
+        match self {
+            Self::Record(record) => Frame::Record(record.as_record()),
+            Self::Touch(touch) => Frame::Touch(*touch),
+            Self::Rotate { old, new } => {
+                Frame::Rotate { old: old.as_record(), new: new.as_record() }
+            }
+        }
+    }
+}
+
 impl OwnedRecord {
-    pub(crate) fn as_record(&self) -> Record<'_> {
+    fn as_record(&self) -> Record<'_> {
         let body = self.value.as_ref().map_or(Body::Deleted, |value| Body::Value(value));
         Record { key: self.key, version: self.version, deadlines: self.deadlines, body }
     }
@@ -156,15 +190,15 @@ impl Cache {
         if found > MAX_PAYLOAD_BYTES {
             return Err(WriteError::TooLarge { found });
         }
-        if let Some(version) = self.version_of_same(key, value, deadlines) {
+        let now = self.now();
+        if let Some(version) = self.version_of_same(key, value, deadlines, now) {
             self.move_idle(key, version, deadlines.idle, ack).await?;
             return Ok(Written { version });
         }
-        let record = self.record(key, deadlines, Some(Zeroizing::new(value.to_vec())));
-        let version = record.version;
-        self.apply(&record.as_record())?;
-        self.publish(OwnedFrame::Record(record), ack).await?;
-        Ok(Written { version })
+        let record = self.record(key, deadlines, Body::Value(value), now);
+        self.apply(&record, now)?;
+        self.publish(&Frame::Record(record), ack).await?;
+        Ok(Written { version: record.version })
     }
 
     /// Moves a record's idle deadline on, when it lies earlier.
@@ -191,10 +225,11 @@ impl Cache {
     ///
     /// As [`Cache::put`].
     pub async fn remove(&self, key: &Key, ack: Ack) -> Result<bool, WriteError> {
-        let (held, absolute) = self.end_of(key);
-        let record = self.record(key, Deadlines::at(absolute), None);
-        self.apply(&record.as_record())?;
-        self.publish(OwnedFrame::Record(record), ack).await?;
+        let now = self.now();
+        let (held, absolute) = self.end_of(key, now);
+        let record = self.record(key, Deadlines::at(absolute), Body::Deleted, now);
+        self.apply(&record, now)?;
+        self.publish(&Frame::Record(record), ack).await?;
         Ok(held)
     }
 
@@ -207,43 +242,44 @@ impl Cache {
     /// as [`Cache::put`].
     pub async fn rotate(&self, old: &Key, new: &Key, ack: Ack) -> Result<Written, WriteError> {
         let found = self.peek(old).ok_or(WriteError::NotFound)?;
-        let tombstone = self.record(old, Deadlines::at(found.deadlines.absolute), None);
-        let record = self.record(new, found.deadlines, Some(found.value));
-        let version = record.version;
-        self.apply(&record.as_record())?;
-        self.apply(&tombstone.as_record())?;
-        self.publish(OwnedFrame::Rotate { old: tombstone, new: record }, ack).await?;
-        Ok(Written { version })
+        let (now, ends) = (self.now(), Deadlines::at(found.deadlines.absolute));
+        let old = self.record(old, ends, Body::Deleted, now);
+        let new = self.record(new, found.deadlines, Body::Value(&found.value), now);
+        self.apply(&new, now)?;
+        self.apply(&old, now)?;
+        self.publish(&Frame::Rotate { old, new }, ack).await?;
+        Ok(Written { version: new.version })
     }
 
-    fn record(
-        &self,
-        key: &Key,
-        deadlines: Deadlines,
-        value: Option<Zeroizing<Vec<u8>>>,
-    ) -> OwnedRecord {
-        let time = self.shared.versions.tick(self.now());
+    /// The next version of a record.
+    fn record<'a>(&self, key: &Key, deadlines: Deadlines, body: Body<'a>, now: Wall) -> Record<'a> {
+        let time = self.shared.versions.tick(now);
         let version = Version { time, writer: self.shared.writer };
-        OwnedRecord { key: *key, version, deadlines, value }
+        Record { key: *key, version, deadlines, body }
     }
 
     /// Whether there is a live record, and when it (or else its tombstone)
     /// ends for good.
-    fn end_of(&self, key: &Key) -> (bool, Wall) {
-        let now = self.now();
+    fn end_of(&self, key: &Key, now: Wall) -> (bool, Wall) {
         let absolute = self.shared.table.get(key, now, |record| record.deadlines.absolute);
         (absolute.is_some(), absolute.unwrap_or(now + UNKNOWN_LIFETIME))
     }
 
     /// The version of the live record, when it has this value and this end.
-    fn version_of_same(&self, key: &Key, value: &[u8], deadlines: Deadlines) -> Option<Version> {
+    fn version_of_same(
+        &self,
+        key: &Key,
+        value: &[u8],
+        deadlines: Deadlines,
+        now: Wall,
+    ) -> Option<Version> {
         let same = |record: &Record<'_>| {
             let same = record.body == Body::Value(value)
                 && record.deadlines.absolute == deadlines.absolute
                 && record.deadlines.idle <= deadlines.idle;
             same.then_some(record.version)
         };
-        self.shared.table.get(key, self.now(), same).flatten()
+        self.shared.table.get(key, now, same).flatten()
     }
 
     async fn move_idle(
@@ -256,14 +292,14 @@ impl Cache {
         let hash = self.shared.table.hash(key);
         let touch = Touch { hash, time: version.time, idle };
         match self.shared.table.touch(&touch, self.now()) {
-            Touched::Moved => self.publish(OwnedFrame::Touch(touch), ack).await,
+            Touched::Moved => self.publish(&Frame::Touch(touch), ack).await,
             Touched::Stale => Ok(()),
             Touched::Missing => Err(WriteError::NotFound),
         }
     }
 
-    fn apply(&self, record: &Record<'_>) -> Result<(), WriteError> {
-        match self.shared.table.apply(record, self.now()) {
+    fn apply(&self, record: &Record<'_>, now: Wall) -> Result<(), WriteError> {
+        match self.shared.table.apply(record, now) {
             Applied::New | Applied::Replaced | Applied::Touched => Ok(()),
             Applied::Kept | Applied::Refused(Refusal::Forgotten) => Err(WriteError::Deleted),
             Applied::Refused(Refusal::Expired) => Err(WriteError::Expired),
@@ -271,35 +307,45 @@ impl Cache {
         }
     }
 
-    async fn publish(&self, frame: OwnedFrame, ack: Ack) -> Result<(), WriteError> {
+    /// Has the driver send what the table has taken in.
+    async fn publish(&self, frame: &Frame<'_>, ack: Ack) -> Result<(), WriteError> {
         if self.shared.closed.load(Ordering::Relaxed) {
             return Err(WriteError::Closed);
         }
-        let (done, confirmed) = oneshot::channel();
-        let done = (ack != Ack::Local).then_some(done);
-        let waits = done.is_some();
-        let publish = Publish { frame, ack, done };
-        self.shared.publish.send(publish).await.map_err(|_| WriteError::Closed)?;
-        self.send_or_wake();
-        if !waits {
-            return Ok(());
+        let (mut done, confirmed) = (ack != Ack::Local).then(oneshot::channel).unzip();
+        if !self.publish_at_once(frame, ack, &mut done) {
+            let publish = Publish { frame: frame.into(), ack, done };
+            self.shared.publish.send(publish).await.map_err(|_| WriteError::Closed)?;
+            self.shared.waker.wake();
         }
+        let Some(confirmed) = confirmed else { return Ok(()) };
         match tokio::time::timeout(self.shared.ack_timeout, confirmed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(WriteError::Unacknowledged { wanted: ack }),
         }
     }
 
-    /// Has the driver take what was left for it: lent to this thread while its
-    /// own one sleeps, else by that.
-    fn send_or_wake(&self) {
-        let sent = self.shared.waker.is_asleep()
-            && self.driver.upgrade().is_some_and(|driver| {
-                driver.try_lock().is_ok_and(|mut driver| driver.send_writes())
-            });
-        if !sent {
+    /// Hands the write to the driver itself, which is lent to writers while its
+    /// thread sleeps. Not done where somebody else has it, or there is no room.
+    fn publish_at_once(
+        &self,
+        frame: &Frame<'_>,
+        ack: Ack,
+        done: &mut Option<oneshot::Sender<()>>,
+    ) -> bool {
+        if !self.shared.waker.is_asleep() {
+            return false;
+        }
+        let Some(driver) = self.driver.upgrade() else { return false };
+        let Ok(mut driver) = driver.try_lock() else { return false };
+        if !driver.takes_writes() {
+            return false;
+        }
+        driver.publish(frame, ack, done.take());
+        if !driver.send_or_linger() {
             self.shared.waker.wake();
         }
+        true
     }
 }
 

@@ -145,11 +145,29 @@ impl Sender {
         self.ring.slot(sequence).and_then(|slot| slot.sent)
     }
 
+    /// How many packets are sealed and were not sent yet.
+    #[must_use]
+    pub const fn unsent(&self) -> u64 {
+        self.ring.high() + 1 - self.unsent
+    }
+
+    /// Whether a packet is being filled.
+    #[must_use]
+    pub fn has_open(&self) -> bool {
+        self.open.len() > HEADER_BYTES
+    }
+
+    /// Whether repairs wait to be sent.
+    #[must_use]
+    pub fn has_repairs(&self) -> bool {
+        !self.repairs.is_empty()
+    }
+
     /// Whether another frame may be pushed: what waits to be sent must not
     /// outgrow the ring.
     #[must_use]
     pub const fn has_room(&self) -> bool {
-        self.ring.high() + 1 - self.unsent < self.ring.capacity() / 4
+        self.unsent() < self.ring.capacity() / 4
     }
 
     /// Appends a frame about `keys` to the stream. Gives the number of the
@@ -170,7 +188,7 @@ impl Sender {
 
     /// Ends the packet that is being filled, so that it can be sent.
     pub fn flush(&mut self) {
-        if self.open.len() > HEADER_BYTES {
+        if self.has_open() {
             self.seal_open(0, 0);
         }
     }

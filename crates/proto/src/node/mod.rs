@@ -227,6 +227,13 @@ impl Node {
         self.outbox.push_to_farm(&Message::Leave);
     }
 
+    /// Whether there is something to send that must not wait: repairs, and what
+    /// nodes tell each other.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        !self.outbox.is_empty() || self.sender.has_repairs()
+    }
+
     /// The socket's count of packets that it dropped because they were not
     /// read in time.
     pub const fn set_overflowed(&mut self, overflowed: u32) {

@@ -21,14 +21,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use proto::keyring::Keyring;
-use proto::nak::acks::WriteId;
+use proto::nak::acks::{Ack, WriteId};
+use proto::nak::sender::RUN_PACKETS;
 use proto::node::{Event, Node};
 use proto::time::{Instant, Now};
 use proto::wire::frame::Frame;
 use sys::wait::{Alarm, Readable, Sleeper};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::cache::{OwnedFrame, Publish, Shared};
+use crate::cache::{Publish, Shared};
 use crate::status::Lag;
 use report::Report;
 pub(crate) use report::Snapshot;
@@ -40,17 +41,15 @@ const WRITES_AT_ONCE: usize = 1_024;
 /// Writes that follow one another within this time go out together. Sending
 /// one takes some ten microseconds: a writer that does nothing else would keep
 /// the processor with packets of one record.
-const LINGER: Duration = Duration::from_micros(50);
+const LINGER: Duration = Duration::from_micros(100);
 /// So much earlier than needed the alarm may go off: with many writes a
 /// millisecond, each of which puts the next heartbeat off, it is set for one in
 /// some of them, and still goes off no more than once a heartbeat's pause.
 const EARLY: Duration = Duration::from_micros(300);
-/// More writes than this are the thread's to send: a writer serves clients.
-const LENT_WRITES: usize = 32;
+/// More packets than this are the thread's to send: a writer serves clients.
+const LENT_PACKETS: u64 = 2 * RUN_PACKETS;
 /// How often the queue is emptied when the node leaves; it holds a few thousand.
 const LAST_TURNS: usize = 16;
-/// So many writes go out without waiting for more: small ones fill a packet.
-const LINGERING_WRITES: usize = 8;
 
 /// What a driver is made of.
 pub(crate) struct Parts {
@@ -70,8 +69,10 @@ pub(crate) struct Driver {
     parts: Parts,
     /// When the alarm goes off.
     alarm_at: Option<Instant>,
-    /// When writes were last handed to the machine.
-    published_at: Instant,
+    /// When what was written was last sent.
+    sent_at: Instant,
+    /// Whether something waits to be sent with more.
+    lingers: bool,
     /// Who waits for which write.
     waiting: HashMap<WriteId, oneshot::Sender<()>>,
     last_write: u64,
@@ -94,7 +95,8 @@ impl Driver {
         Self {
             parts,
             alarm_at: None,
-            published_at: Instant::default(),
+            sent_at: Instant::default(),
+            lingers: false,
             waiting: HashMap::new(),
             last_write: 0,
             lag: Lag::default(),
@@ -112,8 +114,8 @@ impl Driver {
         self.parts.node.handle_timeout(now);
         sleeper.drowse();
         self.take_keys(now.instant);
-        let writes_left = self.take_writes(now.instant);
-        self.parts.sockets.send(now, &mut self.parts.node)?;
+        let writes_left = self.take_writes();
+        self.send(now)?;
         self.take_events();
         self.publish_snapshot(now.instant);
         if self.parts.shared.closed.load(Ordering::SeqCst) {
@@ -123,38 +125,60 @@ impl Driver {
         if writes_left || self.parts.sockets.has_unread() {
             return Ok(Next::Turn);
         }
-        self.set_alarm()?;
+        self.set_alarm(self.now().instant)?;
         Ok(Next::Sleep { writable: self.parts.sockets.waits_for_room() })
     }
 
-    /// Sends what a writer has just left, or sees to it that it is sent within
-    /// [`LINGER`]. If not, for an error or for too much to do, the thread is
-    /// to be woken.
-    pub(crate) fn send_writes(&mut self) -> bool {
-        let (now, waiting) = (self.now(), self.parts.publish.len());
-        if waiting > LENT_WRITES || self.parts.shared.closed.load(Ordering::SeqCst) {
-            return false;
+    /// Whether a write may be given to the machine by a writer: there is little
+    /// to send beside it, and no repair.
+    pub(crate) fn takes_writes(&self) -> bool {
+        let node = &self.parts.node;
+        node.sender().unsent() <= LENT_PACKETS
+            && !node.is_urgent()
+            && !self.parts.shared.closed.load(Ordering::SeqCst)
+    }
+
+    /// Sends what a writer has just published, or sees to it that it is sent
+    /// within [`LINGER`]. If not, for an error or for want of room in the
+    /// socket, the thread is to be woken.
+    pub(crate) fn send_or_linger(&mut self) -> bool {
+        let now = self.now();
+        self.send(now).is_ok() && {
+            self.take_events();
+            !self.parts.sockets.waits_for_room() && self.set_alarm(now.instant).is_ok()
         }
-        if now.instant < self.published_at + LINGER && waiting < LINGERING_WRITES {
-            return self.set_alarm().is_ok();
+    }
+
+    /// Sends what the machine has to send. What was written waits for more: a
+    /// packet until it is full, and full ones until they are a run, but none
+    /// longer than [`LINGER`] after the last ones were sent.
+    fn send(&mut self, now: Now) -> io::Result<()> {
+        let node = &mut self.parts.node;
+        let time_is_up = now.instant >= self.sent_at + LINGER;
+        let is_run = node.sender().unsent() >= RUN_PACKETS;
+        if !time_is_up && !is_run && !node.is_urgent() {
+            self.lingers = node.sender().has_open() || node.sender().unsent() > 0;
+            return Ok(());
         }
-        let writes_left = self.take_writes(now.instant);
-        let sent = self.parts.sockets.send(now, &mut self.parts.node);
-        self.take_events();
-        !writes_left
-            && sent.is_ok()
-            && !self.parts.sockets.waits_for_room()
-            && self.set_alarm().is_ok()
+        if time_is_up && !is_run {
+            node.flush();
+        }
+        let sent = node.sender().sent_high();
+        self.parts.sockets.send(now, node)?;
+        if node.sender().sent_high() > sent {
+            self.sent_at = now.instant;
+        }
+        // What the others have no room for goes when they tell of some.
+        self.lingers = node.sender().has_open() && node.sender().unsent() == 0;
+        Ok(())
     }
 
     /// Has the thread woken when the machine or a lingering write wants it.
-    fn set_alarm(&mut self) -> io::Result<()> {
-        let now = self.now().instant;
-        let lingering = !self.parts.publish.is_empty() && self.parts.node.has_room();
+    fn set_alarm(&mut self, now: Instant) -> io::Result<()> {
         let due = [
             self.parts.node.poll_timeout().map(|(due, _)| due),
             self.parts.sockets.pause_end(now),
-            lingering.then(|| self.published_at + LINGER),
+            self.lingers.then(|| self.sent_at + LINGER),
         ]
         .into_iter()
         .flatten()
@@ -177,45 +201,37 @@ impl Driver {
 
     /// Hands the writes that wait to the machine. Whether there may be more,
     /// and room for them.
-    fn take_writes(&mut self, now: Instant) -> bool {
+    fn take_writes(&mut self) -> bool {
         for _ in 0..WRITES_AT_ONCE {
             if !self.parts.node.has_room() {
                 return false;
             }
             match self.parts.publish.try_recv() {
-                Ok(write) => {
-                    self.published_at = now;
-                    self.publish(write);
-                }
-                Err(_) => {
-                    self.parts.node.flush();
-                    return false;
-                }
+                Ok(write) => self.publish(&write.frame.as_frame(), write.ack, write.done),
+                Err(_) => return false,
             }
         }
         true
     }
 
-    fn publish(&mut self, write: Publish) {
+    /// Gives a write to the machine, and remembers who waits for it.
+    pub(crate) fn publish(
+        &mut self,
+        frame: &Frame<'_>,
+        ack: Ack,
+        done: Option<oneshot::Sender<()>>,
+    ) {
         let id = WriteId(self.last_write);
         self.last_write += 1;
-        if let Some(done) = write.done {
+        if let Some(done) = done {
             self.waiting.insert(id, done);
         }
         let (node, table) = (&mut self.parts.node, &self.parts.shared.table);
-        match &write.frame {
-            OwnedFrame::Record(record) => {
-                let record = record.as_record();
-                let keys = [table.hash(&record.key)];
-                node.publish(&Frame::Record(record), &keys, write.ack, id);
-            }
-            OwnedFrame::Touch(touch) => {
-                node.publish(&Frame::Touch(*touch), &[touch.hash], write.ack, id);
-            }
-            OwnedFrame::Rotate { old, new } => {
-                let (old, new) = (old.as_record(), new.as_record());
-                let keys = [table.hash(&old.key), table.hash(&new.key)];
-                node.publish(&Frame::Rotate { old, new }, &keys, write.ack, id);
+        match frame {
+            Frame::Record(record) => node.publish(frame, &[table.hash(&record.key)], ack, id),
+            Frame::Touch(touch) => node.publish(frame, &[touch.hash], ack, id),
+            Frame::Rotate { old, new } => {
+                node.publish(frame, &[table.hash(&old.key), table.hash(&new.key)], ack, id);
             }
         }
     }
@@ -268,7 +284,8 @@ impl Driver {
         let now = self.now();
         self.parts.publish.close();
         for _ in 0..LAST_TURNS {
-            let writes_left = self.take_writes(now.instant);
+            let writes_left = self.take_writes();
+            self.parts.node.flush();
             self.parts.sockets.send(now, &mut self.parts.node)?;
             if !writes_left {
                 break;

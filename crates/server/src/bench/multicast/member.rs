@@ -28,7 +28,7 @@ const LIFETIME: Duration = Duration::from_secs(3_600);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Memory of a node's cache: the sessions never fill it.
-const MEMORY_BYTES: usize = 256 << 20;
+const MEMORY_BYTES: usize = 64 << 20;
 
 /// Echoes that a round trip is the median of.
 const PINGS: usize = 2_001;
