@@ -89,9 +89,12 @@ pub struct MulticastStats {
     pub unrecovered: u64,
     /// Members moved to catch-up because they stalled.
     pub stalled: u64,
-    /// Ranges of keys that another node held unlike this one, and that were
+    /// Ranges of keys whose digests differed from another node's, and that were
     /// fetched.
     pub ranges_fetched: u64,
+    /// Whether the node compares digests with others; not for a day after its
+    /// cache was full, since it would fetch what it has no room for.
+    pub comparing: bool,
     /// Clocks of other nodes seen too far ahead of ours.
     pub clocks_ahead: u64,
     /// Packets dropped.

@@ -112,7 +112,9 @@ impl Metrics {
             ("replayed", stats.rejected.replayed),
             ("malformed", stats.rejected.malformed),
         ];
-        page.counters("multicast_rejected_packets", "Packets dropped", "cause", &rejected)
+        page.counters("multicast_rejected_packets", "Packets dropped", "cause", &rejected)?;
+        let help = "Whether digests are compared; not for a day after the cache was full";
+        page.gauge("multicast_comparing", help, u64::from(stats.comparing))
     }
 
     fn clients(&self, page: &mut Page<'_>) -> Result<(), Error> {

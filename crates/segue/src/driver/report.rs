@@ -108,6 +108,7 @@ fn multicast(node: &Node) -> MulticastStats {
         unrecovered,
         stalled,
         ranges_fetched,
+        comparing: node.comparing(),
         clocks_ahead,
         rejected: Rejected { forged, replayed, malformed },
     }

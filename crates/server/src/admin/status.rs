@@ -97,6 +97,8 @@ pub(crate) struct Multicast {
     pub(crate) unrecovered: u64,
     /// Ranges of keys that were fetched anew, since digests differed.
     pub(crate) ranges_fetched: u64,
+    /// Whether digests are compared.
+    pub(crate) comparing: bool,
     pub(crate) rejected: Rejected,
 }
 
@@ -198,6 +200,7 @@ impl From<segue::MulticastStats> for Multicast {
             repairs_received: stats.repairs_received,
             unrecovered: stats.unrecovered,
             ranges_fetched: stats.ranges_fetched,
+            comparing: stats.comparing,
             rejected: Rejected {
                 forged: stats.rejected.forged,
                 replayed: stats.rejected.replayed,

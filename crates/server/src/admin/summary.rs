@@ -72,12 +72,13 @@ fn cache(cache: &Cache) -> Section {
 fn multicast(status: &Status) -> Section {
     let stats = &status.multicast;
     let rejected = &stats.rejected;
+    let paused = if stats.comparing { "" } else { " (not comparing)" };
     let rows = [
         ("packets", format!("{} sent, {} received", stats.sent_packets, stats.received_packets)),
         ("naks", format!("{} sent, {} suppressed", stats.naks_sent, stats.naks_suppressed)),
         ("repairs", format!("{} sent, {} received", stats.repairs_sent, stats.repairs_received)),
         ("unrecovered", stats.unrecovered.to_string()),
-        ("ranges fetched", stats.ranges_fetched.to_string()),
+        ("ranges fetched", format!("{}{paused}", stats.ranges_fetched)),
         (
             "rejected",
             format!(

@@ -111,6 +111,7 @@ fn the_status_has_the_documented_shape() {
             "repairs_received",
             "unrecovered",
             "ranges_fetched",
+            "comparing",
             "rejected",
         ],
     );
