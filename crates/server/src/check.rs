@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 
 use crate::config::{Config, Sources};
+use crate::keyfile::Keys;
 
 /// Judges what `sources` give and says that it is good.
 ///
@@ -17,6 +18,13 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
         Some(path) => path.display().to_string(),
         None => "no configuration file".to_owned(),
     };
-    writeln!(std::io::stdout(), "{place}: good, for node {}", config.name)
-        .context("standard output")
+    let mut out = std::io::stdout();
+    let said =
+        writeln!(out, "{place}: good, for node {}", config.name).and_then(|()| {
+            match &config.keyring {
+                Some(keyring) => writeln!(out, "farm key {}", Keys(keyring)),
+                None => Ok(()),
+            }
+        });
+    said.context("standard output")
 }

@@ -44,12 +44,19 @@ pub(crate) enum Command {
     /// A process of `bench multicast`
     #[command(hide = true)]
     BenchMember,
-    /// Make a farm key
+    /// Make a farm key, or take the next step of a rotation of keys
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {
-        /// The file to write, which must not exist
+        /// The file to write, which must not exist unless it is to be rotated
         #[arg(long, value_name = "FILE", default_value = "farm.key")]
         out: PathBuf,
+        /// Install the next key in the file, or switch to it, or retire the
+        /// old one, whichever is next
+        #[arg(long)]
+        rotate: bool,
+        /// Rotate the file that this configuration names
+        #[arg(long, value_name = "FILE", requires = "rotate", conflicts_with = "out")]
+        config: Option<PathBuf>,
     },
     /// Validate a configuration without opening a socket
     #[command(after_help = CHECK_EXAMPLES)]
@@ -201,9 +208,9 @@ Examples:
 
 A key is taken from --set, else from the environment (SEGUE_SECTION__KEY), else
 from the file, else from the defaults. The line `ready` on standard output says
-that the node serves. SIGHUP reads certificates and the log level again; SIGTERM
-lets live connections end and exits with 0. Exit status 2 means a configuration
-that cannot be used.";
+that the node serves. SIGHUP reads the farm's keys, certificates and the log
+level again; SIGTERM lets live connections end and exits with 0. Exit status 2
+means a configuration that cannot be used.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -230,9 +237,17 @@ const KEYGEN_EXAMPLES: &str = "\
 Examples:
   segue keygen
   segue keygen --out /etc/segue/farm.key
+  segue keygen --rotate --out /etc/segue/farm.key
+  segue keygen --rotate --config /etc/segue/segue.toml
 
 All nodes of a farm share the key. The file gets mode 0600, and one that exists
-is never overwritten.";
+is never overwritten.
+
+A rotation takes three calls: the first installs a key, which opens from then
+on; the second switches to it; the third retires the one before it. After each,
+copy the file to all nodes, in any order, and send each SIGHUP, before the next.
+Nothing is lost meanwhile, and nobody without the file reads on. A retired key
+opens for another 15 to 30 seconds.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

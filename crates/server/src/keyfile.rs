@@ -1,21 +1,73 @@
-//! Farm keys on disk: 64 hexadecimal digits and a newline, in a file that
-//! nobody but its owner can read.
+//! Farm keys on disk, in a file that nobody but its owner can read.
 //!
-//! How a key is used is [`proto::keyring`]'s business.
+//! A farm begins with one key: 64 hexadecimal digits and a newline. A file
+//! that a rotation has been through says what each of its keys is for:
+//!
+//! ```text
+//! seals 0123...
+//! next 4567...
+//! placement 89ab...
+//! ```
+//!
+//! A rotation has three steps, each a state of the file: a key is installed
+//! (`next`: it opens), switched to (it `seals`, and the one before it is `old`
+//! and opens), and what is old is retired. Nodes of which each is at one of
+//! two neighbouring steps open all of each other's packets. `placement` is the
+//! secret that places records: it stays when the key that it was derived from
+//! goes.
+//!
+//! How a key is used is [`proto::keyring`]'s business; when the steps are
+//! taken is the operator's.
 
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
-use proto::keyring::{FARM_KEY_BYTES, FarmKey};
+use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use zeroize::Zeroizing;
+
+use text::{DIGITS, MAX_BYTES, TextError};
 
 /// The widest permissions of a key file: its owner reads and writes.
 const MODE: u32 = 0o600;
 
-/// The digits of a key.
-const DIGITS: usize = 2 * FARM_KEY_BYTES;
+/// 256 secret bits of a key file.
+type Secret = Zeroizing<[u8; FARM_KEY_BYTES]>;
+
+/// What a key file holds.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct KeyFile {
+    seals: Secret,
+    other: Option<(Role, Secret)>,
+    placement: Option<Secret>,
+}
+
+/// What the key beside the one that seals is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It is to seal next.
+    Next,
+    /// It has sealed.
+    Old,
+}
+
+/// A step of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A new key opens.
+    Installed,
+    /// It seals.
+    Switched,
+    /// The old key is gone.
+    Retired,
+}
 
 /// Why a file gives no farm key.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +87,9 @@ pub(crate) enum KeyFileError {
         /// Its length, in bytes.
         bytes: u64,
     },
-    /// It holds something else than digits.
-    #[error("found no hexadecimal digit at byte {at}, expected {DIGITS} of them and a newline")]
-    Digit {
-        /// Where, from 0.
-        at: usize,
-    },
+    /// It says something else.
+    #[error(transparent)]
+    Text(#[from] TextError),
 }
 
 impl KeyFileError {
@@ -48,19 +97,58 @@ impl KeyFileError {
     pub(crate) fn remedy(&self, path: &Path) -> String {
         match self {
             Self::Wide { .. } => format!("run `chmod 600 {}`", path.display()),
-            Self::Unreadable(_) | Self::Length { .. } | Self::Digit { .. } => {
+            Self::Unreadable(_) | Self::Length { .. } | Self::Text(_) => {
                 "`segue keygen` makes a farm key; copy one file to all nodes".to_owned()
             }
         }
     }
 }
 
-/// The key of a file.
+impl KeyFile {
+    /// The keys, the one that seals first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = FarmKey> + '_ {
+        let other = self.other.iter().map(|(_, secret)| secret);
+        std::iter::once(&self.seals).chain(other).map(|secret| FarmKey::new(**secret))
+    }
+
+    /// The secret that places records, if the file names it.
+    pub(crate) fn placement(&self) -> Option<Zeroizing<[u8; 32]>> {
+        self.placement.clone()
+    }
+
+    /// The file after the next step of a rotation.
+    fn rotated(self) -> io::Result<(Self, Step)> {
+        let sealing = FarmKey::new(*self.seals);
+        // The first key that a farm has is the one that places its records.
+        let placement = Some(self.placement.unwrap_or_else(|| sealing.placement_secret()));
+        let (seals, other, step) = match self.other {
+            None => {
+                let next = draw(Some(sealing.id().wrapping_add(1)))?;
+                (self.seals, Some((Role::Next, next)), Step::Installed)
+            }
+            Some((Role::Next, next)) => (next, Some((Role::Old, self.seals)), Step::Switched),
+            Some((Role::Old, _)) => (self.seals, None, Step::Retired),
+        };
+        Ok((Self { seals, other, placement }, step))
+    }
+}
+
+/// A ring's keys in words: `17 seals, 16 opens too`.
+pub(crate) struct Keys<'a>(pub(crate) &'a Keyring);
+
+impl fmt::Display for Keys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} seals", self.0.sealing().id())?;
+        self.0.ids().skip(1).try_for_each(|id| write!(f, ", {id} opens too"))
+    }
+}
+
+/// The keys of a file.
 ///
 /// # Errors
 ///
-/// [`KeyFileError`] when the file is none of a key, or others can read it.
-pub(crate) fn read(path: &Path) -> Result<FarmKey, KeyFileError> {
+/// [`KeyFileError`] when the file is none of keys, or others can read it.
+pub(crate) fn read(path: &Path) -> Result<KeyFile, KeyFileError> {
     let file = File::open(path)?;
     // Of the opened file, so that nobody can change it between look and use.
     let metadata = file.metadata()?;
@@ -68,19 +156,16 @@ pub(crate) fn read(path: &Path) -> Result<FarmKey, KeyFileError> {
     if mode & !MODE != 0 {
         return Err(KeyFileError::Wide { mode });
     }
-    // One byte more than a key has, in one allocation that is zeroized.
-    let mut text = Zeroizing::new(Vec::with_capacity(DIGITS + 2));
-    file.take(DIGITS as u64 + 2).read_to_end(&mut text)?;
-    let digits = text.strip_suffix(b"\n").unwrap_or(&text);
-    if digits.len() != DIGITS {
+    // One byte more than a file may have, in one allocation that is zeroized.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 2));
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BYTES {
         return Err(KeyFileError::Length { bytes: metadata.len() });
     }
-    let mut key = Zeroizing::new([0; FARM_KEY_BYTES]);
-    for (at, &digit) in digits.iter().enumerate() {
-        let value = char::from(digit).to_digit(16).ok_or(KeyFileError::Digit { at })?;
-        key[at / 2] = key[at / 2] << 4 | u8::try_from(value).expect("a digit is below 16");
+    if !bytes.contains(&b' ') && bytes.strip_suffix(b"\n").unwrap_or(&bytes).len() != DIGITS {
+        return Err(KeyFileError::Length { bytes: metadata.len() });
     }
-    Ok(FarmKey::new(*key))
+    Ok(text::parse(&bytes)?)
 }
 
 /// Writes a fresh random key to a new file.
@@ -91,64 +176,61 @@ pub(crate) fn read(path: &Path) -> Result<FarmKey, KeyFileError> {
 /// overwritten. Otherwise what the system says of the directory or disk, or
 /// of its random numbers.
 pub(crate) fn create(path: &Path) -> io::Result<()> {
-    let mut key = Zeroizing::new([0; FARM_KEY_BYTES]);
-    getrandom::fill(&mut *key).map_err(io::Error::from)?;
-    let mut text = Zeroizing::new(Vec::with_capacity(DIGITS + 1));
-    for byte in &*key {
-        write!(text, "{byte:02x}")?;
-    }
-    text.push(b'\n');
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    file.write_all(&text)?;
-    file.sync_all()
+    let seals = draw(None)?;
+    write_new(path, &KeyFile { seals, other: None, placement: None }).map(drop)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
-
-    /// The message for a file of this content and mode; none for a good one.
-    fn fault(content: &[u8], mode: u32) -> Option<String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("farm.key");
-        std::fs::write(&path, content).unwrap();
-        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        read(&path).err().map(|error| error.to_string())
+/// Takes the next step of a rotation in a file, which is replaced as a whole
+/// and keeps its owner. Gives what it holds then.
+///
+/// # Errors
+///
+/// [`KeyFileError`] when it is no key file, or cannot be replaced.
+pub(crate) fn rotate(path: &Path) -> Result<(KeyFile, Step), KeyFileError> {
+    // A link goes on leading to the file.
+    let path = path.canonicalize()?;
+    let (keys, step) = read(&path)?.rotated()?;
+    let owner = path.metadata()?;
+    let beside = path.with_extension("new");
+    let replace = || {
+        let file = write_new(&beside, &keys)?;
+        let made = file.metadata()?;
+        if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        std::fs::rename(&beside, &path)
+    };
+    replace().map_err(|error| {
+        // One that another rotation is writing is not ours to remove.
+        if error.kind() != ErrorKind::AlreadyExists {
+            let _ = std::fs::remove_file(&beside);
+            return error;
+        }
+        let found = format!("{} is in the way, perhaps of a rotation", beside.display());
+        io::Error::new(ErrorKind::AlreadyExists, format!("{found} that was broken off: remove it"))
+    })?;
+    if let Some(directory) = path.parent() {
+        File::open(directory)?.sync_all()?;
     }
+    Ok((keys, step))
+}
 
-    #[track_caller]
-    fn check(content: &[u8], mode: u32, expected: Option<&str>) {
-        assert_eq!(fault(content, mode).as_deref(), expected);
-    }
+fn write_new(path: &Path, keys: &KeyFile) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    file.write_all(&text::print(keys))?;
+    file.sync_all()?;
+    Ok(file)
+}
 
-    #[test]
-    fn a_key_is_64_digits_that_only_its_owner_reads() {
-        let digits = "0123456789abcdefABCDEF0123456789".repeat(2);
-        let line = format!("{digits}\n");
-        check(line.as_bytes(), 0o600, None);
-        check(digits.as_bytes(), 0o400, None);
-        check(line.as_bytes(), 0o640, Some("found permissions 0640, expected 0600 or narrower"));
-        let length =
-            |bytes| format!("found {bytes} bytes, expected 64 hexadecimal digits and a newline");
-        check(b"", 0o600, Some(&length(0)));
-        check(&line.as_bytes()[1..], 0o600, Some(&length(64)));
-        check(format!("{line}{line}").as_bytes(), 0o600, Some(&length(130)));
-        check(
-            line.replace('c', "x").as_bytes(),
-            0o600,
-            Some("found no hexadecimal digit at byte 12, expected 64 of them and a newline"),
-        );
-    }
-
-    #[test]
-    fn a_created_key_is_readable_and_never_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("farm.key");
-        create(&path).unwrap();
-        let key = read(&path).unwrap();
-        assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert!(read(&path).unwrap() == key);
+/// A fresh random key; of that id, if one is wanted. Ids that take turns come
+/// back after 256 rotations only, so a key on its way out is never mistaken
+/// for the next one.
+fn draw(id: Option<u8>) -> io::Result<Secret> {
+    loop {
+        let mut secret = Zeroizing::new([0; FARM_KEY_BYTES]);
+        getrandom::fill(&mut *secret).map_err(io::Error::from)?;
+        if id.is_none_or(|id| FarmKey::new(*secret).id() == id) {
+            return Ok(secret);
+        }
     }
 }

@@ -38,12 +38,19 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.farm(&sections);
     judge.numbers(&sections);
     judge.paths(&mut sections);
-    let keyring = judge.keyring(&sections);
+    let (keyring, tells_placement) = judge.keyring(&sections).unzip();
     let identities = judge.identities(&sections.tls.certificates);
     let client_ca = judge.client_ca(sections.tls.client_ca.as_deref());
     judge.credentials(&identities, &client_ca);
     Faults::check(judge.faults)?;
-    Ok(Config { sections, name, keyring, identities, client_ca })
+    Ok(Config {
+        sections,
+        name,
+        keyring,
+        tells_placement: tells_placement.unwrap_or_default(),
+        identities,
+        client_ca,
+    })
 }
 
 /// Collects what is wrong.
@@ -142,12 +149,28 @@ impl Judge<'_> {
         }
     }
 
-    fn keyring(&mut self, sections: &Sections) -> Option<Keyring> {
-        let paths = &sections.farm.keys.0;
-        let mut keys: Vec<FarmKey> = Vec::with_capacity(paths.len());
-        for (at, path) in paths.iter().enumerate() {
+    /// The keys of the farm, and whether their files say by which secret
+    /// records are placed.
+    fn keyring(&mut self, sections: &Sections) -> Option<(Keyring, bool)> {
+        let mut keys: Vec<FarmKey> = Vec::new();
+        let mut placement = None;
+        for (at, path) in sections.farm.keys.0.iter().enumerate() {
             match keyfile::read(path) {
-                Ok(key) => keys.push(key),
+                Ok(file) => {
+                    keys.extend(file.keys());
+                    match (&placement, file.placement()) {
+                        (None, secret) => placement = secret,
+                        (Some(before), Some(secret)) if *before != secret => {
+                            let fault = Fault::other(format!(
+                                "{}: places records by another secret than the files before it, \
+                                 expected files of one farm",
+                                path.display()
+                            ));
+                            self.fault(&format!("farm.keys[{at}]"), fault);
+                        }
+                        (Some(_), _) => {}
+                    }
+                }
                 Err(error) => {
                     let fault = Fault::other(format!("{}: {error}", path.display()))
                         .remedy(error.remedy(path));
@@ -156,7 +179,10 @@ impl Judge<'_> {
             }
         }
         match Keyring::new(keys) {
-            Ok(keyring) => Some(keyring),
+            Ok(keyring) => Some(match placement {
+                Some(secret) => (keyring.placed_by(secret), true),
+                None => (keyring, false),
+            }),
             Err(KeyringError::Empty) => None,
             Err(error @ (KeyringError::SameId { .. } | KeyringError::TooMany(_))) => {
                 self.fault("farm.keys", Fault::other(error.to_string()));

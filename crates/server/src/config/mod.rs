@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) name: String,
     /// The farm's keys. None: nobody else is to join.
     pub(crate) keyring: Option<Keyring>,
+    /// Whether the key files say by which secret records are placed.
+    pub(crate) tells_placement: bool,
     /// The certificates of `[tls]`. Empty: one that signs itself will do.
     pub(crate) identities: Vec<Identity>,
     /// The authorities of client certificates. Empty: clients need none.

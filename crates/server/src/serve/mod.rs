@@ -12,11 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use segue::Node;
+use segue::{Keyring, Node, RekeyError};
+use zeroize::Zeroizing;
 
 use crate::admin::{Admin, Status};
 use crate::config::{Config, Sections, Sources};
 use crate::front::Front;
+use crate::keyfile::Keys;
 use crate::log::Logging;
 use crate::metrics::Metrics;
 use crate::ready::Ready;
@@ -91,6 +93,8 @@ impl Server {
 struct Running {
     /// What was configured.
     sections: Sections,
+    /// The secret that the node places records by; none where it is alone.
+    placement: Option<Zeroizing<[u8; 32]>>,
     server: Arc<Server>,
     admin: Admin,
 }
@@ -102,6 +106,8 @@ impl Running {
         // that would otherwise be some client's first handshake.
         aws_lc_rs::rand::fill(&mut [0; 1]).context("random numbers")?;
         let sections = config.sections.clone();
+        let secret = |keyring: &Keyring| Zeroizing::new(keyring.placement_secret());
+        let placement = config.keyring.as_ref().map(secret);
         let node = parts::node(&config)?;
         for warning in node.warnings() {
             tracing::warn!("{warning}");
@@ -109,7 +115,7 @@ impl Running {
         let front = parts::front(config, node.cache())?;
         let server = Arc::new(Server { node, front, draining: AtomicBool::new(false) });
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
-        Ok(Self { sections, server, admin })
+        Ok(Self { sections, placement, server, admin })
     }
 
     /// Prints the `ready` line once the node has its portion. Ends only if
@@ -147,9 +153,13 @@ impl Running {
         };
         if !parts::same_but_for_reloadable(&self.sections, &config.sections) {
             tracing::warn!(
-                "some changes take effect at the next start only: certificates, client_ca, alpn, \
-                 tickets, lifetime and log.level are what a reload takes over"
+                "some changes take effect at the next start only: farm.keys, certificates, \
+                 client_ca, alpn, tickets, lifetime and log.level are what a reload takes over"
             );
+        }
+        if let Err(error) = self.rekey(&config) {
+            tracing::error!("not reloaded: farm.keys: {error}");
+            return;
         }
         logging.reload(&config.sections.log);
         // The certificate that signed itself at the start stays: with another
@@ -161,6 +171,26 @@ impl Running {
             return;
         }
         tracing::info!("reloaded");
+    }
+
+    /// Goes on with the farm's keys as they are read.
+    fn rekey(&self, config: &Config) -> Result<(), RekeyError> {
+        let (Some(keyring), Some(placement)) = (&config.keyring, &self.placement) else {
+            return Ok(());
+        };
+        let mut keyring = keyring.clone();
+        if !config.tells_placement && keyring.placement_secret() != **placement {
+            tracing::warn!(
+                "the key files do not say by which secret records are placed: this node goes on \
+                 as it began, but started anew it would place them elsewhere than the others; \
+                 `segue keygen --rotate` keeps the secret in the file"
+            );
+            keyring = keyring.placed_by(placement.clone());
+        }
+        let keys = Keys(&keyring).to_string();
+        self.server.node.rekey(keyring)?;
+        tracing::info!("farm key {keys}");
+        Ok(())
     }
 
     /// Takes leave: of clients first, then of the farm.

@@ -108,11 +108,14 @@ pub(super) fn tls(config: Config) -> tls_rustls::Config {
     }
 }
 
-/// Whether two configurations differ in nothing but what [`tls`] and the log
-/// take over while the node runs.
+/// Whether two configurations differ in nothing but what the farm's keys,
+/// [`tls`] and the log take over while the node runs.
 pub(super) fn same_but_for_reloadable(running: &Sections, read: &Sections) -> bool {
     let mut read = read.clone();
     read.log.level = running.log.level.clone();
+    if !read.farm.keys.0.is_empty() && !running.farm.keys.0.is_empty() {
+        read.farm.keys.clone_from(&running.farm.keys);
+    }
     let (tls, old) = (&mut read.tls, &running.tls);
     tls.certificates.clone_from(&old.certificates);
     tls.client_ca.clone_from(&old.client_ca);
