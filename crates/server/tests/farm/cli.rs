@@ -72,6 +72,31 @@ fn a_new_key_is_its_owners_and_never_overwritten() {
 }
 
 #[test]
+fn a_rotation_says_what_it_did_and_what_comes_next() {
+    let place = tempfile::tempdir().unwrap();
+    let rotate = ["keygen", "--rotate", "--config", "segue.toml"];
+    check(place.path(), &["keygen", "--rotate"], 1, "`segue keygen` makes a farm key");
+    check(place.path(), &["keygen"], 0, "");
+    fs::write(place.path().join("segue.toml"), "[farm]\nkeys = []\n").unwrap();
+    check(place.path(), &rotate, 1, "segue.toml: farm.keys: found no key file");
+    fs::write(place.path().join("segue.toml"), "[farm]\nkeys = \"farm.key\"\n").unwrap();
+    for said in ["again will switch to it", "again will retire the old", "begin another rotation"] {
+        check(place.path(), &rotate, 0, said);
+    }
+    check(place.path(), &["keygen", "--rotate", "--out", "farm.key"], 0, "is installed beside key");
+    check(place.path(), &["check", "--config", "segue.toml"], 0, "opens too");
+    check(place.path(), &["keygen", "--config", "segue.toml"], 2, "--rotate");
+
+    // The keys of another farm are no part of this one's ring.
+    check(place.path(), &["keygen", "--out", "b.key"], 0, "");
+    check(place.path(), &["keygen", "--rotate", "--out", "b.key"], 0, "");
+    let text = "[farm]\nkeys = [\"farm.key\", \"b.key\"]\n";
+    fs::write(place.path().join("segue.toml"), text).unwrap();
+    let stranger = "segue.toml:2: farm.keys[1]: b.key: places records by another secret";
+    check(place.path(), &["check", "--config", "segue.toml"], 2, stranger);
+}
+
+#[test]
 fn a_good_configuration_is_called_good() {
     let place = tempfile::tempdir().unwrap();
     check(place.path(), &["keygen", "--out", "farm.key"], 0, "");

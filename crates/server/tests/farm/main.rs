@@ -22,6 +22,7 @@ mod patience;
 mod admin;
 mod cli;
 mod demo;
+mod keys;
 mod loss;
 mod serving;
 mod tls_backend;
