@@ -13,9 +13,11 @@ fn keys(byte: u8) -> Keyring {
     Keyring::new(vec![FarmKey::new([byte; FARM_KEY_BYTES])]).unwrap()
 }
 
-/// A farm of its own for each test, told apart by its port.
+/// A farm of its own for each test, told apart by its port, and from those of
+/// other runs on this machine by its group.
 fn multicast(name: &str, port: u16) -> Config {
-    let group = SocketAddr::from(([239, 255, 77, 1], port));
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let group = SocketAddr::from(([239, 255, high, low], port));
     let transport = Transport::Multicast(Multicast { group, ..Multicast::default() });
     Config { transport, memory_bytes: 16 << 20, ..Config::new(name, keys(1)) }
 }
