@@ -46,7 +46,7 @@ pub struct Multicast {
     pub group: SocketAddr,
     /// The interface, by one of its addresses or by its name. Default 127.0.0.1.
     pub interface: Interface,
-    /// How many routers a packet passes, less one. Default 1.
+    /// How many routers a packet may pass, plus one. Default 1: none.
     pub ttl: u8,
     /// Whether the kernel is given runs of packets, which it or the device
     /// cuts up (UDP_SEGMENT). Default true; where it refuses, packets go

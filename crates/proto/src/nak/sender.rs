@@ -31,7 +31,7 @@ const REPAIR_PAUSE: Duration = Duration::from_millis(1);
 /// receiver has said that it has everything: the statuses of a quiet farm come
 /// sooner.
 const HEARTBEAT_FIRST: Duration = Duration::from_millis(1);
-const HEARTBEAT_LAST: Duration = Duration::from_millis(100);
+const HEARTBEAT_LAST: Duration = Duration::from_millis(128);
 /// Heartbeats keep coming, whatever is sent: round trips are measured by them.
 const HEARTBEAT_IDLE: Duration = Duration::from_millis(500);
 

@@ -11,7 +11,7 @@ use crate::record::{Hlc, KeyHash};
 use crate::seal::Opener;
 use crate::time::Instant;
 
-/// A node that was silent for so long is dead: ten times as long as the
+/// A node that was silent for so long is dead: twenty times as long as the
 /// pause between its statuses, twice as long as between its heartbeats.
 pub const SILENCE: Duration = Duration::from_millis(1_000);
 /// How long a dead node is remembered, so that it can go on where it was.
@@ -68,8 +68,7 @@ pub struct Peer {
     /// asked for.
     pub(super) untouched: Vec<KeyHash>,
     pub(super) untouched_due: Instant,
-    /// When its survivors are next told how much of its stream is here, and
-    /// how often they were.
+    /// How often its survivors were told how much of its stream is here.
     pub(super) orphan_told: u32,
     /// Where what it holds differs from what is here.
     pub(super) differences: Differences,

@@ -43,13 +43,12 @@ impl Node {
         let sender = &self.sender;
         let retired = self.config.keyring.retire(now, |id| behind || !sender.all_have_opened(id));
         self.forget_keys(&retired);
-        for id in retired {
-            self.sender.retire(id);
-        }
     }
 
+    /// Neither opens nor repairs what keys sealed that nobody has any more.
     fn forget_keys(&mut self, ids: &[u8]) {
         for &id in ids {
+            self.sender.retire(id);
             self.peers.values_mut().for_each(|peer| peer.opener.forget(id));
             self.join.forget_key(id);
         }

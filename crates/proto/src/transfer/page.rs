@@ -15,7 +15,8 @@ use crate::wire::frame::Frame;
 use crate::wire::header::Incarnation;
 use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES};
 
-/// How many bytes of records a page has, give or take its last record.
+/// How many bytes of records a page has, give or take its last record and a step
+/// of the scan.
 pub const PAGE_BYTES: usize = 24 * MAX_PACKET_BYTES;
 /// The bytes of a page in each part but the last.
 pub const PART_BYTES: usize = MAX_BODY_BYTES - PART_OVERHEAD_BYTES;

@@ -86,7 +86,7 @@ pub struct Hello {
 pub enum Message {
     /// Prove that you are alive: send the nonce back.
     Challenge {
-        /// Drawn anew for each challenge.
+        /// Drawn by who asks, and anew whenever it forgets a node.
         nonce: u64,
         /// Who asks.
         hello: Hello,
