@@ -13,7 +13,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::interface::{Interface, InterfaceError};
-use crate::option;
+use crate::option::{self, SourceFilter};
 
 /// A multicast group and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,10 +133,7 @@ pub fn open_group(group: &Group, buffers: Buffers) -> Result<Opened, OpenError> 
 ///
 /// [`OpenError`]; the kernel allows `net.ipv4.igmp_max_msf` sources a group.
 pub fn join_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result<(), OpenError> {
-    check_family(group, source)?;
-    let index = group.interface.index()?;
-    option::join_source(socket.as_fd(), group.address.ip(), source, index)
-        .of("setsockopt MCAST_JOIN_SOURCE_GROUP", group.address)
+    filter_source(socket, group, source, SourceFilter::Join)
 }
 
 /// Hears a source of a source-specific group no longer.
@@ -145,10 +142,7 @@ pub fn join_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result<
 ///
 /// [`OpenError`], also when the source was not joined.
 pub fn leave_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result<(), OpenError> {
-    check_family(group, source)?;
-    let index = group.interface.index()?;
-    option::leave_source(socket.as_fd(), group.address.ip(), source, index)
-        .of("setsockopt MCAST_LEAVE_SOURCE_GROUP", group.address)
+    filter_source(socket, group, source, SourceFilter::Leave)
 }
 
 /// Takes nothing more that `source` sends to a group that was joined for
@@ -158,10 +152,7 @@ pub fn leave_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result
 ///
 /// [`OpenError`], also when it is blocked already.
 pub fn block_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result<(), OpenError> {
-    check_family(group, source)?;
-    let index = group.interface.index()?;
-    option::block_source(socket.as_fd(), group.address.ip(), source, index)
-        .of("setsockopt MCAST_BLOCK_SOURCE", group.address)
+    filter_source(socket, group, source, SourceFilter::Block)
 }
 
 /// Takes what a blocked `source` sends again.
@@ -170,10 +161,19 @@ pub fn block_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result
 ///
 /// [`OpenError`], also when it was not blocked.
 pub fn unblock_source(socket: &UdpSocket, group: &Group, source: IpAddr) -> Result<(), OpenError> {
+    filter_source(socket, group, source, SourceFilter::Unblock)
+}
+
+fn filter_source(
+    socket: &UdpSocket,
+    group: &Group,
+    source: IpAddr,
+    filter: SourceFilter,
+) -> Result<(), OpenError> {
     check_family(group, source)?;
     let index = group.interface.index()?;
-    option::unblock_source(socket.as_fd(), group.address.ip(), source, index)
-        .of("setsockopt MCAST_UNBLOCK_SOURCE", group.address)
+    option::filter_source(socket.as_fd(), filter, group.address.ip(), source, index)
+        .of(filter.option().1, group.address)
 }
 
 fn open(address: SocketAddr, buffers: Buffers) -> Result<Socket, OpenError> {

@@ -57,48 +57,41 @@ pub(crate) fn join(socket: BorrowedFd<'_>, group: IpAddr, index: u32) -> io::Res
     set(socket, level(group), libc::MCAST_JOIN_GROUP, request)
 }
 
-/// Hears what `source` sends to `group` (RFC 3678, 5.1.2).
-pub(crate) fn join_source(
-    socket: BorrowedFd<'_>,
-    group: IpAddr,
-    source: IpAddr,
-    index: u32,
-) -> io::Result<()> {
-    let request = source_request(group, source, index);
-    set(socket, level(group), libc::MCAST_JOIN_SOURCE_GROUP, request)
+/// What a group's socket does about one source (RFC 3678, section 5.1).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SourceFilter {
+    /// Hears it, and nobody that was not joined.
+    Join,
+    /// Undoes `Join`.
+    Leave,
+    /// Hears everybody else.
+    Block,
+    /// Undoes `Block`.
+    Unblock,
 }
 
-/// Undoes [`join_source`].
-pub(crate) fn leave_source(
-    socket: BorrowedFd<'_>,
-    group: IpAddr,
-    source: IpAddr,
-    index: u32,
-) -> io::Result<()> {
-    let request = source_request(group, source, index);
-    set(socket, level(group), libc::MCAST_LEAVE_SOURCE_GROUP, request)
+impl SourceFilter {
+    /// The option, and the call that sets it.
+    pub(crate) const fn option(self) -> (i32, &'static str) {
+        match self {
+            Self::Join => (libc::MCAST_JOIN_SOURCE_GROUP, "setsockopt MCAST_JOIN_SOURCE_GROUP"),
+            Self::Leave => (libc::MCAST_LEAVE_SOURCE_GROUP, "setsockopt MCAST_LEAVE_SOURCE_GROUP"),
+            Self::Block => (libc::MCAST_BLOCK_SOURCE, "setsockopt MCAST_BLOCK_SOURCE"),
+            Self::Unblock => (libc::MCAST_UNBLOCK_SOURCE, "setsockopt MCAST_UNBLOCK_SOURCE"),
+        }
+    }
 }
 
-/// Takes nothing that `source` sends to the group (RFC 3678, section 5.1).
-pub(crate) fn block_source(
+/// Sets a filter for what `source` sends to the group.
+pub(crate) fn filter_source(
     socket: BorrowedFd<'_>,
+    filter: SourceFilter,
     group: IpAddr,
     source: IpAddr,
     index: u32,
 ) -> io::Result<()> {
     let request = source_request(group, source, index);
-    set(socket, level(group), libc::MCAST_BLOCK_SOURCE, request)
-}
-
-/// Undoes [`block_source`].
-pub(crate) fn unblock_source(
-    socket: BorrowedFd<'_>,
-    group: IpAddr,
-    source: IpAddr,
-    index: u32,
-) -> io::Result<()> {
-    let request = source_request(group, source, index);
-    set(socket, level(group), libc::MCAST_UNBLOCK_SOURCE, request)
+    set(socket, level(group), filter.option().0, request)
 }
 
 fn source_request(group: IpAddr, source: IpAddr, index: u32) -> libc::group_source_req {

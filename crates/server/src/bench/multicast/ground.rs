@@ -98,6 +98,7 @@ fn until_forwarding(index: u8) -> anyhow::Result<()> {
             return Ok(());
         }
         ensure!(Instant::now() < limit, "the link of machine {index} does not come up");
+        // The kernel does not say when, short of a netlink socket.
         std::thread::sleep(Duration::from_millis(5));
     }
 }

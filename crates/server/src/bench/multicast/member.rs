@@ -156,6 +156,7 @@ impl NodeMember {
             if Instant::now() > limit {
                 bail!("only {} of {others} others were met", alive());
             }
+            // A node's status is made anew every few ten milliseconds.
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(Reply::Met)
@@ -190,6 +191,7 @@ async fn write(cache: &Cache, work: Work, began: Instant) -> anyhow::Result<u64>
     loop {
         if let Some(rate) = work.rate {
             let due = began + Duration::from_secs_f64(count as f64 / rate);
+            // The thread's own: a runtime's timers count milliseconds.
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         let stamp = stamp();
