@@ -156,7 +156,8 @@ impl Driver {
         let node = &mut self.parts.node;
         let time_is_up = now.instant >= self.sent_at + LINGER;
         let is_run = node.sender().unsent() >= RUN_PACKETS;
-        if !time_is_up && !is_run && !node.is_urgent() {
+        let goes_on = node.is_urgent() || self.parts.sockets.waits_for_room();
+        if !time_is_up && !is_run && !goes_on {
             self.lingers = node.sender().has_open() || node.sender().unsent() > 0;
             return Ok(());
         }
