@@ -28,6 +28,9 @@ const ROUNDS: usize = 3;
 /// How long one measurement of throughput takes.
 const THROUGHPUT_SECONDS: f64 = 2.0;
 
+/// How long a new farm writes before that.
+const WARMING_SECONDS: f64 = 0.7;
+
 /// How long lags are measured.
 const LAG_SECONDS: f64 = 8.0;
 
@@ -220,7 +223,9 @@ impl Stage {
     }
 
     fn throughput(&self, loss: f64, segmentation: bool) -> anyhow::Result<Throughput> {
-        let mut members = self.farm(loss, segmentation)?;
+        let mut members = self.farm(NodeRole { loss, segmentation, ..self.role()? })?;
+        // Every page is in memory then, and every session is known.
+        write(&mut members, Work { seconds: WARMING_SECONDS, bytes: self.bytes, rate: None })?;
         let before = look(&mut members)?;
         let work = Work { seconds: THROUGHPUT_SECONDS, bytes: self.bytes, rate: None };
         let (count, seconds) = write(&mut members, work)?;
@@ -239,7 +244,7 @@ impl Stage {
 
     fn measure_lag(&self, name: &str, loss: f64, rate: f64) -> anyhow::Result<Lagging> {
         progress(&format!("lag at {rate} records/s, {} % loss", loss * 100.0));
-        let mut members = self.farm(loss, true)?;
+        let mut members = self.farm(NodeRole { loss, lags: true, ..self.role()? })?;
         look(&mut members)?;
         let work = Work { seconds: LAG_SECONDS, bytes: self.bytes, rate: Some(rate) };
         write(&mut members, work)?;
@@ -255,14 +260,19 @@ impl Stage {
         Ok(Lagging { name: name.to_owned(), lag })
     }
 
-    /// Nodes of a new farm, the first of which writes; the others lose that
-    /// share.
-    fn farm(&self, loss: f64, segmentation: bool) -> anyhow::Result<Vec<Process>> {
+    /// A member of a new farm.
+    fn role(&self) -> anyhow::Result<NodeRole> {
         let mut key = [0; segue::FARM_KEY_BYTES];
         getrandom::fill(&mut key)?;
+        Ok(NodeRole { key, loss: 0.0, segmentation: true, lags: false })
+    }
+
+    /// Nodes of one farm, the first of which writes; only the others lose
+    /// packets.
+    fn farm(&self, role: NodeRole) -> anyhow::Result<Vec<Process>> {
         let role = |member| {
-            let loss = if member == 0 { 0.0 } else { loss };
-            Role::Node(NodeRole { key, loss, segmentation })
+            let loss = if member == 0 { 0.0 } else { role.loss };
+            Role::Node(NodeRole { loss, ..role.clone() })
         };
         let mut members = self.members(role)?;
         let others = members.len() - 1;

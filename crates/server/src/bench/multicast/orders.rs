@@ -36,6 +36,8 @@ pub(super) struct NodeRole {
     pub(super) loss: f64,
     /// Whether the kernel is given runs of packets.
     pub(super) segmentation: bool,
+    /// Whether it measures how late records come.
+    pub(super) lags: bool,
 }
 
 /// What a member is to do.
