@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use proto::nak::acks::{Ack, WriteId};
 use proto::nak::sender::Destination;
+use proto::nak::stage::Stage;
 use proto::node::{Config, Event, Node};
-use proto::record::{HybridClock, Key, Record, Touch, Version};
+use proto::record::{HybridClock, Key, KeyHash, Record, Touch, Version};
 use proto::rng::Rng;
 use proto::table::{self, Applied, Cursor, KeyRanges, Table, Touched};
 use proto::time::{Instant, Now, Wall};
@@ -170,8 +171,7 @@ impl Farm {
         self.last_write += 1;
         let write = WriteId(self.last_write);
         let keys = [running.table.hash(&record.key)];
-        running.node.publish(&Frame::Record(record), &keys, ack, write);
-        running.node.flush();
+        running.publish(&Frame::Record(record), &keys, ack, write);
         running.take_events();
         Some((write, Holding::of(&record)))
     }
@@ -189,8 +189,7 @@ impl Farm {
         running.table.apply(&tombstone.as_record(), now.wall);
         let keys = [running.table.hash(&old), running.table.hash(&new)];
         let frame = Frame::Rotate { old: tombstone.as_record(), new: renamed.as_record() };
-        running.node.publish(&frame, &keys, Ack::Local, WriteId(0));
-        running.node.flush();
+        running.publish(&frame, &keys, Ack::Local, WriteId(0));
         Some([tombstone, renamed])
     }
 
@@ -205,8 +204,7 @@ impl Farm {
             let touch = Touch { hash: running.table.hash(&key), time, idle: wall };
             if running.table.touch(&touch, wall) == Touched::Moved {
                 let keys = [touch.hash];
-                running.node.publish(&Frame::Touch(touch), &keys, Ack::Local, WriteId(0));
-                running.node.flush();
+                running.publish(&Frame::Touch(touch), &keys, Ack::Local, WriteId(0));
             }
         }
     }
@@ -391,6 +389,14 @@ impl Running {
             let members = members.map(|(&incarnation, _)| incarnation).collect();
             self.events.push((event, members));
         }
+    }
+
+    /// Sends a frame in packets of its own.
+    fn publish(&mut self, frame: &Frame<'_>, keys: &[KeyHash], ack: Ack, write: WriteId) {
+        let mut stage = Stage::default();
+        stage.push(frame, keys, ack, write);
+        stage.end_packet();
+        self.node.take(&mut stage);
     }
 
     fn version(&self, wall: Wall) -> Version {

@@ -1,23 +1,24 @@
 //! Reading and writing the farm's records.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use proto::nak::acks::Ack;
 use proto::record::{
-    Body, Deadlines, HybridClock, Key, MAX_PAYLOAD_BYTES, Record, Touch, Version, Writer,
+    Body, Deadlines, HybridClock, Key, KeyHash, MAX_PAYLOAD_BYTES, Record, Touch, Version, Writer,
 };
-use proto::table::{Applied, Refusal, Table, Touched};
+use proto::table::{Applied, Put, Refusal, Table, Touched};
 use proto::time::Wall;
 use proto::wire::frame::Frame;
 use sys::wait::Waker;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::driver::Driver;
-use crate::driver::clock::Clock;
+use crate::driver::clock::{self, Clock};
 use crate::error::WriteError;
+use crate::writes::{Pushed, Write, Writes};
 
 /// How long a tombstone lives when the deadline of what it deletes is not
 /// known here: the longest lifetime of a session by default.
@@ -68,73 +69,9 @@ pub(crate) struct Shared {
     pub(crate) writer: Writer,
     pub(crate) ack_timeout: Duration,
     pub(crate) closed: AtomicBool,
-    pub(crate) publish: mpsc::Sender<Publish>,
+    pub(crate) writes: Writes,
     /// Wakes the driver's thread, after something was left for it.
     pub(crate) waker: Waker,
-}
-
-/// A write on its way to the other nodes.
-pub(crate) struct Publish {
-    pub(crate) frame: OwnedFrame,
-    pub(crate) ack: Ack,
-    /// Told when the acknowledgement is there; `None` for [`Ack::Local`].
-    pub(crate) done: Option<oneshot::Sender<()>>,
-}
-
-/// A frame that owns its record, between the writer and the driver.
-pub(crate) enum OwnedFrame {
-    Record(OwnedRecord),
-    Touch(Touch),
-    Rotate { old: OwnedRecord, new: OwnedRecord },
-}
-
-/// A record with its payload.
-pub(crate) struct OwnedRecord {
-    key: Key,
-    version: Version,
-    deadlines: Deadlines,
-    /// `None`: deleted.
-    value: Option<Zeroizing<Vec<u8>>>,
-}
-
-impl From<&Record<'_>> for OwnedRecord {
-    fn from(record: &Record<'_>) -> Self {
-        let Record { key, version, deadlines, body } = *record;
-        let value = match body {
-            Body::Value(value) => Some(Zeroizing::new(value.to_vec())),
-            Body::Deleted => None,
-        };
-        Self { key, version, deadlines, value }
-    }
-}
-
-impl From<&Frame<'_>> for OwnedFrame {
-    fn from(frame: &Frame<'_>) -> Self {
-        match frame {
-            Frame::Record(record) => Self::Record(record.into()),
-            Frame::Touch(touch) => Self::Touch(*touch),
-            Frame::Rotate { old, new } => Self::Rotate { old: old.into(), new: new.into() },
-        }
-    }
-}
-
-impl OwnedFrame {
-    pub(crate) fn as_frame(&self) -> Frame<'_> {
-        match self {
-            Self::Record(record) => Frame::Record(record.as_record()),
-            Self::Touch(touch) => Frame::Touch(*touch),
-            Self::Rotate { old, new } => {
-                Frame::Rotate { old: old.as_record(), new: new.as_record() }
-            }
-        }
-    }
-}
-
-impl OwnedRecord {
-    fn as_record(&self) -> Record<'_> {
-        let body = self.value.as_ref().map_or(Body::Deleted, |value| Body::Value(value));
-        Record { key: self.key, version: self.version, deadlines: self.deadlines, body }
-    }
 }
 
 impl Cache {
@@ -145,7 +82,7 @@ impl Cache {
     /// The time of day that the node's versions and deadlines are made from.
     #[must_use]
     pub fn now(&self) -> Wall {
-        self.shared.clock.now().wall
+        clock::wall()
     }
 
     /// The live record of `key`.
@@ -191,14 +128,22 @@ impl Cache {
             return Err(WriteError::TooLarge { found });
         }
         let now = self.now();
-        if let Some(version) = self.version_of_same(key, value, deadlines, now) {
-            self.move_idle(key, version, deadlines.idle, ack).await?;
-            return Ok(Written { version });
-        }
+        let hash = self.shared.table.hash(key);
         let record = self.record(key, deadlines, Body::Value(value), now);
-        self.apply(&record, now)?;
-        self.publish(&Frame::Record(record), ack).await?;
-        Ok(Written { version: record.version })
+        match self.shared.table.put(hash, &record, now) {
+            Put::Applied(applied) => {
+                accepted(applied)?;
+                self.publish(&Frame::Record(record), &[hash], ack).await?;
+                Ok(Written { version: record.version })
+            }
+            Put::Same { version, moved } => {
+                if moved {
+                    let touch = Touch { hash, time: version.time, idle: deadlines.idle };
+                    self.publish(&Frame::Touch(touch), &[hash], ack).await?;
+                }
+                Ok(Written { version })
+            }
+        }
     }
 
     /// Moves a record's idle deadline on, when it lies earlier.
@@ -213,7 +158,13 @@ impl Cache {
             .table
             .get(key, self.now(), |record| record.version)
             .ok_or(WriteError::NotFound)?;
-        self.move_idle(key, version, idle, ack).await?;
+        let hash = self.shared.table.hash(key);
+        let touch = Touch { hash, time: version.time, idle };
+        match self.shared.table.touch(&touch, self.now()) {
+            Touched::Moved => self.publish(&Frame::Touch(touch), &[hash], ack).await?,
+            Touched::Stale => {}
+            Touched::Missing => return Err(WriteError::NotFound),
+        }
         Ok(Written { version })
     }
 
@@ -228,8 +179,8 @@ impl Cache {
         let now = self.now();
         let (held, absolute) = self.end_of(key, now);
         let record = self.record(key, Deadlines::at(absolute), Body::Deleted, now);
-        self.apply(&record, now)?;
-        self.publish(&Frame::Record(record), ack).await?;
+        let hash = self.apply(&record, now)?;
+        self.publish(&Frame::Record(record), &[hash], ack).await?;
         Ok(held)
     }
 
@@ -245,9 +196,8 @@ impl Cache {
         let (now, ends) = (self.now(), Deadlines::at(found.deadlines.absolute));
         let old = self.record(old, ends, Body::Deleted, now);
         let new = self.record(new, found.deadlines, Body::Value(&found.value), now);
-        self.apply(&new, now)?;
-        self.apply(&old, now)?;
-        self.publish(&Frame::Rotate { old, new }, ack).await?;
+        let hashes = [self.apply(&new, now)?, self.apply(&old, now)?];
+        self.publish(&Frame::Rotate { old, new }, &hashes, ack).await?;
         Ok(Written { version: new.version })
     }
 
@@ -265,58 +215,34 @@ impl Cache {
         (absolute.is_some(), absolute.unwrap_or(now + UNKNOWN_LIFETIME))
     }
 
-    /// The version of the live record, when it has this value and this end.
-    fn version_of_same(
-        &self,
-        key: &Key,
-        value: &[u8],
-        deadlines: Deadlines,
-        now: Wall,
-    ) -> Option<Version> {
-        let same = |record: &Record<'_>| {
-            let same = record.body == Body::Value(value)
-                && record.deadlines.absolute == deadlines.absolute
-                && record.deadlines.idle <= deadlines.idle;
-            same.then_some(record.version)
-        };
-        self.shared.table.get(key, now, same).flatten()
-    }
-
-    async fn move_idle(
-        &self,
-        key: &Key,
-        version: Version,
-        idle: Wall,
-        ack: Ack,
-    ) -> Result<(), WriteError> {
-        let hash = self.shared.table.hash(key);
-        let touch = Touch { hash, time: version.time, idle };
-        match self.shared.table.touch(&touch, self.now()) {
-            Touched::Moved => self.publish(&Frame::Touch(touch), ack).await,
-            Touched::Stale => Ok(()),
-            Touched::Missing => Err(WriteError::NotFound),
-        }
-    }
-
-    fn apply(&self, record: &Record<'_>, now: Wall) -> Result<(), WriteError> {
-        match self.shared.table.apply(record, now) {
-            Applied::New | Applied::Replaced | Applied::Touched => Ok(()),
-            Applied::Kept | Applied::Refused(Refusal::Forgotten) => Err(WriteError::Deleted),
-            Applied::Refused(Refusal::Expired) => Err(WriteError::Expired),
-            Applied::Refused(Refusal::TooLarge) => Err(WriteError::NoRoom),
-        }
+    /// Takes a record in. Gives the hash of its key.
+    fn apply(&self, record: &Record<'_>, now: Wall) -> Result<KeyHash, WriteError> {
+        accepted(self.shared.table.apply(record, now))?;
+        Ok(self.shared.table.hash(&record.key))
     }
 
     /// Has the driver send what the table has taken in.
-    async fn publish(&self, frame: &Frame<'_>, ack: Ack) -> Result<(), WriteError> {
-        if self.shared.closed.load(Ordering::Relaxed) {
-            return Err(WriteError::Closed);
-        }
-        let (mut done, confirmed) = (ack != Ack::Local).then(oneshot::channel).unzip();
-        if !self.publish_at_once(frame, ack, &mut done) {
-            let publish = Publish { frame: frame.into(), ack, done };
-            self.shared.publish.send(publish).await.map_err(|_| WriteError::Closed)?;
-            self.shared.waker.wake();
+    async fn publish(
+        &self,
+        frame: &Frame<'_>,
+        keys: &[KeyHash],
+        ack: Ack,
+    ) -> Result<(), WriteError> {
+        let (done, confirmed) = (ack != Ack::Local).then(oneshot::channel).unzip();
+        let writes = &self.shared.writes;
+        let mut write = Write { frame, keys, ack, done };
+        loop {
+            match writes.push(write)? {
+                Pushed::Joined => break,
+                Pushed::Tell => {
+                    self.tell_driver();
+                    break;
+                }
+                Pushed::Full(back) => {
+                    write = back;
+                    writes.wait_for_room(|| self.tell_driver()).await;
+                }
+            }
         }
         let Some(confirmed) = confirmed else { return Ok(()) };
         match tokio::time::timeout(self.shared.ack_timeout, confirmed).await {
@@ -325,27 +251,29 @@ impl Cache {
         }
     }
 
-    /// Hands the write to the driver itself, which is lent to writers while its
-    /// thread sleeps. Not done where somebody else has it, or there is no room.
-    fn publish_at_once(
-        &self,
-        frame: &Frame<'_>,
-        ack: Ack,
-        done: &mut Option<oneshot::Sender<()>>,
-    ) -> bool {
+    /// Sees to it that what was written is sent: by the driver itself, which is
+    /// lent to writers while its thread sleeps, or else by that thread.
+    fn tell_driver(&self) {
         if !self.shared.waker.is_asleep() {
-            return false;
+            // It looks once more before it sleeps.
+            return;
         }
-        let Some(driver) = self.driver.upgrade() else { return false };
-        let Ok(mut driver) = driver.try_lock() else { return false };
-        if !driver.takes_writes() {
-            return false;
-        }
-        driver.publish(frame, ack, done.take());
-        if !driver.send_or_linger() {
+        let sent = self.driver.upgrade().is_some_and(|driver| {
+            driver.try_lock().is_ok_and(|mut driver| driver.send_for_writer())
+        });
+        if !sent {
             self.shared.waker.wake();
         }
-        true
+    }
+}
+
+/// Whether the table took a write in.
+const fn accepted(applied: Applied) -> Result<(), WriteError> {
+    match applied {
+        Applied::New | Applied::Replaced | Applied::Touched => Ok(()),
+        Applied::Kept | Applied::Refused(Refusal::Forgotten) => Err(WriteError::Deleted),
+        Applied::Refused(Refusal::Expired) => Err(WriteError::Expired),
+        Applied::Refused(Refusal::TooLarge) => Err(WriteError::NoRoom),
     }
 }
 

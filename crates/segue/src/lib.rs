@@ -28,6 +28,7 @@ mod driver;
 mod error;
 mod node;
 mod status;
+mod writes;
 
 pub use cache::{Cache, Found, Written};
 pub use config::{Config, Multicast, Transport};

@@ -16,17 +16,15 @@ use proto::wire::header::Incarnation;
 use sys::memory::Region;
 use sys::multicast::OpenError;
 use sys::wait::{Sleeper, Waker};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use crate::cache::{Cache, Publish, Shared};
+use crate::cache::{Cache, Shared};
 use crate::config::{Config, Transport};
 use crate::driver::clock::Clock;
 use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
 use crate::status::{Status, Warning};
-
-/// How many writes may wait for the driver before writers wait too.
-const PUBLISH_QUEUE: usize = 4_096;
+use crate::writes::Writes;
 
 /// Told of what comes from other nodes ([`Node::start_observed`]).
 pub type Observer = Box<dyn FnMut(&Arrived<'_>) + Send>;
@@ -107,10 +105,9 @@ impl Node {
         let sockets = Sockets::open(&config, Rng::new(random()?)).map_err(opening)?;
         let address = sockets.address().map_err(StartError::Thread)?;
         let warnings = sockets.warnings.clone();
-        let (publish, publishes) = mpsc::channel(PUBLISH_QUEUE);
         let (sleeper, waker, alarm) =
             Sleeper::new(&sockets.sockets()).map_err(StartError::Thread)?;
-        let shared = Arc::new(shared(&config, incarnation, (publish, waker))?);
+        let shared = Arc::new(shared(&config, incarnation, waker)?);
         let machine = proto::node::Config {
             name: config.name.clone(),
             incarnation,
@@ -136,7 +133,6 @@ impl Node {
             node,
             sockets,
             shared: Arc::clone(&shared),
-            publish: publishes,
             alarm,
             keys: own_keys,
             ready: now_ready,
@@ -232,11 +228,7 @@ impl std::fmt::Debug for Node {
     }
 }
 
-fn shared(
-    config: &Config,
-    incarnation: Incarnation,
-    (publish, waker): (mpsc::Sender<Publish>, Waker),
-) -> Result<Shared, StartError> {
+fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Shared, StartError> {
     let table = table::Config {
         capacity_bytes: config.memory_bytes,
         placement_secret: config.keys.placement_secret(),
@@ -246,6 +238,7 @@ fn shared(
     // wiped before the system gets its pages back.
     let pages = |bytes| Ok(Box::new(Region::new(bytes)?) as Box<dyn table::Region>);
     let table = Table::with_memory(table, pages).map_err(StartError::Memory)?;
+    let table = table.with_prefetch(sys::memory::prefetch);
     Ok(Shared {
         table: Arc::new(table),
         versions: Arc::new(HybridClock::default()),
@@ -253,7 +246,7 @@ fn shared(
         writer: incarnation.writer(),
         ack_timeout: config.ack_timeout,
         closed: AtomicBool::new(false),
-        publish,
+        writes: Writes::default(),
         waker,
     })
 }

@@ -16,6 +16,7 @@ pub mod receiver;
 pub mod ring;
 pub mod rtt;
 pub mod sender;
+pub mod stage;
 pub mod window;
 
 #[cfg(test)]

@@ -64,18 +64,18 @@ impl Ring {
         self.floor = self.floor.max(last.min(self.high) + 1);
     }
 
-    /// Appends a packet: `fill` writes it into a slot of `len` bytes. The
-    /// oldest packet goes when the ring is full.
-    pub fn push(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> u64 {
+    /// Appends a packet, which is that fragment of its frame. The oldest one
+    /// goes when the ring is full.
+    pub fn push(&mut self, packet: &[u8], fragment: u16) -> u64 {
         if self.high + 1 - self.floor == self.capacity() {
             self.floor += 1;
         }
         self.high += 1;
         let index = self.index(self.high);
         let start = index * MAX_PACKET_BYTES;
-        fill(&mut self.bytes[start..start + len]);
-        let len = u16::try_from(len).expect("a packet has at most 1,400 bytes");
-        self.slots[index] = Slot { len, ..Slot::default() };
+        self.bytes[start..start + packet.len()].copy_from_slice(packet);
+        let len = u16::try_from(packet.len()).expect("a packet has at most 1,400 bytes");
+        self.slots[index] = Slot { len, fragment, ..Slot::default() };
         self.high
     }
 
@@ -141,7 +141,7 @@ mod tests {
 
     fn push(ring: &mut Ring, len: usize) -> u64 {
         let next = u8::try_from(ring.high() + 1).unwrap();
-        ring.push(len, |packet| packet.fill(next))
+        ring.push(&vec![next; len], 0)
     }
 
     #[test]

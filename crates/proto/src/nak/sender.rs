@@ -1,26 +1,24 @@
-//! The node's own stream: packed, numbered, sealed, sent, kept for repair.
+//! The node's own stream: numbered, sealed, sent, kept for repair.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use zeroize::{Zeroize, Zeroizing};
-
 use crate::keyring::FarmKey;
 use crate::nak::log::KeyLog;
 use crate::nak::progress::{Progress, Report};
-use crate::nak::reassembly::{FRAGMENT_BYTES, Fragment};
 use crate::nak::ring::Ring;
-use crate::record::KeyHash;
+use crate::nak::stage::Staged;
 use crate::seal::Sealer;
 use crate::time::Instant;
 use crate::wire::control::Range;
-use crate::wire::frame::Frame;
-use crate::wire::header::{FLAG_FRAGMENT, HEADER_BYTES, Header, Incarnation};
-use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES, TAG_BYTES};
+use crate::wire::header::{Header, Incarnation};
 
 /// The packets that one call to the kernel sends as one run.
 pub const RUN_PACKETS: u64 = 16;
+/// So many packets may wait to be sent before writers wait. They are sealed by
+/// then, and still in the processor's cache when the window opens.
+const BACKLOG_PACKETS: u64 = 256;
 /// The most repairs that wait to be sent. What is asked for beyond that is
 /// asked for again.
 const MAX_REPAIRS: usize = 4_096;
@@ -49,7 +47,8 @@ pub enum Destination {
 pub struct Transmit<'a> {
     /// To whom.
     pub to: Destination,
-    /// One packet, or a run of packets of [`MAX_PACKET_BYTES`] of which only
+    /// One packet, or a run of packets of
+    /// [`MAX_PACKET_BYTES`](crate::wire::MAX_PACKET_BYTES) of which only
     /// the last may be shorter.
     pub bytes: &'a [u8],
 }
@@ -68,10 +67,6 @@ pub struct Sender {
     sealer: Sealer,
     ring: Ring,
     log: KeyLog,
-    /// The packet that is being filled: room for a header, then frames.
-    open: Zeroizing<Vec<u8>>,
-    /// The keys in it.
-    open_keys: Vec<KeyHash>,
     /// The first packet that was not sent yet.
     unsent: u64,
     /// The repairs that wait to be sent, the oldest packet first.
@@ -95,8 +90,6 @@ impl Sender {
             unsent: sealer.last() + 1,
             sealer,
             log: KeyLog::default(),
-            open: new_packet(),
-            open_keys: Vec::new(),
             repairs: BTreeMap::new(),
             progress: Progress::default(),
             heartbeat_due: Instant::default(),
@@ -151,46 +144,29 @@ impl Sender {
         self.ring.high() + 1 - self.unsent
     }
 
-    /// Whether a packet is being filled.
-    #[must_use]
-    pub fn has_open(&self) -> bool {
-        self.open.len() > HEADER_BYTES
-    }
-
     /// Whether repairs wait to be sent.
     #[must_use]
     pub fn has_repairs(&self) -> bool {
         !self.repairs.is_empty()
     }
 
-    /// Whether another frame may be pushed: what waits to be sent must not
-    /// outgrow the ring.
+    /// Whether more packets should be taken: not while others wait to be sent
+    /// for want of room at the receivers.
     #[must_use]
     pub const fn has_room(&self) -> bool {
-        self.unsent() < self.ring.capacity() / 4
+        self.unsent() < BACKLOG_PACKETS
     }
 
-    /// Appends a frame about `keys` to the stream. Gives the number of the
-    /// packet that its last byte goes into.
-    pub fn push(&mut self, frame: &Frame<'_>, keys: &[KeyHash]) -> u64 {
-        if frame.encoded_len() > MAX_BODY_BYTES {
-            return self.push_fragments(frame, keys);
+    /// Takes a packet into the stream, and gives its number.
+    pub fn take(&mut self, staged: Staged<'_>) -> u64 {
+        let Staged { flags, fragment, packet, keys } = staged;
+        let sealed = self.sealer.seal(flags, packet);
+        let sequence = self.ring.push(packet, fragment);
+        debug_assert_eq!(sequence, sealed, "ring and sealer count alike");
+        for &key in keys {
+            self.log.push(sequence, key);
         }
-        if self.open.len() + frame.encoded_len() > HEADER_BYTES + MAX_BODY_BYTES {
-            // Padded to the full size, so that it can be part of a run.
-            self.open.resize(HEADER_BYTES + MAX_BODY_BYTES, 0);
-            self.seal_open(0, 0);
-        }
-        frame.encode(&mut self.open);
-        self.open_keys.extend_from_slice(keys);
-        self.ring.high() + 1
-    }
-
-    /// Ends the packet that is being filled, so that it can be sent.
-    pub fn flush(&mut self) {
-        if self.has_open() {
-            self.seal_open(0, 0);
-        }
+        sequence
     }
 
     /// Seals with another farm key from the next packet on. What is sealed
@@ -312,41 +288,6 @@ impl Sender {
         self.heartbeat_due
     }
 
-    fn push_fragments(&mut self, frame: &Frame<'_>, keys: &[KeyHash]) -> u64 {
-        self.flush();
-        let mut whole = Zeroizing::new(Vec::with_capacity(frame.encoded_len()));
-        frame.encode(&mut whole);
-        let count = u16::try_from(whole.len().div_ceil(FRAGMENT_BYTES))
-            .expect("a payload has at most 1 MiB");
-        for (index, bytes) in (0..count).zip(whole.chunks(FRAGMENT_BYTES)) {
-            Fragment { index, count, bytes }.encode(&mut self.open);
-            // Every fragment leads to the keys: whichever is gone.
-            self.open_keys.extend_from_slice(keys);
-            self.seal_open(FLAG_FRAGMENT, index);
-        }
-        self.ring.high()
-    }
-
-    fn seal_open(&mut self, flags: u8, fragment: u16) {
-        debug_assert!(self.open.len() <= HEADER_BYTES + MAX_BODY_BYTES, "a packet's size");
-        let len = self.open.len() + TAG_BYTES;
-        let (open, sealer) = (&self.open, &mut self.sealer);
-        let mut sealed = 0;
-        let sequence = self.ring.push(len, |packet| {
-            packet[..open.len()].copy_from_slice(open);
-            sealed = sealer.seal(flags, packet);
-        });
-        debug_assert_eq!(sequence, sealed, "ring and sealer count alike");
-        if let Some(slot) = self.ring.slot_mut(sequence) {
-            slot.fragment = fragment;
-        }
-        for key in self.open_keys.drain(..) {
-            self.log.push(sequence, key);
-        }
-        self.open.as_mut_slice().zeroize();
-        self.open.truncate(HEADER_BYTES);
-    }
-
     /// The last packet in the ring that the key of that id sealed.
     fn last_sealed_with(&self, key_id: u8) -> Option<u64> {
         (self.ring.floor()..=self.ring.high()).rev().find(|&sequence| {
@@ -373,10 +314,4 @@ impl std::fmt::Debug for Sender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Sender({:?}, unsent from {})", self.ring, self.unsent)
     }
-}
-
-fn new_packet() -> Zeroizing<Vec<u8>> {
-    let mut packet = Vec::with_capacity(MAX_PACKET_BYTES);
-    packet.resize(HEADER_BYTES, 0);
-    Zeroizing::new(packet)
 }

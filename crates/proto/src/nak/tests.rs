@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::acks::{Ack, WriteId};
 use super::gaps::MAX_GAPS;
 use super::progress::{FLOW_PACKETS, Report};
 use super::receiver::Receiver;
 use super::rtt::Rtt;
 use super::sender::{Destination, Sender};
+use super::stage::Stage;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::record::{Hlc, KeyHash, Touch};
 use crate::rng::Rng;
@@ -61,8 +63,17 @@ impl Pair {
         for _ in 0..packets {
             let hash = KeyHash(self.sender.high() + 1);
             let touch = Touch { hash, time: Hlc(1), idle: Wall::from_millis(1) };
-            self.sender.push(&Frame::Touch(touch), &[hash]);
-            self.sender.flush();
+            self.push_frame(&Frame::Touch(touch), hash);
+        }
+    }
+
+    /// Pushes a frame, in packets of its own.
+    fn push_frame(&mut self, frame: &Frame<'_>, key: KeyHash) {
+        let mut stage = Stage::default();
+        stage.push(frame, &[key], Ack::Local, WriteId(0));
+        stage.end_packet();
+        for staged in stage.packets() {
+            self.sender.take(staged);
         }
     }
 
@@ -254,13 +265,9 @@ fn the_slowest_receiver_shuts_the_window() {
 fn who_follows_from_between_the_fragments_of_a_frame_gets_it_as_a_whole() {
     let mut pair = Pair::new(100);
     pair.report(RECEIVER, 0);
-    let mut value = Frame::Touch(Touch { hash: KeyHash(1), time: Hlc(1), idle: Wall::MAX });
-    pair.sender.push(&value, &[]);
-    pair.sender.flush();
+    pair.push(1);
     let payload = vec![0; 30 * MAX_PACKET_BYTES];
-    let record = large_record(&payload);
-    value = Frame::Record(record);
-    pair.sender.push(&value, &[KeyHash(1)]);
+    pair.push_frame(&Frame::Record(large_record(&payload)), KeyHash(1));
     // A run of sixteen packets, and no more.
     pair.sender.poll_transmit(pair.now).unwrap();
     pair.sender.poll_transmit(pair.now).unwrap();
@@ -274,7 +281,7 @@ fn who_follows_from_between_the_fragments_of_a_frame_gets_it_as_a_whole() {
 fn a_frame_larger_than_the_ring_does_not_stop_the_stream() {
     let mut pair = Pair::new(4);
     let payload = vec![0; 10 * MAX_PACKET_BYTES];
-    pair.sender.push(&Frame::Record(large_record(&payload)), &[KeyHash(1)]);
+    pair.push_frame(&Frame::Record(large_record(&payload)), KeyHash(1));
     pair.send();
     assert_eq!(pair.sender.sent_high(), pair.sender.high());
     pair.step();

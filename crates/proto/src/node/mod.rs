@@ -2,7 +2,7 @@
 //!
 //! [`Node`] composes the multicast, the transfer of records and what is known
 //! of the other nodes. A driver hands it datagrams, writes and the time
-//! (`handle_*`, [`Node::publish`]), sends what [`Node::poll_transmit`] gives,
+//! (`handle_*`, [`Node::take`]), sends what [`Node::poll_transmit`] gives,
 //! and calls again at [`Node::poll_timeout`]. The table and the version clock
 //! are shared with whoever reads and writes records; everything else is the
 //! node's own.
@@ -10,6 +10,7 @@
 //! - [`peer`]: what is known of another node;
 //! - `outbox`: control packets on their way out;
 //! - `receive`: what arrives, and what it makes the node do;
+//! - `arrivals`: records of a run of packets, taken in together;
 //! - `join`: finding the others and fetching the portion;
 //! - `recover`: what repair cannot bring;
 //! - `orphan`: what the dead left with their survivors;
@@ -17,6 +18,7 @@
 //! - `rekey`: one farm key after another;
 //! - `timer`: what happens when.
 
+mod arrivals;
 mod compare;
 mod join;
 mod orphan;
@@ -33,9 +35,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::keyring::Keyring;
-use crate::nak::acks::{Ack, Waiting, WriteId};
+use crate::nak::acks::{Waiting, WriteId};
 use crate::nak::sender::{Sender, Transmit};
-use crate::record::{HybridClock, KeyHash, Record};
+use crate::nak::stage::Stage;
+use crate::record::{HybridClock, Record};
 use crate::rng::Rng;
 use crate::seal::Sealer;
 use crate::table::Table;
@@ -43,9 +46,9 @@ use crate::time::{Instant, Now};
 use crate::transfer::provider::Provider;
 use crate::transfer::puller::Puller;
 use crate::wire::control::{Hello, Message};
-use crate::wire::frame::Frame;
 use crate::wire::header::{Incarnation, PacketType};
 
+use arrivals::Arrivals;
 use compare::Pace;
 use join::Join;
 use outbox::Outbox;
@@ -162,6 +165,8 @@ pub struct Node {
     events: VecDeque<Event>,
     counters: Counters,
     observer: Option<Observer>,
+    /// Room for what arrives, empty between two calls.
+    arrivals: Arrivals<'static>,
     /// How many packets our socket has dropped.
     overflowed: u32,
     housekeeping_due: Instant,
@@ -190,6 +195,7 @@ impl Node {
             events: VecDeque::new(),
             counters: Counters::default(),
             observer: None,
+            arrivals: Arrivals::default(),
             overflowed: 0,
             housekeeping_due: now.instant,
             pace: Pace::new(now.instant, config.compare_every),
@@ -209,17 +215,18 @@ impl Node {
         self.sender.has_room()
     }
 
-    /// Sends what the node's own table has taken in to the others. `keys` are
-    /// the keys that the frame is about.
-    pub fn publish(&mut self, frame: &Frame<'_>, keys: &[KeyHash], ack: Ack, write: WriteId) {
-        let sequence = self.sender.push(frame, keys);
-        self.waiting.push(sequence, write, ack);
+    /// Sends what the node's own table has taken in to the others: the packets
+    /// of `stage` that take no more frames, all of them. Empties it.
+    pub fn take(&mut self, stage: &mut Stage) {
+        let first = self.sender.high() + 1;
+        for staged in stage.packets() {
+            self.sender.take(staged);
+        }
+        for waits in stage.waits() {
+            self.waiting.push(first + waits.packet as u64, waits.write, waits.ack);
+        }
+        stage.clear();
         self.acknowledge();
-    }
-
-    /// Ends the packet that is being filled: nothing else waits to be written.
-    pub fn flush(&mut self) {
-        self.sender.flush();
     }
 
     /// Takes leave: the others need not wait to find that it is gone.

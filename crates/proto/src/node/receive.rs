@@ -4,16 +4,20 @@
 //! is new, a tag that opens, and only then anything else. Nothing changes
 //! before a packet has opened.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
+use super::arrivals::Arrivals;
 use super::join::Answer;
 use super::peer::State;
-use super::{Event, Node};
+use super::{Event, Node, Observer};
 use crate::nak::progress::Report;
 use crate::nak::reassembly::{Assembled, Fragment};
 use crate::nak::receiver::{FEW_RECEIVERS, Remains};
-use crate::record::{Hlc, Observed, Record, Touch};
+use crate::record::{Hlc, Observed, Record, Touch, furthest_ahead};
 use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
 use crate::table::{Applied, Touched};
@@ -35,29 +39,51 @@ struct Status {
 impl Node {
     /// A datagram has come. It is opened in place.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, packet: &mut [u8]) {
+        self.handle_run(now, from, packet.chunks_mut(packet.len().max(1)));
+    }
+
+    /// Datagrams of one sender have come, one behind the other. They are opened
+    /// in place, and their records taken in together.
+    pub fn handle_run<'p>(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        packets: impl Iterator<Item = &'p mut [u8]>,
+    ) {
+        let mut arrivals: Arrivals<'p> = mem::take(&mut self.arrivals);
+        for packet in packets {
+            match self.handle_packet(now, from, packet, &mut arrivals) {
+                Ok(()) => {}
+                Err(Rejection::Forged) => self.counters.forged += 1,
+                Err(Rejection::Replayed) => self.counters.replayed += 1,
+                Err(Rejection::Malformed) => self.counters.malformed += 1,
+            }
+        }
+        self.take_in(now, &mut arrivals);
+        self.arrivals = arrivals.into_room();
+    }
+
+    fn handle_packet<'p>(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        packet: &'p mut [u8],
+        arrivals: &mut Arrivals<'p>,
+    ) -> Result<(), Rejection> {
         let header = match Header::decode(packet) {
             Ok(header) if packet.len() <= MAX_PACKET_BYTES => header,
-            Ok(_) | Err(_) => {
-                self.counters.malformed += 1;
-                return;
-            }
+            Ok(_) | Err(_) => return Err(Rejection::Malformed),
         };
         if header.incarnation == self.config.incarnation {
             // Our own multicast, looped back.
-            return;
+            return Ok(());
         }
-        let handled = match header.packet_type {
+        match header.packet_type {
             _ if !self.peers.contains_key(&header.incarnation) => {
                 self.handle_stranger(now, from, &header, packet)
             }
-            PacketType::Data => self.handle_data(now, &header, packet),
+            PacketType::Data => self.handle_data(now, &header, packet, arrivals),
             PacketType::Control => self.handle_control(now, from, &header, packet),
-        };
-        match handled {
-            Ok(()) => {}
-            Err(Rejection::Forged) => self.counters.forged += 1,
-            Err(Rejection::Replayed) => self.counters.replayed += 1,
-            Err(Rejection::Malformed) => self.counters.malformed += 1,
         }
     }
 
@@ -102,11 +128,12 @@ impl Node {
         Err(Rejection::Replayed)
     }
 
-    fn handle_data(
+    fn handle_data<'p>(
         &mut self,
         now: Now,
         header: &Header,
-        packet: &mut [u8],
+        packet: &'p mut [u8],
+        arrivals: &mut Arrivals<'p>,
     ) -> Result<(), Rejection> {
         let back_off = self.back_off();
         let peer = self.peers.get_mut(&header.incarnation).expect("the caller found it");
@@ -116,22 +143,57 @@ impl Node {
         let body = peer.opener.open(&self.config.keyring, header, packet)?;
         self.counters.received += 1;
         self.counters.repairs_received += u64::from(peer.receiver.was_asked(header.sequence));
-        let whole;
-        let frames = if header.flags & FLAG_FRAGMENT == 0 {
-            body
+        let whole = if header.flags & FLAG_FRAGMENT == 0 {
+            None
         } else {
             match peer.receiver.handle_fragment(header.sequence, &Fragment::decode(body)?) {
-                Assembled::Unfinished => &[],
-                Assembled::Frame(frame) => {
-                    whole = frame;
-                    &whole[..]
-                }
+                Assembled::Unfinished => Some(Zeroizing::default()),
+                Assembled::Frame(frame) => Some(frame),
                 Assembled::Refused => return Ok(()),
             }
         };
         peer.receiver.handle_packet(now.instant, header.sequence, &mut peer.rtt, back_off);
         self.heard(now, header.incarnation);
-        self.apply_frames(now, header.incarnation, Reader::new(frames))
+        match whole {
+            None => self.gather(now, header.incarnation, Reader::new(body), arrivals),
+            Some(frame) => self.apply_frames(now, header.incarnation, Reader::new(&frame)),
+        }
+    }
+
+    /// Puts a packet's frames to the others that have come with it.
+    fn gather<'p>(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        mut frames: Reader<'p>,
+        arrivals: &mut Arrivals<'p>,
+    ) -> Result<(), Rejection> {
+        if arrivals.sender != Some(sender) {
+            self.take_in(now, arrivals);
+            arrivals.sender = Some(sender);
+        }
+        while let Some(frame) = Frame::decode(&mut frames, now.wall)? {
+            match frame {
+                Frame::Record(record) => arrivals.records.push(record),
+                // What is touched may be among the records.
+                Frame::Touch(touch) => arrivals.touches.push(touch),
+                Frame::Rotate { .. } => self.apply_frame(now, sender, &frame),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what has been gathered.
+    fn take_in(&mut self, now: Now, arrivals: &mut Arrivals<'_>) {
+        let Some(sender) = arrivals.sender.take() else { return };
+        self.observe_times(now, sender, arrivals.records.iter().map(|record| record.version.time));
+        let observer = &mut self.observer;
+        let told = |record: &Record<'_>, applied| tell(observer, record, applied);
+        self.table.apply_all(&arrivals.records, now.wall, told);
+        arrivals.records.clear();
+        for touch in arrivals.touches.drain(..) {
+            self.apply_touch(now, sender, &touch);
+        }
     }
 
     fn apply_frames(
@@ -159,17 +221,25 @@ impl Node {
     }
 
     fn apply_record(&mut self, now: Now, sender: Incarnation, record: &Record<'_>) {
-        if self.versions.observe(record.version.time, now.wall) == Observed::Clamped {
-            self.counters.clocks_ahead += 1;
+        self.observe_times(now, sender, std::iter::once(record.version.time));
+        let applied = self.table.apply(record, now.wall);
+        tell(&mut self.observer, record, applied);
+    }
+
+    /// Takes note of the times that a node's versions have.
+    fn observe_times(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        times: impl Iterator<Item = Hlc> + Clone,
+    ) {
+        let Some(latest) = times.clone().max() else { return };
+        if self.versions.observe(latest, now.wall) == Observed::Clamped {
+            self.counters.clocks_ahead +=
+                times.filter(|&time| time > furthest_ahead(now.wall)).count() as u64;
             if let Some(peer) = self.peers.get(&sender) {
                 self.event(Event::ClockAhead(peer.name.clone()));
             }
-        }
-        let applied = self.table.apply(record, now.wall);
-        if let Some(observer) = &mut self.observer
-            && matches!(applied, Applied::New | Applied::Replaced)
-        {
-            observer(record);
         }
     }
 
@@ -341,6 +411,15 @@ impl Node {
         /// The longest back-off: four round trips of a busy LAN.
         const LONGEST: Duration = Duration::from_millis(4);
         truncated_exponential(LONGEST, receivers, &mut self.rng)
+    }
+}
+
+/// Tells of a record that is news.
+fn tell(observer: &mut Option<Observer>, record: &Record<'_>, applied: Applied) {
+    if let Some(observer) = observer
+        && matches!(applied, Applied::New | Applied::Replaced)
+    {
+        observer(record);
     }
 }
 

@@ -43,10 +43,16 @@ impl HybridClock {
 
     /// Takes note of another node's time, so that our next is later.
     pub fn observe(&self, seen: Hlc, wall: Wall) -> Observed {
-        let limit = Hlc::at(wall + MAX_SKEW);
+        let limit = furthest_ahead(wall);
         self.last.fetch_max(seen.min(limit).0, Ordering::Relaxed);
         if seen > limit { Observed::Clamped } else { Observed::InStep }
     }
+}
+
+/// The latest time that is not too far ahead of a wall clock.
+#[must_use]
+pub fn furthest_ahead(wall: Wall) -> Hlc {
+    Hlc::at(wall + MAX_SKEW)
 }
 
 #[cfg(test)]

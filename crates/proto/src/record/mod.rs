@@ -9,7 +9,7 @@ mod clock;
 mod key;
 pub mod merge;
 
-pub use clock::{HybridClock, MAX_SKEW, Observed};
+pub use clock::{HybridClock, MAX_SKEW, Observed, furthest_ahead};
 pub use key::{Id, IdTooLong, Key, Kind};
 
 use crate::time::Wall;
@@ -22,7 +22,7 @@ pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 /// A keyed 64-bit BUZhash of a record's key, the same on every node of the
 /// farm: it places the record, names its range and stands for the key in
 /// touches and in the sender's log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHash(pub u64);
 
 impl std::fmt::Debug for KeyHash {

@@ -31,7 +31,7 @@ impl Hashes {
 
 /// The table's own hash of a key, cut up for its users. Each takes other bits
 /// of it, apart from the fingerprint, which need only differ from the place.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct OwnHash(u64);
 
 impl OwnHash {

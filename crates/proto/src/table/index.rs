@@ -82,6 +82,15 @@ impl<'a> Index<'a> {
         None
     }
 
+    /// The first slot's location whose tag is this hash's, where one is: most
+    /// likely the entry's, though only [`Index::find`] knows.
+    #[inline]
+    pub(super) fn guess(&self, hash: OwnHash) -> Option<Location> {
+        let line = &self.buckets[hash.bucket(self.buckets.len())];
+        let place = places(line, hash.tag()).next()?;
+        Some(location(line, place))
+    }
+
     pub(super) fn set_location(&mut self, slot: Slot, to: Location) {
         let at = location_at(slot.place);
         self.buckets[slot.bucket][at..at + 4].copy_from_slice(&to.0.to_le_bytes());
@@ -117,6 +126,12 @@ impl<'a> Index<'a> {
         let home = hash.bucket(count);
         (home..home + count).map(move |at| if at < count { at } else { at - count })
     }
+}
+
+/// The byte of an index of `bytes` at which the bucket of `hash` begins.
+#[inline]
+pub(super) fn bucket_at(hash: OwnHash, bytes: usize) -> usize {
+    hash.bucket(bytes / BUCKET_BYTES) * BUCKET_BYTES
 }
 
 /// The slots of `line` that have `tag`, found eight at a time.

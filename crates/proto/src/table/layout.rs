@@ -6,7 +6,7 @@ use super::segment::{SEGMENT_BYTES, SUMMARY_BYTES};
 
 /// The most shards. More would not help: with 64 locks and as many threads
 /// a look-up seldom finds its lock taken.
-const MAX_SHARDS: usize = 64;
+pub(super) const MAX_SHARDS: usize = 64;
 /// A shard is at least so large where there is more than one, so that the
 /// largest record leaves room beside it.
 const MIN_SHARD_BYTES: usize = 8 << 20;

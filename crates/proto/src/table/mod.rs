@@ -12,9 +12,11 @@
 //!
 //! In reading order: `layout` divides the capacity; `entry` is a record in
 //! the log, `ring` and `segment` are the log's arithmetic and its summaries;
-//! `index` and `hashes` find an entry; `shard` brings them together, `room`
-//! evicts, `ghost` remembers what was evicted, `sweep` expires and scans.
+//! `index` and `hashes` find an entry; `shard` brings them together, `batch`
+//! has it take many records at a time, `room` evicts, `ghost` remembers what
+//! was evicted, `sweep` expires and scans.
 
+mod batch;
 mod cursor;
 mod entry;
 mod ghost;
@@ -38,7 +40,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use cursor::Cursor;
-pub use outcome::{Applied, Refusal, Stats, Touched};
+pub use outcome::{Applied, Put, Refusal, Stats, Touched};
 pub use range::{KeyRange, KeyRanges, RANGES};
 pub use region::Region;
 
@@ -62,6 +64,9 @@ pub struct Config {
     /// Draws the hash that finds a bucket: random per process.
     pub own_secret: [u8; 32],
 }
+
+/// Asks the processor to fetch a byte's cache line, which will be used soon.
+pub type Prefetch = fn(&u8);
 
 /// A bounded hash table of records, shared by all threads of a node.
 ///
@@ -92,6 +97,7 @@ pub struct Table {
     /// A power of two of them.
     shards: Box<[Mutex<Shard>]>,
     capacity_bytes: usize,
+    prefetch: Prefetch,
 }
 
 impl Table {
@@ -120,7 +126,15 @@ impl Table {
             Ok(Mutex::new(Shard::new(Arc::clone(&hashes), region, &layout, count)))
         };
         let shards = (0..count).map(shard).collect::<Result<_, E>>()?;
-        Ok(Self { hashes, shards, capacity_bytes: config.capacity_bytes })
+        let capacity_bytes = config.capacity_bytes;
+        Ok(Self { hashes, shards, capacity_bytes, prefetch: |_| {} })
+    }
+
+    /// Has [`Table::apply_all`] fetch memory ahead by `prefetch`: there is no
+    /// safe way to, so that it comes from outside.
+    #[must_use]
+    pub fn with_prefetch(self, prefetch: Prefetch) -> Self {
+        Self { prefetch, ..self }
     }
 
     /// The hash that places `key`: the same on every node of the farm.
@@ -151,6 +165,14 @@ impl Table {
     pub fn apply(&self, record: &Record<'_>, now: Wall) -> Applied {
         let hashed = self.hashed(self.hash(&record.key));
         self.shard(hashed.hash).lock().apply(hashed, record, now)
+    }
+
+    /// Merges a write that begins here, whose key has this `hash`. Where the
+    /// live value is the same already, with the same absolute deadline and an
+    /// idle one that is not later, only that moves on.
+    pub fn put(&self, hash: KeyHash, record: &Record<'_>, now: Wall) -> Put {
+        debug_assert_eq!(hash, self.hash(&record.key), "the hash is the key's");
+        self.shard(hash).lock().put(self.hashed(hash), record, now)
     }
 
     /// Moves an idle deadline on, and marks the value used.

@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use crate::record::Version;
+
 /// What became of a record that was given to [`Table::apply`].
 ///
 /// [`Table::apply`]: super::Table::apply
@@ -17,6 +19,22 @@ pub enum Applied {
     Kept,
     /// The record is not held.
     Refused(Refusal),
+}
+
+/// What became of a write that was given to [`Table::put`].
+///
+/// [`Table::put`]: super::Table::put
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The record was merged in.
+    Applied(Applied),
+    /// The same value is held, and stays in this version.
+    Same {
+        /// The version that is held.
+        version: Version,
+        /// Whether its idle deadline moved on.
+        moved: bool,
+    },
 }
 
 /// Why a record was refused.

@@ -9,17 +9,22 @@ use super::cursor::Queue;
 use super::entry::{self, Meta};
 use super::ghost::Ghosts;
 use super::hashes::{Hashes, OwnHash};
-use super::index::{Index, Location, Slot};
+use super::index::{self, Index, Location, Slot};
 use super::layout::Layout;
-use super::outcome::{Applied, Refusal, Stats, Touched};
+use super::outcome::{Applied, Put, Refusal, Stats, Touched};
 use super::region::Region;
 use super::ring::Ring;
 use super::segment::Segments;
-use super::{KeyRange, RANGES};
+use super::{KeyRange, Prefetch, RANGES};
 use crate::buzhash::folded_multiply;
 use crate::record::merge::{Merge, merge};
 use crate::record::{Body, Deadlines, Hlc, Key, KeyHash, Kind, Record, Touch, Version};
 use crate::time::Wall;
+
+/// What a processor fetches of memory at a time.
+const LINE_BYTES: usize = 64;
+/// Of larger entries the processor sees by itself that they are read on and on.
+const PREFETCHED_BYTES: usize = 512;
 
 /// What a table's lock guards: all records of some ranges.
 pub(super) struct Shard {
@@ -50,7 +55,7 @@ struct Memory {
 }
 
 /// A key's two hashes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Hashed {
     pub(super) hash: KeyHash,
     pub(super) own: OwnHash,
@@ -101,7 +106,47 @@ impl Shard {
 
     /// Merges `record` into what is held under its key.
     pub(super) fn apply(&mut self, hashed: Hashed, record: &Record<'_>, now: Wall) -> Applied {
-        let applied = match self.merge_in(hashed, record, now) {
+        let found = self.find(hashed.own, &record.key);
+        self.apply_at(found, hashed, record, now)
+    }
+
+    /// The same, unless the live value is the same already: then only its idle
+    /// deadline moves on.
+    pub(super) fn put(&mut self, hashed: Hashed, record: &Record<'_>, now: Wall) -> Put {
+        let found = self.find(hashed.own, &record.key);
+        if let Some(Found { at, .. }) = found
+            && let Some(held) = self.same_value(at, record, now)
+        {
+            let Record { version, deadlines, .. } = held;
+            let moved = record.deadlines.idle > deadlines.idle.max(now);
+            if moved {
+                self.touch_at(at, record.deadlines.idle);
+            }
+            return Put::Same { version, moved };
+        }
+        Put::Applied(self.apply_at(found, hashed, record, now))
+    }
+
+    /// What is held at `at`, where that is live and differs from `record` in
+    /// nothing but its version and an idle deadline that is not later.
+    #[inline]
+    fn same_value(&self, at: usize, record: &Record<'_>, now: Wall) -> Option<Record<'_>> {
+        let held = entry::record(self.log(), at, record.key);
+        let same = held.deadlines.absolute == record.deadlines.absolute
+            && held.deadlines.idle <= record.deadlines.idle
+            && held.body == record.body
+            && entry::is_live_value(self.log(), at, now);
+        same.then_some(held)
+    }
+
+    fn apply_at(
+        &mut self,
+        found: Option<Found>,
+        hashed: Hashed,
+        record: &Record<'_>,
+        now: Wall,
+    ) -> Applied {
+        let applied = match self.merge_in(found, hashed, record, now) {
             Ok(applied) => applied,
             Err(refusal) => Applied::Refused(refusal),
         };
@@ -116,11 +161,11 @@ impl Shard {
 
     fn merge_in(
         &mut self,
+        found: Option<Found>,
         hashed: Hashed,
         record: &Record<'_>,
         now: Wall,
     ) -> Result<Applied, Refusal> {
-        let found = self.find(hashed.own, &record.key);
         let ended = entry::record_end(record) <= now;
         let Some(found) = found else {
             if ended {
@@ -154,6 +199,23 @@ impl Shard {
                 self.replace(found, &arrival, now);
                 Ok(Applied::Replaced)
             }
+        }
+    }
+
+    /// Has the bucket of a hash fetched, which is about to be looked at.
+    #[inline]
+    pub(super) fn prefetch_bucket(&self, own: OwnHash, prefetch: Prefetch) {
+        let Memory { region, index_bytes } = &self.memory;
+        prefetch(&region[index::bucket_at(own, *index_bytes)]);
+    }
+
+    /// Has what is most likely the entry of a hash fetched: `bytes` of it.
+    #[inline]
+    pub(super) fn prefetch_entry(&mut self, own: OwnHash, bytes: usize, prefetch: Prefetch) {
+        let (index, log) = self.memory.parts();
+        if let Some(location) = index.guess(own) {
+            let bytes = log[location.at()..].iter().take(bytes.min(PREFETCHED_BYTES));
+            bytes.step_by(LINE_BYTES).for_each(prefetch);
         }
     }
 
@@ -324,7 +386,14 @@ impl Shard {
         let meta = Meta::read(self.log(), at);
         let visits = meta.visits_after_one_more();
         let spare = meta.footprint().checked_sub(arrival.footprint);
-        if let Some(spare) = spare {
+        let deletes = arrival.record.body == Body::Deleted;
+        if spare == Some(0) && meta.is_deleted() == deletes {
+            // The figures stay as they are.
+            self.mix_into_digest(at, arrival.hashed.hash);
+            entry::write(self.log_mut(), at, arrival.record, visits);
+            self.mix_into_digest(at, arrival.hashed.hash);
+            self.segments.hasten(at, entry::record_end(arrival.record));
+        } else if let Some(spare) = spare {
             self.uncount(at, arrival.hashed.hash);
             self.write(at, arrival, visits);
             if spare > 0 {

@@ -18,8 +18,12 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Now {
         let micros = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        Now { instant: Instant::from_micros(micros), wall: Wall::from_millis(millis) }
+        Now { instant: Instant::from_micros(micros), wall: wall() }
     }
+}
+
+/// The time of day.
+pub(crate) fn wall() -> Wall {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }

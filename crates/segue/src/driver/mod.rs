@@ -5,8 +5,7 @@
 //! of its own ([`thread`]) works it whenever packets arrive or time is up. While
 //! that thread sleeps, it is lent to writers: in a quiet farm what they write
 //! leaves by their own call, and no thread has to be woken for it. Writers never
-//! wait for the driver: who finds it taken leaves the write in its queue and
-//! wakes the thread.
+//! wait for the driver: who finds it taken wakes the thread.
 
 pub(crate) mod clock;
 mod report;
@@ -21,23 +20,21 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use proto::keyring::Keyring;
-use proto::nak::acks::{Ack, WriteId};
+use proto::nak::acks::WriteId;
 use proto::nak::sender::RUN_PACKETS;
+use proto::nak::stage::Stage;
 use proto::node::{Event, Node};
 use proto::time::{Instant, Now};
-use proto::wire::frame::Frame;
 use sys::wait::{Alarm, Readable, Sleeper};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
-use crate::cache::{Publish, Shared};
+use crate::cache::Shared;
 use crate::status::Lag;
 use report::Report;
 pub(crate) use report::Snapshot;
 pub(crate) use sockets::Sockets;
 pub(crate) use thread::spawn;
 
-/// The most writes taken between two looks at the sockets.
-const WRITES_AT_ONCE: usize = 1_024;
 /// Writes that follow one another within this time go out together. Sending
 /// one takes some ten microseconds: a writer that does nothing else would keep
 /// the processor with packets of one record.
@@ -48,15 +45,11 @@ const LINGER: Duration = Duration::from_micros(100);
 const EARLY: Duration = Duration::from_micros(300);
 /// More packets than this are the thread's to send: a writer serves clients.
 const LENT_PACKETS: u64 = 2 * RUN_PACKETS;
-/// How often the queue is emptied when the node leaves; it holds a few thousand.
-const LAST_TURNS: usize = 16;
-
 /// What a driver is made of.
 pub(crate) struct Parts {
     pub(crate) node: Node,
     pub(crate) sockets: Sockets,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) publish: mpsc::Receiver<Publish>,
     pub(crate) alarm: Alarm,
     /// The farm's keys: others when they are to be changed.
     pub(crate) keys: watch::Receiver<Keyring>,
@@ -75,7 +68,8 @@ pub(crate) struct Driver {
     lingers: bool,
     /// Who waits for which write.
     waiting: HashMap<WriteId, oneshot::Sender<()>>,
-    last_write: u64,
+    /// What was taken of the writes; empty between two calls.
+    taken: Stage,
     lag: Lag,
     report: Report,
 }
@@ -98,7 +92,7 @@ impl Driver {
             sent_at: Instant::default(),
             lingers: false,
             waiting: HashMap::new(),
-            last_write: 0,
+            taken: Stage::default(),
             lag: Lag::default(),
             report: Report::default(),
         }
@@ -114,7 +108,6 @@ impl Driver {
         self.parts.node.handle_timeout(now);
         sleeper.drowse();
         self.take_keys(now.instant);
-        let writes_left = self.take_writes();
         self.send(now)?;
         self.take_events();
         self.publish_snapshot(now.instant);
@@ -122,26 +115,22 @@ impl Driver {
             self.leave()?;
             return Ok(Next::End);
         }
-        if writes_left || self.parts.sockets.has_unread() {
+        if self.parts.sockets.has_unread() {
             return Ok(Next::Turn);
         }
         self.set_alarm(self.now().instant)?;
         Ok(Next::Sleep { writable: self.parts.sockets.waits_for_room() })
     }
 
-    /// Whether a write may be given to the machine by a writer: there is little
-    /// to send beside it, and no repair.
-    pub(crate) fn takes_writes(&self) -> bool {
+    /// Sends what a writer has just left, or sees to it that it is sent within
+    /// [`LINGER`]. If not, the thread is to be woken: for an error, for want of
+    /// room in the socket, or where there is more to do than a writer should.
+    pub(crate) fn send_for_writer(&mut self) -> bool {
         let node = &self.parts.node;
-        node.sender().unsent() <= LENT_PACKETS
-            && !node.is_urgent()
-            && !self.parts.shared.closed.load(Ordering::SeqCst)
-    }
-
-    /// Sends what a writer has just published, or sees to it that it is sent
-    /// within [`LINGER`]. If not, for an error or for want of room in the
-    /// socket, the thread is to be woken.
-    pub(crate) fn send_or_linger(&mut self) -> bool {
+        let busy = node.sender().unsent() > LENT_PACKETS || node.is_urgent();
+        if busy || self.parts.shared.closed.load(Ordering::SeqCst) {
+            return false;
+        }
         let now = self.now();
         self.send(now).is_ok() && {
             self.take_events();
@@ -153,24 +142,26 @@ impl Driver {
     /// packet until it is full, and full ones until they are a run, but none
     /// longer than [`LINGER`] after the last ones were sent.
     fn send(&mut self, now: Now) -> io::Result<()> {
-        let node = &mut self.parts.node;
+        self.take_writes(false);
+        let node = &self.parts.node;
         let time_is_up = now.instant >= self.sent_at + LINGER;
         let is_run = node.sender().unsent() >= RUN_PACKETS;
         let goes_on = node.is_urgent() || self.parts.sockets.waits_for_room();
         if !time_is_up && !is_run && !goes_on {
-            self.lingers = node.sender().has_open() || node.sender().unsent() > 0;
+            self.lingers = node.sender().unsent() > 0 || !self.parts.shared.writes.is_empty();
             return Ok(());
         }
         if time_is_up && !is_run {
-            node.flush();
+            self.take_writes(true);
         }
+        let node = &mut self.parts.node;
         let sent = node.sender().sent_high();
         self.parts.sockets.send(now, node)?;
         if node.sender().sent_high() > sent {
             self.sent_at = now.instant;
         }
         // What the others have no room for goes when they tell of some.
-        self.lingers = node.sender().has_open() && node.sender().unsent() == 0;
+        self.lingers = node.sender().unsent() == 0 && !self.parts.shared.writes.is_empty();
         Ok(())
     }
 
@@ -200,40 +191,14 @@ impl Driver {
         self.parts.shared.clock.now()
     }
 
-    /// Hands the writes that wait to the machine. Whether there may be more,
-    /// and room for them.
-    fn take_writes(&mut self) -> bool {
-        for _ in 0..WRITES_AT_ONCE {
-            if !self.parts.node.has_room() {
-                return false;
-            }
-            match self.parts.publish.try_recv() {
-                Ok(write) => self.publish(&write.frame.as_frame(), write.ack, write.done),
-                Err(_) => return false,
-            }
-        }
-        true
-    }
-
-    /// Gives a write to the machine, and remembers who waits for it.
-    pub(crate) fn publish(
-        &mut self,
-        frame: &Frame<'_>,
-        ack: Ack,
-        done: Option<oneshot::Sender<()>>,
-    ) {
-        let id = WriteId(self.last_write);
-        self.last_write += 1;
-        if let Some(done) = done {
-            self.waiting.insert(id, done);
-        }
-        let (node, table) = (&mut self.parts.node, &self.parts.shared.table);
-        match frame {
-            Frame::Record(record) => node.publish(frame, &[table.hash(&record.key)], ack, id),
-            Frame::Touch(touch) => node.publish(frame, &[touch.hash], ack, id),
-            Frame::Rotate { old, new } => {
-                node.publish(frame, &[table.hash(&old.key), table.hash(&new.key)], ack, id);
-            }
+    /// Hands packets that writers have filled to the machine, and the one that
+    /// they are filling too if `all` are to go. While the others are slow they
+    /// stay, and writers wait.
+    fn take_writes(&mut self, all: bool) {
+        let Self { parts, taken, waiting, .. } = self;
+        if parts.node.has_room() {
+            parts.shared.writes.take(taken, all, |(write, done)| drop(waiting.insert(write, done)));
+            parts.node.take(taken);
         }
     }
 
@@ -283,15 +248,9 @@ impl Driver {
     /// socket take it, and says goodbye.
     fn leave(&mut self) -> io::Result<()> {
         let now = self.now();
-        self.parts.publish.close();
-        for _ in 0..LAST_TURNS {
-            let writes_left = self.take_writes();
-            self.parts.node.flush();
-            self.parts.sockets.send(now, &mut self.parts.node)?;
-            if !writes_left {
-                break;
-            }
-        }
+        self.parts.shared.writes.close();
+        self.take_writes(true);
+        self.parts.sockets.send(now, &mut self.parts.node)?;
         self.parts.node.leave();
         self.parts.sockets.send(now, &mut self.parts.node)
     }

@@ -22,10 +22,11 @@ const RECEIVE_BYTES: usize = 8 << 20;
 const SEND_BYTES: usize = 4 << 20;
 /// Packets that wait for one call to the kernel.
 const SEND_PACKETS: usize = 256;
-/// Messages that one call to the kernel takes.
-const RECEIVE_MESSAGES: usize = 16;
+/// Messages that one call to the kernel takes. Runs of full packets in so many
+/// stay in a second-level cache until they are taken in.
+const RECEIVE_MESSAGES: usize = 4;
 /// Calls to the kernel before the loop looks at anything else.
-const RECEIVES_AT_ONCE: usize = 8;
+const RECEIVES_AT_ONCE: usize = 32;
 /// How long to wait when the kernel is out of buffers, which nothing tells the
 /// end of.
 const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
@@ -153,10 +154,10 @@ impl Sockets {
             for round in 1..=RECEIVES_AT_ONCE {
                 match batch.receive(socket) {
                     Ok(more) => {
-                        batch.for_each_mut(|from, packet| {
-                            if *share == 0 || rng.below(DROP_RESOLUTION.into()) >= *share {
-                                node.handle_datagram(now, from, packet);
-                            }
+                        batch.for_each_run(|from, packets| {
+                            let stays =
+                                |_: &_| *share == 0 || rng.below(DROP_RESOLUTION.into()) >= *share;
+                            node.handle_run(now, from, packets.filter(stays));
                         });
                         if !more {
                             break;
@@ -180,42 +181,44 @@ impl Sockets {
     pub(crate) fn send(&mut self, now: Now, node: &mut Node) -> io::Result<()> {
         self.blocked = None;
         self.refresh_destinations(node);
-        loop {
-            let mut full = false;
-            // A run goes in whole: the machine does not give it again.
-            while self.send.free() >= RUN_PACKETS {
-                let Some(transmit) = node.poll_transmit(now) else { break };
-                let one;
-                let destinations = match transmit.to {
-                    Destination::Farm => &self.destinations[..],
-                    Destination::Node(address) => {
-                        one = [address];
-                        &one
-                    }
-                };
-                for packet in transmit.bytes.chunks(MAX_PACKET_BYTES) {
-                    let room = self.send.room().expect("there is room for a run");
-                    room[..packet.len()].copy_from_slice(packet);
-                    self.send.commit(packet.len(), destinations);
+        // What the socket did not take goes first.
+        let mut sent = self.send.flush(&self.own);
+        while self.goes_on(sent) {
+            let Some(transmit) = node.poll_transmit(now) else {
+                let flushed = self.send.flush(&self.own);
+                self.goes_on(flushed);
+                break;
+            };
+            let one;
+            let destinations = match transmit.to {
+                Destination::Farm => &self.destinations[..],
+                Destination::Node(address) => {
+                    one = [address];
+                    &one
                 }
-                full = true;
-            }
-            match self.send.flush(&self.own) {
-                Ok(()) if full => {}
-                Ok(()) => return Ok(()),
-                Err(SendError::Blocked) => {
-                    self.blocked = Some(Blocked::Buffer);
-                    return Ok(());
-                }
-                Err(SendError::NoBuffers) => {
-                    self.blocked = Some(Blocked::Pause);
-                    return Ok(());
-                }
-                // A node that is gone, or a route that is missing: its members
-                // find out by silence, and the rest of the queue goes on.
-                Err(error) => tracing::debug!(%error, "packets were not sent"),
-            }
+            };
+            sent = if transmit.bytes.len() > MAX_PACKET_BYTES || self.send.free() <= RUN_PACKETS {
+                self.send.send(&self.own, transmit.bytes, destinations)
+            } else {
+                // Single packets go many at a time.
+                self.send.push(transmit.bytes, destinations);
+                Ok(())
+            };
         }
+        Ok(())
+    }
+
+    /// Whether sending goes on after that.
+    fn goes_on(&mut self, sent: Result<(), SendError>) -> bool {
+        match sent {
+            Ok(()) => {}
+            Err(SendError::Blocked) => self.blocked = Some(Blocked::Buffer),
+            Err(SendError::NoBuffers) => self.blocked = Some(Blocked::Pause),
+            // A node that is gone, or a route that is missing: its members
+            // find out by silence, and the rest of the queue goes on.
+            Err(error) => tracing::debug!(%error, "packets were not sent"),
+        }
+        self.blocked.is_none()
     }
 
     /// Keeps the node's own multicast from coming back to it, while that keeps

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::slice::ChunksMut;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{SockAddr, SockAddrStorage};
@@ -131,11 +132,12 @@ impl ReceiveBatch {
     }
 
     /// The same packets, to be changed where they are: opened in place, say.
-    pub fn for_each_mut(&mut self, mut take: impl FnMut(SocketAddr, &mut [u8])) {
+    /// `take` is given those that arrived together, one behind the other.
+    pub fn for_each_run(&mut self, mut take: impl FnMut(SocketAddr, ChunksMut<'_, u8>)) {
         for message in &self.messages {
             let start = message.buffer * BUFFER_BYTES;
             let bytes = &mut self.bytes[start..start + message.bytes];
-            bytes.chunks_mut(message.segment).for_each(|packet| take(message.from, packet));
+            take(message.from, bytes.chunks_mut(message.segment));
         }
     }
 

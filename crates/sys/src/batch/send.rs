@@ -154,7 +154,7 @@ impl SendQueue {
     /// [`SendError`] says what to wait for, or what was dropped.
     pub fn flush(&mut self, socket: impl AsFd) -> Result<(), SendError> {
         while !self.runs.is_empty() {
-            match self.send_some(socket.as_fd()) {
+            match send_messages(socket.as_fd(), self.messages()) {
                 Ok(messages) => self.forget_sent(messages),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.gave_a_run() && refuses_segmentation(&error) => {
@@ -165,6 +165,90 @@ impl SendQueue {
         }
         self.end = 0;
         Ok(())
+    }
+
+    /// Sends a run from where it lies, after what is queued: packets of the
+    /// queue's size of which only the last may be shorter. What the kernel does
+    /// not take is queued; there must be room for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::flush`].
+    pub fn send(
+        &mut self,
+        socket: impl AsFd,
+        run: &[u8],
+        destinations: &[SocketAddr],
+    ) -> Result<(), SendError> {
+        let mut result = self.flush(&socket);
+        for (place, &to) in destinations.iter().enumerate() {
+            let sent = if self.is_empty() { self.send_to(socket.as_fd(), run, to) } else { Ok(0) };
+            match sent {
+                Ok(sent) if sent == run.len() => {}
+                Ok(sent) => {
+                    let (started, rest) = run.split_at(sent);
+                    let packets = started.chunks(self.packet_bytes);
+                    packets.for_each(|packet| self.push(packet, &destinations[place + 1..]));
+                    let packets = rest.chunks(self.packet_bytes);
+                    packets.for_each(|packet| self.push(packet, &destinations[place..]));
+                    return result.and_then(|()| self.flush(socket));
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    /// Queues a packet for each destination; there must be room for it.
+    ///
+    /// # Panics
+    ///
+    /// If it is empty or there is no room.
+    pub fn push(&mut self, packet: &[u8], destinations: &[SocketAddr]) {
+        let room = self.room().expect("the caller sees to room");
+        room[..packet.len()].copy_from_slice(packet);
+        self.commit(packet.len(), destinations);
+    }
+
+    /// Sends a run to one destination. Gives how many of its bytes went; all
+    /// of them, unless there is something to wait for.
+    fn send_to(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        run: &[u8],
+        to: SocketAddr,
+    ) -> Result<usize, SendError> {
+        let name = SockAddr::from(to);
+        let segment = run.len().min(self.packet_bytes);
+        let mut sent = 0;
+        while sent < run.len() {
+            let step = if self.segmentation { run.len() } else { segment };
+            let rest = run[sent..].chunks(step);
+            let messages = rest.map(|bytes| Message { name: &name, bytes, segment });
+            match send_messages(socket, messages) {
+                Ok(messages) => {
+                    self.sent.calls += 1;
+                    let bytes = (messages * step).min(run.len() - sent);
+                    self.sent.packets += bytes.div_ceil(segment) as u64;
+                    self.sent.bytes += bytes as u64;
+                    sent += bytes;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if step > segment && refuses_segmentation(&error) => {
+                    self.segmentation = false;
+                }
+                Err(error) => {
+                    let packets = (run.len() - sent).div_ceil(segment);
+                    return match meaning(error, to, segment, packets) {
+                        SendError::Blocked | SendError::NoBuffers => Ok(sent),
+                        dropped @ (SendError::TooLarge { .. } | SendError::Refused { .. }) => {
+                            Err(dropped)
+                        }
+                    };
+                }
+            }
+        }
+        Ok(sent)
     }
 
     /// Whether nothing waits to be sent.
@@ -206,47 +290,12 @@ impl SendQueue {
         }
     }
 
-    /// One system call; gives how many messages it took.
-    fn send_some(&self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        // SAFETY: these are C structures for which zeros mean "nothing there".
-        let (mut headers, mut pieces) = unsafe {
-            (
-                std::mem::zeroed::<[libc::mmsghdr; CALL_MESSAGES]>(),
-                std::mem::zeroed::<[libc::iovec; CALL_MESSAGES]>(),
-            )
-        };
-        let mut controls = [Control::EMPTY; CALL_MESSAGES];
-        let mut count = 0;
-        let slots = headers.iter_mut().zip(&mut pieces).zip(&mut controls);
-        for (((header, piece), control), (run, range)) in slots.zip(self.messages()) {
-            let header = &mut header.msg_hdr;
-            piece.iov_base = self.bytes[range.clone()].as_ptr().cast_mut().cast();
-            piece.iov_len = range.len();
-            header.msg_iov = piece;
-            header.msg_iovlen = 1;
-            header.msg_name = run.name.as_ptr().cast_mut().cast();
-            header.msg_namelen = run.name.len();
-            if range.len() > run.segment {
-                let segment = u16::try_from(run.segment).expect("UDP's sizes have 16 bits");
-                control.cut_into(segment, header);
-            }
-            count += 1;
-        }
-        // SAFETY: the first `count` headers are filled in, and what they point
-        // at outlives the call: `pieces` and `controls` on this stack, names
-        // and bytes in `self`. The kernel only reads those.
-        let taken = unsafe {
-            libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
-        };
-        usize::try_from(taken).map_err(|_| io::Error::last_os_error())
-    }
-
     /// The messages to send, in order: runs, or their packets one by one.
-    fn messages(&self) -> impl Iterator<Item = (&Run, Range<usize>)> {
+    fn messages(&self) -> impl Iterator<Item = Message<'_>> {
         self.runs.iter().flat_map(|run| {
             let step = if self.segmentation { run.range.len() } else { run.segment };
-            let starts = run.range.clone().step_by(step);
-            starts.map(move |start| (run, start..run.range.end.min(start + step)))
+            let pieces = self.bytes[run.range.clone()].chunks(step);
+            pieces.map(|bytes| Message { name: &run.name, bytes, segment: run.segment })
         })
     }
 
@@ -273,21 +322,71 @@ impl SendQueue {
     /// What an error of the first message means. If it is that message's own,
     /// its run is dropped, as it would only fail again.
     fn failed(&mut self, error: io::Error) -> SendError {
-        match error.raw_os_error() {
-            Some(libc::EAGAIN) => return SendError::Blocked,
-            Some(libc::ENOBUFS | libc::ENOMEM) => return SendError::NoBuffers,
-            Some(_) | None => {}
+        let run = self.runs.front().expect("an error is of a message");
+        let meaning = meaning(error, run.to, run.segment, run.packets());
+        if !matches!(meaning, SendError::Blocked | SendError::NoBuffers) {
+            self.runs.pop_front();
+            if self.runs.is_empty() {
+                self.end = 0;
+            }
         }
-        let run = self.runs.pop_front().expect("an error is of a message");
-        if self.runs.is_empty() {
-            self.end = 0;
-        }
-        if error.raw_os_error() == Some(libc::EMSGSIZE) {
-            SendError::TooLarge { to: run.to, bytes: run.segment }
-        } else {
-            SendError::Refused { to: run.to, packets: run.packets(), source: error }
-        }
+        meaning
     }
+}
+
+/// What an error means of so many packets of that size.
+fn meaning(error: io::Error, to: SocketAddr, bytes: usize, packets: usize) -> SendError {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => SendError::Blocked,
+        Some(libc::ENOBUFS | libc::ENOMEM) => SendError::NoBuffers,
+        Some(libc::EMSGSIZE) => SendError::TooLarge { to, bytes },
+        Some(_) | None => SendError::Refused { to, packets, source: error },
+    }
+}
+
+/// A packet, or a run that the kernel is to cut up.
+struct Message<'m> {
+    name: &'m SockAddr,
+    bytes: &'m [u8],
+    segment: usize,
+}
+
+/// One system call; gives how many messages it took.
+fn send_messages<'m>(
+    socket: BorrowedFd<'_>,
+    messages: impl Iterator<Item = Message<'m>>,
+) -> io::Result<usize> {
+    // SAFETY: these are C structures for which zeros mean "nothing there".
+    let (mut headers, mut pieces) = unsafe {
+        (
+            std::mem::zeroed::<[libc::mmsghdr; CALL_MESSAGES]>(),
+            std::mem::zeroed::<[libc::iovec; CALL_MESSAGES]>(),
+        )
+    };
+    let mut controls = [Control::EMPTY; CALL_MESSAGES];
+    let mut count = 0;
+    let slots = headers.iter_mut().zip(&mut pieces).zip(&mut controls);
+    for (((header, piece), control), message) in slots.zip(messages) {
+        let header = &mut header.msg_hdr;
+        piece.iov_base = message.bytes.as_ptr().cast_mut().cast();
+        piece.iov_len = message.bytes.len();
+        header.msg_iov = piece;
+        header.msg_iovlen = 1;
+        header.msg_name = message.name.as_ptr().cast_mut().cast();
+        header.msg_namelen = message.name.len();
+        if message.bytes.len() > message.segment {
+            let segment = u16::try_from(message.segment).expect("UDP's sizes have 16 bits");
+            control.cut_into(segment, header);
+        }
+        count += 1;
+    }
+    // SAFETY: the first `count` headers are filled in, and what they point at
+    // outlives the call: `pieces` and `controls` on this stack, names and bytes
+    // by the messages' lifetime. The kernel only reads those.
+    let taken = unsafe {
+        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
+    };
+    usize::try_from(taken).map_err(|_| io::Error::last_os_error())
 }
 
 impl Run {

@@ -82,6 +82,25 @@ fn a_plain_socket_gets_a_run_cut_up() {
 }
 
 #[test]
+fn a_run_goes_from_where_it_lies_and_after_what_is_queued() {
+    for segmentation in [true, false] {
+        let (from, to, address) = pair();
+        let mut queue = SendQueue::new(64, 1_000);
+        if !segmentation {
+            queue.disable_segmentation();
+        }
+        let mut sent = queue_packets(&mut queue, &[10, 20], &[address]);
+        let run: Vec<u8> = [1_000; 15].iter().chain(&[7]).flat_map(|&len| packet(3, len)).collect();
+        queue.send(&from, &run, &[address]).unwrap();
+        sent.extend(run.chunks(1_000).map(<[u8]>::to_vec));
+        let arrived = read_packets(&mut ReceiveBatch::new(&to, 8), &to, sent.len());
+        assert!(arrived.into_iter().map(|(_, bytes)| bytes).eq(sent));
+        assert_eq!((queue.sent().packets, queue.sent().bytes), (18, 15_037));
+        assert!(queue.is_empty());
+    }
+}
+
+#[test]
 fn each_destination_gets_each_packet_in_order() {
     let from = socket("127.0.0.1", 1 << 20);
     let receivers = [(); 3].map(|()| socket("127.0.0.1", 1 << 20));

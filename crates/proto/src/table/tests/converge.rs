@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::{KeyRange, Table, Touched};
+use super::super::{Applied, KeyRange, Table, Touched};
 use super::{Owned, contents, key, table, wall};
-use crate::record::{Deadlines, Hlc, Key, Kind, Touch, Version, Writer};
+use crate::record::{Deadlines, Hlc, Key, Kind, Record, Touch, Version, Writer};
 use crate::time::Wall;
 
 #[derive(Debug, Clone)]
@@ -61,7 +61,33 @@ fn after(all: &[News]) -> (Table, BTreeMap<Key, Owned>) {
     (table, held)
 }
 
+/// What a table of many shards holds after these came, and what became of
+/// each.
+fn taken_in(records: &[Record<'_>], together: bool) -> (BTreeMap<Key, Owned>, Vec<Applied>) {
+    let now = wall(50);
+    let table = table(64 << 20);
+    let mut outcomes = Vec::new();
+    if together {
+        table.apply_all(records, now, |_, applied| outcomes.push(applied));
+    } else {
+        outcomes.extend(records.iter().map(|record| table.apply(record, now)));
+    }
+    (contents(&table, usize::MAX), outcomes)
+}
+
 proptest! {
+    #[test]
+    fn many_at_a_time_end_as_one_by_one(all in prop::collection::vec(news(), 0..200)) {
+        let records: Vec<Record<'_>> = all
+            .iter()
+            .filter_map(|news| match news {
+                News::Record(record) => Some(record.record()),
+                News::Touch { .. } => None,
+            })
+            .collect();
+        prop_assert_eq!(taken_in(&records, true), taken_in(&records, false));
+    }
+
     #[test]
     fn any_order_ends_the_same(
         (all, shuffled) in prop::collection::vec(news(), 1..40)

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::region::Heap;
-use super::super::{Applied, Config, Cursor, KeyRange, KeyRanges, Refusal, Region, Table};
-use super::{contents, key, table, tombstone, value, wall};
+use super::super::{Applied, Config, Cursor, KeyRange, KeyRanges, Put, Refusal, Region, Table};
+use super::{contents, key, table, tombstone, value, version, wall};
 use crate::record::{Body, Deadlines, Key, Kind, MAX_PAYLOAD_BYTES, Record};
 use crate::rng::Rng;
 use crate::time::Wall;
@@ -292,4 +292,26 @@ fn a_dropped_table_leaves_nothing() {
     assert!(holds_secret(table.shards[0].lock().log()));
     drop(table);
     assert!(!held_secret.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_write_of_the_same_value_keeps_its_version() {
+    let table = table(1 << 20);
+    let key = key(Kind::Web, 1);
+    let hash = table.hash(&key);
+    let record = |time, idle, payload| Record {
+        deadlines: Deadlines { idle: wall(idle), absolute: wall(1_000) },
+        ..value(key, time, payload)
+    };
+    let put = |record: Record<'_>| table.put(hash, &record, wall(50));
+    let same = |moved| Put::Same { version: version(1), moved };
+    assert_eq!(put(record(1, 100, b"a")), Put::Applied(Applied::New));
+    assert_eq!(put(record(2, 100, b"a")), same(false));
+    assert_eq!(put(record(3, 200, b"a")), same(true));
+    assert_eq!(table.peek_hash(hash, |held| held.deadlines.idle), Some(wall(200)));
+    assert_eq!(put(record(4, 150, b"a")), Put::Applied(Applied::Replaced), "an earlier end");
+    assert_eq!(put(record(5, 150, b"b")), Put::Applied(Applied::Replaced));
+    // What has ended is written anew.
+    let later = record(6, 900, b"b");
+    assert_eq!(table.put(hash, &later, wall(160)), Put::Applied(Applied::Replaced));
 }
