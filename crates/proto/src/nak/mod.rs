@@ -10,6 +10,7 @@
 pub mod acks;
 pub mod gaps;
 pub mod log;
+pub mod pace;
 pub mod progress;
 pub mod reassembly;
 pub mod receiver;

@@ -1,9 +1,11 @@
 //! How far the others have come with the node's own stream.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::Duration;
 
 use crate::time::Instant;
+use crate::wire::control::Range;
 use crate::wire::header::Incarnation;
 
 /// The most packets that may be sent past the slowest healthy receiver.
@@ -20,8 +22,12 @@ struct Receiver {
     /// What it had before it began to follow the stream is not known.
     after: u64,
     watermark: u64,
-    /// How many packets its socket holds at the most.
+    /// How many packets its socket has room for at the most.
     credit: u64,
+    /// How many packets may be sent past it, while it comes closer after it was
+    /// far behind; at most [`FLOW_PACKETS`] otherwise.
+    approach: u64,
+    losses: Losses,
     /// When its watermark last moved, or had nothing to move for.
     moved: Instant,
     /// Whether it is in catch-up: it holds nobody back.
@@ -31,12 +37,27 @@ struct Receiver {
 impl Receiver {
     /// The last number that it lets be sent.
     fn limit(&self) -> u64 {
-        self.watermark.saturating_add(self.credit.clamp(MIN_FLOW_PACKETS, FLOW_PACKETS))
+        let window = self.credit.clamp(MIN_FLOW_PACKETS, FLOW_PACKETS);
+        let window = if self.approach > FLOW_PACKETS { self.approach } else { window };
+        self.watermark.saturating_add(window)
     }
 
     const fn has(&self, sequence: u64) -> bool {
         self.after < sequence && sequence <= self.watermark
     }
+}
+
+/// What a receiver lost, in this epoch.
+#[derive(Debug, Clone, Copy, Default)]
+struct Losses {
+    /// The packets that it asked for.
+    asked: u64,
+    /// The last one that it ever asked for: again is not anew.
+    asked_to: u64,
+    /// How many its socket has dropped for want of room, since it began.
+    overflowed: u32,
+    /// Whether it dropped some in this epoch.
+    overflows: bool,
 }
 
 /// What a receiver says of its progress.
@@ -46,8 +67,10 @@ pub struct Report {
     pub after: u64,
     /// It has everything from there up to here.
     pub watermark: u64,
-    /// How many packets its socket holds at the most.
+    /// How many packets of this stream its socket has room for at the most.
     pub credit: u32,
+    /// How many packets its socket has dropped for want of room.
+    pub overflowed: u32,
 }
 
 /// Every live receiver's progress.
@@ -58,10 +81,12 @@ impl Progress {
     /// A receiver begins, or begins again, to follow the stream. Until its
     /// first status says how far it is, it counts as catching up.
     pub fn join(&mut self, now: Instant, receiver: Incarnation) {
-        self.0.entry(receiver).or_insert(Receiver {
+        self.0.entry(receiver).or_insert_with(|| Receiver {
             after: 0,
             watermark: 0,
             credit: FLOW_PACKETS,
+            approach: FLOW_PACKETS,
+            losses: Losses::default(),
             moved: now,
             catching_up: true,
         });
@@ -72,14 +97,14 @@ impl Progress {
         self.0.remove(&receiver);
     }
 
-    /// A receiver's status, about a stream that has come to `high`. Gives
-    /// whether its watermark moved.
+    /// A receiver's status, about a stream that has come to `high` and keeps
+    /// `kept` packets for repair. Gives whether its watermark moved.
     pub fn report(
         &mut self,
         now: Instant,
         receiver: Incarnation,
         report: &Report,
-        high: u64,
+        (high, kept): (u64, u64),
     ) -> bool {
         let Some(known) = self.0.get_mut(&receiver) else { return false };
         let watermark = report.watermark.min(high);
@@ -87,6 +112,7 @@ impl Progress {
         if moved || watermark == high {
             known.moved = now;
         }
+        let before = known.watermark;
         known.watermark = if report.after == known.after {
             // Statuses overtake each other.
             known.watermark.max(watermark)
@@ -97,10 +123,42 @@ impl Progress {
         };
         known.after = report.after;
         known.credit = report.credit.into();
-        if known.catching_up && high - known.watermark <= FLOW_PACKETS / 2 {
+        known.losses.overflows |= report.overflowed != known.losses.overflowed;
+        known.losses.overflowed = report.overflowed;
+        let behind = high - known.watermark;
+        if !known.catching_up {
+            // Half of what it does brings it closer, the other half is for the
+            // stream to go on.
+            let done = known.watermark.saturating_sub(before);
+            known.approach = known.approach.saturating_sub(done / 2).max(FLOW_PACKETS);
+        } else if behind <= FLOW_PACKETS / 2 || moved && behind <= kept / 2 {
             known.catching_up = false;
+            known.approach = behind.max(FLOW_PACKETS);
         }
         moved
+    }
+
+    /// A receiver asked for these packets.
+    pub fn asked(&mut self, receiver: Incarnation, ranges: &[Range]) {
+        let Some(Receiver { losses, .. }) = self.0.get_mut(&receiver) else { return };
+        for range in ranges {
+            let first = range.first.max(losses.asked_to + 1);
+            losses.asked += (range.last + 1).saturating_sub(first);
+            losses.asked_to = losses.asked_to.max(range.last);
+        }
+    }
+
+    /// The most that a healthy receiver lost in the epoch that ends, whose own
+    /// socket had room. Begins another epoch.
+    pub fn take_losses(&mut self) -> u64 {
+        let mut most = 0;
+        for receiver in self.0.values_mut() {
+            let asked = mem::take(&mut receiver.losses.asked);
+            if !mem::take(&mut receiver.losses.overflows) && !receiver.catching_up {
+                most = most.max(asked);
+            }
+        }
+        most
     }
 
     /// The last number that may be sent.
@@ -156,11 +214,13 @@ impl Progress {
 mod tests {
     use super::*;
 
+    /// How many packets the sender keeps.
+    const KEPT: u64 = 8 * FLOW_PACKETS;
     const ONE: Incarnation = Incarnation(1);
     const OTHER: Incarnation = Incarnation(2);
 
     fn report(watermark: u64) -> Report {
-        Report { after: 0, watermark, credit: 1_024 }
+        Report { after: 0, watermark, credit: 1_024, overflowed: 0 }
     }
 
     /// Receivers whose statuses said these watermarks.
@@ -168,7 +228,7 @@ mod tests {
         let mut progress = Progress::default();
         for (receiver, watermark) in watermarks {
             progress.join(Instant::default(), receiver);
-            progress.report(Instant::default(), receiver, &report(watermark), high);
+            progress.report(Instant::default(), receiver, &report(watermark), (high, KEPT));
         }
         progress
     }
@@ -179,7 +239,7 @@ mod tests {
         let mut progress = reported([(ONE, 0), (OTHER, 100)], 400);
         assert_eq!(progress.limit(), FLOW_PACKETS);
         let slow = Report { credit: 50, ..report(300) };
-        progress.report(Instant::default(), ONE, &slow, 400);
+        progress.report(Instant::default(), ONE, &slow, (400, KEPT));
         assert_eq!(progress.limit(), 350);
         assert!(progress.one_has(300) && !progress.one_has(301));
         assert!(progress.all_have(100) && !progress.all_have(101));
@@ -197,7 +257,7 @@ mod tests {
     fn a_receiver_that_is_still_fetching_confirms_only_what_it_followed() {
         let mut progress = Progress::default();
         progress.join(Instant::default(), ONE);
-        progress.report(Instant::default(), ONE, &Report { after: 5, ..report(9) }, 9);
+        progress.report(Instant::default(), ONE, &Report { after: 5, ..report(9) }, (9, KEPT));
         assert!(!progress.one_has(5) && progress.one_has(6));
     }
 
@@ -205,8 +265,13 @@ mod tests {
     fn a_receiver_that_follows_from_earlier_on_confirms_no_more_than_it_says() {
         let mut progress = Progress::default();
         progress.join(Instant::default(), ONE);
-        progress.report(Instant::default(), ONE, &Report { after: 100, ..report(105) }, 105);
-        progress.report(Instant::default(), ONE, &report(92), 105);
+        progress.report(
+            Instant::default(),
+            ONE,
+            &Report { after: 100, ..report(105) },
+            (105, KEPT),
+        );
+        progress.report(Instant::default(), ONE, &report(92), (105, KEPT));
         assert!(progress.one_has(92) && !progress.one_has(93));
     }
 
@@ -215,11 +280,11 @@ mod tests {
         let start = Instant::default();
         let high = 4 * FLOW_PACKETS;
         let mut progress = reported([(ONE, 0), (OTHER, 0)], 0);
-        progress.report(start + STALL, OTHER, &report(high), high);
+        progress.report(start + STALL, OTHER, &report(high), (high, KEPT));
         assert_eq!(progress.drop_stalled(start + STALL, high), [ONE]);
         assert!(progress.drop_stalled(start + STALL, high).is_empty());
         assert_eq!(progress.limit(), high + FLOW_PACKETS);
-        progress.report(start + STALL, ONE, &report(high - 1), high);
+        progress.report(start + STALL, ONE, &report(high - 1), (high, KEPT));
         assert_eq!(progress.limit(), high - 1 + FLOW_PACKETS);
     }
 
@@ -227,5 +292,52 @@ mod tests {
     fn a_status_cannot_claim_what_was_never_sent() {
         let progress = reported([(ONE, u64::MAX), (OTHER, 0)], 7);
         assert!(progress.one_has(7) && !progress.one_has(8));
+    }
+
+    #[test]
+    fn who_comes_from_far_behind_comes_closer_while_the_stream_goes_on() {
+        let mut progress = Progress::default();
+        let now = Instant::default();
+        progress.join(now, ONE);
+        let mut high = 4 * FLOW_PACKETS + 1;
+        progress.report(now, ONE, &report(1), (high, KEPT));
+        assert_eq!(progress.limit(), high, "nothing goes until it moves");
+        let mut watermark = 1;
+        while progress.limit() > watermark + FLOW_PACKETS {
+            watermark += 100;
+            progress.report(now, ONE, &report(watermark), (high, KEPT));
+            assert!(progress.limit() > high, "the stream goes on");
+            high = progress.limit();
+        }
+        assert!(watermark < 7 * FLOW_PACKETS, "it took {watermark} packets");
+    }
+
+    #[test]
+    fn who_is_too_far_behind_or_stands_still_does_not_hold_the_window() {
+        let mut progress = Progress::default();
+        progress.join(Instant::default(), ONE);
+        let check = |progress: &mut Progress, watermark, high, limit| {
+            progress.report(Instant::default(), ONE, &report(watermark), (high, KEPT));
+            assert_eq!(progress.limit(), limit);
+        };
+        check(&mut progress, 1, 5 * FLOW_PACKETS, u64::MAX);
+        check(&mut progress, 1, 4 * FLOW_PACKETS, u64::MAX);
+        check(&mut progress, 2, 4 * FLOW_PACKETS, 4 * FLOW_PACKETS);
+    }
+
+    #[test]
+    fn a_loss_counts_once_and_not_where_a_socket_had_no_room() {
+        let mut progress = reported([(ONE, 0), (OTHER, 0)], 0);
+        let range = |first, last| Range { first, last };
+        progress.asked(ONE, &[range(1, 3), range(5, 5)]);
+        progress.asked(OTHER, &[range(1, 2)]);
+        progress.asked(ONE, &[range(2, 3), range(5, 6)]);
+        assert_eq!(progress.take_losses(), 5);
+        assert_eq!(progress.take_losses(), 0);
+        progress.asked(ONE, &[range(7, 20)]);
+        progress.asked(OTHER, &[range(7, 7)]);
+        let overflowed = Report { overflowed: 9, ..report(0) };
+        progress.report(Instant::default(), ONE, &overflowed, (30, KEPT));
+        assert_eq!(progress.take_losses(), 1);
     }
 }

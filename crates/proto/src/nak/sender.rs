@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::keyring::FarmKey;
 use crate::nak::log::KeyLog;
+use crate::nak::pace::Pace;
 use crate::nak::progress::{Progress, Report};
 use crate::nak::ring::Ring;
 use crate::nak::stage::Staged;
@@ -73,6 +74,7 @@ pub struct Sender {
     repairs: BTreeMap<u64, Destination>,
     /// How far the receivers have come.
     pub progress: Progress,
+    pace: Pace,
     heartbeat_due: Instant,
     heartbeat_pause: Duration,
     /// One is due by then, whatever happens.
@@ -92,6 +94,7 @@ impl Sender {
             log: KeyLog::default(),
             repairs: BTreeMap::new(),
             progress: Progress::default(),
+            pace: Pace::default(),
             heartbeat_due: Instant::default(),
             heartbeat_pause: HEARTBEAT_IDLE,
             heartbeat_by: None,
@@ -222,7 +225,7 @@ impl Sender {
     /// A receiver says how far it has come. Gives whether that is news.
     pub fn handle_status(&mut self, now: Instant, receiver: Incarnation, report: &Report) -> bool {
         let high = self.sent_high();
-        let moved = self.progress.report(now, receiver, report, high);
+        let moved = self.progress.report(now, receiver, report, (high, self.ring.capacity()));
         if moved
             && self.progress.all_reached(high)
             && let Some(by) = self.heartbeat_by
@@ -233,25 +236,15 @@ impl Sender {
         moved
     }
 
-    /// The next packets to be sent: repairs ahead of new data.
+    /// The next packets to be sent: repairs ahead of new data, each as far as
+    /// the pace allows.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        while let Some((sequence, to)) = self.repairs.pop_first() {
-            if let Some(slot) = self.ring.slot_mut(sequence) {
-                slot.repaired = Some(now);
-                self.sent.repairs += 1;
-                let bytes = self.ring.packet(sequence)?;
-                return Some(Transmit { to, bytes });
-            }
+        let (repair, to) = self.poll_repair(now).unzip();
+        if let Some(sequence) = repair {
+            return Some(Transmit { to: to?, bytes: self.ring.packet(sequence)? });
         }
-        // A frame larger than the ring pushes out what was never sent: its
-        // receivers are told that it is gone.
-        self.unsent = self.unsent.max(self.ring.floor());
-        let limit = self.progress.limit().min(self.ring.high());
-        if self.unsent > limit {
-            return None;
-        }
-        let (first, most) = (self.unsent, (limit - self.unsent + 1).min(RUN_PACKETS));
-        let last = self.ring.run(first, most)?.1;
+        let (first, most) = self.poll_new(now)?;
+        let (_, last) = self.ring.run(first, most)?;
         for sequence in first..=last {
             if let Some(slot) = self.ring.slot_mut(sequence) {
                 slot.sent = Some(now);
@@ -259,11 +252,19 @@ impl Sender {
         }
         self.unsent = last + 1;
         self.sent.packets += last + 1 - first;
+        self.pace.sent(now, last + 1 - first);
         self.heartbeat_pause = HEARTBEAT_FIRST;
         let by = *self.heartbeat_by.get_or_insert(now + HEARTBEAT_IDLE);
         self.heartbeat_due = by.min(now + HEARTBEAT_FIRST);
         let (bytes, _) = self.ring.run(first, most)?;
         Some(Transmit { to: Destination::Farm, bytes })
+    }
+
+    /// When something that waits for the pace may be sent.
+    #[must_use]
+    pub fn pace_timeout(&self) -> Option<Instant> {
+        let waits = self.unsent <= self.progress.limit().min(self.ring.high());
+        self.pace.timeout(waits, self.has_repairs())
     }
 
     /// The last packet that was sent, when it is time for a heartbeat that
@@ -286,6 +287,38 @@ impl Sender {
     #[must_use]
     pub const fn heartbeat_timeout(&self) -> Instant {
         self.heartbeat_due
+    }
+
+    /// The next repair, and to whom it goes.
+    fn poll_repair(&mut self, now: Instant) -> Option<(u64, Destination)> {
+        if self.repairs.is_empty() || self.pace.repairs(now) == 0 {
+            return None;
+        }
+        while let Some((sequence, to)) = self.repairs.pop_first() {
+            if let Some(slot) = self.ring.slot_mut(sequence) {
+                slot.repaired = Some(now);
+                self.sent.repairs += 1;
+                self.pace.repaired();
+                return Some((sequence, to));
+            }
+        }
+        None
+    }
+
+    /// The first packet that was not sent, and how many may be.
+    fn poll_new(&mut self, now: Instant) -> Option<(u64, u64)> {
+        // A frame larger than the ring pushes out what was never sent: its
+        // receivers are told that it is gone.
+        self.unsent = self.unsent.max(self.ring.floor());
+        let limit = self.progress.limit().min(self.ring.high());
+        if self.unsent > limit {
+            return None;
+        }
+        if self.pace.ended(now) {
+            self.pace.learn(now, self.progress.take_losses());
+        }
+        let most = (limit - self.unsent + 1).min(RUN_PACKETS).min(self.pace.data(now));
+        (most > 0).then_some((self.unsent, most))
     }
 
     /// The last packet in the ring that the key of that id sealed.

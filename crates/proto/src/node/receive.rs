@@ -4,9 +4,9 @@
 //! is new, a tag that opens, and only then anything else. Nothing changes
 //! before a packet has opened.
 
-use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
+use std::{iter, mem};
 
 use zeroize::Zeroizing;
 
@@ -31,7 +31,6 @@ use crate::wire::header::{FLAG_FRAGMENT, Header, Incarnation, PacketType};
 /// What a status says, besides whose stream it is of.
 struct Status {
     report: Report,
-    overflowed: u32,
     echo_micros: u64,
     held_micros: u32,
 }
@@ -39,7 +38,7 @@ struct Status {
 impl Node {
     /// A datagram has come. It is opened in place.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, packet: &mut [u8]) {
-        self.handle_run(now, from, packet.chunks_mut(packet.len().max(1)));
+        self.handle_run(now, from, iter::once(packet));
     }
 
     /// Datagrams of one sender have come, one behind the other. They are opened
@@ -221,7 +220,7 @@ impl Node {
     }
 
     fn apply_record(&mut self, now: Now, sender: Incarnation, record: &Record<'_>) {
-        self.observe_times(now, sender, std::iter::once(record.version.time));
+        self.observe_times(now, sender, iter::once(record.version.time));
         let applied = self.table.apply(record, now.wall);
         tell(&mut self.observer, record, applied);
     }
@@ -298,8 +297,8 @@ impl Node {
                 echo_micros,
                 held_micros,
             } => {
-                let report = Report { after, watermark, credit };
-                let status = Status { report, overflowed, echo_micros, held_micros };
+                let report = Report { after, watermark, credit, overflowed };
+                let status = Status { report, echo_micros, held_micros };
                 if stream == self.config.incarnation {
                     self.handle_status(now, sender, &status);
                 }
@@ -349,7 +348,7 @@ impl Node {
 
     fn handle_status(&mut self, now: Now, sender: Incarnation, status: &Status) {
         let Some(peer) = self.peers.get_mut(&sender) else { return };
-        peer.overflowed = status.overflowed;
+        peer.overflowed = status.report.overflowed;
         if status.echo_micros > 0 {
             let round_trip = now.instant.as_micros().saturating_sub(status.echo_micros);
             let held = status.held_micros.into();
@@ -367,6 +366,7 @@ impl Node {
 
     fn handle_nak(&mut self, now: Now, sender: Incarnation, ranges: &[Range]) {
         let Some(peer) = self.peers.get(&sender) else { return };
+        self.sender.progress.asked(sender, ranges);
         let gone = self.sender.handle_nak(now.instant, peer.address, ranges, peer.rtt.mean());
         if let Some(range) = gone {
             let logged = self.sender.log().covers(range);

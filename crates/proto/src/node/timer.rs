@@ -17,6 +17,8 @@ const HOUSEKEEPING: Duration = Duration::from_millis(50);
 pub enum Timer {
     /// To say how far its stream has come.
     Heartbeat,
+    /// To send what waits for the pace.
+    Pace,
     /// To ask for what is missing.
     Nak,
     /// To say how far other streams have come here.
@@ -30,8 +32,15 @@ pub enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 6] =
-        [Self::Heartbeat, Self::Nak, Self::Status, Self::Join, Self::Pull, Self::Housekeeping];
+    const ALL: [Self; 7] = [
+        Self::Heartbeat,
+        Self::Pace,
+        Self::Nak,
+        Self::Status,
+        Self::Join,
+        Self::Pull,
+        Self::Housekeeping,
+    ];
 }
 
 impl Node {
@@ -54,6 +63,7 @@ impl Node {
     fn due(&self, timer: Timer) -> Option<Instant> {
         match timer {
             Timer::Heartbeat => Some(self.sender.heartbeat_timeout()),
+            Timer::Pace => self.sender.pace_timeout(),
             Timer::Nak => self.alive().filter_map(|peer| peer.receiver.nak_timeout()).min(),
             Timer::Status => self.alive().map(|peer| peer.receiver.status_timeout()).min(),
             Timer::Join => Some(self.join.timeout()),
@@ -65,6 +75,8 @@ impl Node {
     fn fire(&mut self, timer: Timer, now: Now) {
         match timer {
             Timer::Heartbeat => self.send_heartbeat(now),
+            // The driver sends whenever it calls.
+            Timer::Pace => {}
             Timer::Nak => self.send_naks(now.instant),
             Timer::Status => self.send_statuses(now.instant),
             Timer::Join => self.handle_join_timeout(now),
