@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto::nak::acks::{Ack, WriteId};
 use proto::nak::sender::Destination;
 use proto::nak::stage::Stage;
-use proto::node::{Config, Event, Node};
+use proto::node::{Config, Event, Node, Origin, Way};
 use proto::record::{HybridClock, Key, KeyHash, Record, Touch, Version};
 use proto::rng::Rng;
 use proto::table::{self, Applied, Cursor, KeyRanges, Table, Touched};
@@ -17,7 +17,7 @@ use proto::wire::header::Incarnation;
 
 use crate::keys;
 use crate::model::{Holding, holding};
-use crate::network::{Network, Weather};
+use crate::network::{Hop, Network, Weather};
 
 /// The wall clock when the virtual time begins: 2026-01-01.
 const EPOCH_MILLIS: u64 = 1_767_225_600_000;
@@ -314,7 +314,8 @@ impl Farm {
         let Some(skew) = self.nodes[to].as_ref().map(|running| running.skew_millis) else { return };
         let now = self.clocks(skew);
         if let Some(running) = &mut self.nodes[to] {
-            running.node.handle_datagram(now, address(from), &mut packet.to_vec());
+            let origin = Origin { address: address(from), way: Way::Unicast };
+            running.node.handle_datagram(now, origin, &mut packet.to_vec());
         }
     }
 
@@ -325,13 +326,14 @@ impl Farm {
     }
 
     fn deliver(&mut self) {
-        while let Some((from, to, mut bytes)) = self.network.arrive(self.now) {
+        while let Some((Hop { from, to, way }, mut bytes)) = self.network.arrive(self.now) {
             let Some(skew) = self.nodes[to].as_ref().map(|running| running.skew_millis) else {
                 continue;
             };
             let now = self.clocks(skew);
             if let Some(running) = &mut self.nodes[to] {
-                running.node.handle_datagram(now, address(from), &mut bytes);
+                let origin = Origin { address: address(from), way };
+                running.node.handle_datagram(now, origin, &mut bytes);
                 // At once: a node that is heard next is not one of those that
                 // an acknowledgement of this moment speaks of.
                 running.take_events();
@@ -356,24 +358,28 @@ impl Farm {
             };
             let now = self.clocks(skew);
             let Some(running) = &mut self.nodes[from] else { continue };
-            let farm: Vec<usize> = if self.layout.multicast {
-                (0..self.network.nodes()).filter(|&to| to != from).collect()
-            } else {
-                running.node.addresses().filter_map(number_of).collect()
-            };
+            let to = |to, way| Hop { from, to, way };
+            let others = (0..self.network.nodes()).filter(|&to| to != from);
+            let group: Vec<Hop> = others.map(|other| to(other, Way::Multicast)).collect();
+            let one = |&address: &SocketAddr| Some(to(number_of(address)?, Way::Unicast));
+            let mut farm: Vec<Hop> = running.node.unicast().iter().filter_map(one).collect();
+            if running.node.sends_to_group() {
+                farm.extend(&group);
+            }
             while let Some(transmit) = running.node.poll_transmit(now) {
-                let one: Vec<usize>;
-                let destinations = match transmit.to {
+                let node: Vec<Hop>;
+                let hops = match transmit.to {
                     Destination::Farm => &farm,
+                    Destination::Group => &group,
                     Destination::Node(address) => {
-                        one = number_of(address).into_iter().collect();
-                        &one
+                        node = one(&address).into_iter().collect();
+                        &node
                     }
                 };
                 for packet in transmit.bytes.chunks(proto::wire::MAX_PACKET_BYTES) {
                     self.network.check_nonce(packet)?;
-                    for &to in destinations {
-                        self.network.send(now.instant, from, to, packet);
+                    for &hop in hops {
+                        self.network.send(now.instant, hop, packet);
                     }
                 }
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
 use proto::nak::sender::Destination;
-use proto::node::{Config, Counters, Node};
+use proto::node::{Config, Counters, Node, Origin, Way};
 use proto::record::HybridClock;
 use proto::seal::{Opener, Sealer};
 use proto::table::{self, Table};
@@ -131,7 +131,8 @@ impl Target {
     }
 
     fn receive(&mut self, packet: &mut [u8]) {
-        self.node.handle_datagram(self.now, address(2), packet);
+        let origin = Origin { address: address(2), way: Way::Unicast };
+        self.node.handle_datagram(self.now, origin, packet);
         self.act();
     }
 

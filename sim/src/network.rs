@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
+use proto::node::Way;
 use proto::rng::Rng;
 use proto::time::Instant;
 use proto::wire::header::Header;
@@ -21,14 +22,24 @@ pub struct Weather {
     pub jitter: Duration,
 }
 
+/// From which node to which, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hop {
+    /// Who sends.
+    pub from: usize,
+    /// Who receives.
+    pub to: usize,
+    /// Whether it was sent to all, or to this one.
+    pub way: Way,
+}
+
 /// A packet on its way to one node.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Flight {
     arrives: Instant,
     /// Decides between packets that arrive together.
     order: u64,
-    from: usize,
-    to: usize,
+    hop: Hop,
     bytes: Vec<u8>,
 }
 
@@ -43,6 +54,8 @@ pub struct Network {
     sides: Vec<u8>,
     /// Ways that lose everything, each from one node to another.
     cut: BTreeSet<(usize, usize)>,
+    /// Ways that lose all multicast.
+    deaf: BTreeSet<(usize, usize)>,
     /// Who sent what, when it is kept.
     recorded: Option<Vec<(usize, Vec<u8>)>>,
     /// A digest of what was sealed under each number: it may be sent again,
@@ -61,6 +74,7 @@ impl Network {
             order: 0,
             sides: vec![0; nodes],
             cut: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             recorded: None,
             sealed: BTreeMap::new(),
         }
@@ -82,7 +96,16 @@ impl Network {
         self.cut.insert((from, to));
     }
 
-    /// Makes the network whole.
+    /// Has what one node sends to all no longer come, or come again, to another.
+    pub fn set_deaf(&mut self, from: usize, to: usize, deaf: bool) {
+        if deaf {
+            self.deaf.insert((from, to));
+        } else {
+            self.deaf.remove(&(from, to));
+        }
+    }
+
+    /// Makes the network whole, as far as it is not deaf.
     pub fn heal(&mut self) {
         self.sides.fill(0);
         self.cut.clear();
@@ -104,12 +127,14 @@ impl Network {
     }
 
     /// Sends a packet to one node.
-    pub fn send(&mut self, now: Instant, from: usize, to: usize, bytes: &[u8]) {
+    pub fn send(&mut self, now: Instant, hop: Hop, bytes: &[u8]) {
+        let Hop { from, to, way } = hop;
         if let Some(recorded) = &mut self.recorded {
             recorded.push((from, bytes.to_vec()));
         }
         let parted = self.sides[from] != self.sides[to] || self.cut.contains(&(from, to));
-        if parted || self.rng.chance(self.weather.loss, 1_000) {
+        let unheard = way == Way::Multicast && self.deaf.contains(&(from, to));
+        if parted || unheard || self.rng.chance(self.weather.loss, 1_000) {
             return;
         }
         let copies = if self.rng.chance(self.weather.doubled, 1_000) { 2 } else { 1 };
@@ -119,7 +144,7 @@ impl Network {
             let late = if self.rng.chance(1, 10) { self.rng.below(jitter + 1) } else { 0 };
             let arrives = now + self.weather.delay + Duration::from_micros(late);
             self.order += 1;
-            let flight = Flight { arrives, order: self.order, from, to, bytes: bytes.to_vec() };
+            let flight = Flight { arrives, order: self.order, hop, bytes: bytes.to_vec() };
             self.flights.push(Reverse(flight));
         }
     }
@@ -145,12 +170,12 @@ impl Network {
         self.flights.peek().map(|Reverse(flight)| flight.arrives)
     }
 
-    /// The next packet that has arrived at `now`: from, to, bytes.
-    pub fn arrive(&mut self, now: Instant) -> Option<(usize, usize, Vec<u8>)> {
+    /// The next packet that has arrived at `now`.
+    pub fn arrive(&mut self, now: Instant) -> Option<(Hop, Vec<u8>)> {
         if self.next_arrival()? > now {
             return None;
         }
-        self.flights.pop().map(|Reverse(flight)| (flight.from, flight.to, flight.bytes))
+        self.flights.pop().map(|Reverse(flight)| (flight.hop, flight.bytes))
     }
 }
 

@@ -81,6 +81,9 @@ struct Run {
     rng: Rng,
     troubles: Troubles,
     nodes: usize,
+    /// Decides which nodes do not hear what others send to all, where that is so.
+    /// It draws by itself, so that whatever else a seed does stays as it is.
+    deafness: Option<Rng>,
     /// Whether more nodes than one were lost at a time, so that even what one
     /// other confirmed may be gone.
     lost_all: bool,
@@ -117,8 +120,14 @@ impl Run {
         let layout = Layout { nodes, multicast, weather, compares, begins_after };
         let farm = Farm::new(layout, seed);
         let model = Model::default();
-        let run = Self { farm, model, rng, troubles, nodes, lost_all: false, key_turns: 0 };
-        (run, format!("{layout:?}, {troubles:?}"))
+        let mut for_deafness = Rng::from_u64(seed ^ 0xdeaf);
+        let deaf = multicast && for_deafness.chance(1, 2);
+        let what = format!("{layout:?}, {troubles:?}, deaf: {deaf}");
+        let deafness = deaf.then_some(for_deafness);
+        let lost_all = false;
+        let mut run = Self { farm, model, rng, troubles, nodes, deafness, lost_all, key_turns: 0 };
+        run.change_deafness();
+        (run, what)
     }
 
     fn run(mut self) -> Result<Summary, String> {
@@ -196,7 +205,16 @@ impl Run {
         self.farm.turn_keys()
     }
 
+    /// Has others of the nodes not hear what others of them send to all.
+    fn change_deafness(&mut self) {
+        let Some(rng) = &mut self.deafness else { return };
+        for (from, to) in (0..self.nodes).flat_map(|a| (0..self.nodes).map(move |b| (a, b))) {
+            self.farm.network.set_deaf(from, to, rng.chance(1, 3));
+        }
+    }
+
     fn trouble(&mut self) -> Result<(), String> {
+        self.change_deafness();
         match self.troubles {
             Troubles::None => {}
             Troubles::Partitions => self.part()?,

@@ -41,5 +41,5 @@ pub use proto::record::{
 };
 pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
-pub use status::{Lag, Member, MemberState, MulticastStats, Rejected, Status, Warning};
+pub use status::{By, Lag, Member, MemberState, MulticastStats, Rejected, Status, Warning};
 pub use sys::interface::Interface;

@@ -39,6 +39,10 @@ pub struct Member {
     pub state: MemberState,
     /// Whether its portion has arrived.
     pub ready: bool,
+    /// How what is for all nodes goes to it.
+    pub by: By,
+    /// How what it sends to all nodes comes from it.
+    pub heard_by: By,
     /// How long the last write that it confirmed took to be there.
     pub lag: Option<Duration>,
     /// Packets that its socket dropped because it read too slowly.
@@ -65,6 +69,27 @@ impl MemberState {
             Self::Alive => "alive",
             Self::Dead => "dead",
             Self::Left => "left",
+        }
+    }
+}
+
+/// How packets for all nodes travel to one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum By {
+    /// It hears the group.
+    Multicast,
+    /// It is sent copies, as it does not hear the group, or there is none.
+    Unicast,
+}
+
+impl By {
+    /// The word for it in figures and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Multicast => "multicast",
+            Self::Unicast => "unicast",
         }
     }
 }

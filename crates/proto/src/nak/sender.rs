@@ -37,8 +37,11 @@ const HEARTBEAT_IDLE: Duration = Duration::from_millis(500);
 /// To whom a packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// To every other node.
+    /// To every other node: to the group, and to each node that does not hear
+    /// it.
     Farm,
+    /// To the group alone.
+    Group,
     /// To one.
     Node(SocketAddr),
 }

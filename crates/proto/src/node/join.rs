@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::compare::Differences;
 use super::peer::{Peer, State};
+use super::way::Hearing;
 use super::{Event, MAX_PEERS, Node};
 use crate::nak::receiver::{Receiver, Remains};
 use crate::nak::rtt::Rtt;
@@ -255,7 +256,7 @@ impl Node {
             return;
         }
         for address in members {
-            self.call_unknown(address);
+            self.call_unknown(reachable(address, from));
         }
         if self.peers.contains_key(&sender) || self.peers.len() >= MAX_PEERS {
             return;
@@ -269,6 +270,7 @@ impl Node {
             address: reachable(hello.address, from),
             state: State::Alive,
             ready: hello.ready,
+            by: self.first_way(),
             receiver: Receiver::new(now.instant, position),
             lag: None,
             overflowed: 0,
@@ -279,6 +281,7 @@ impl Node {
             replay: Replay::new(header.sequence),
             rtt: Rtt::default(),
             heard: now.instant,
+            hearing: Hearing::new(now.instant, self.first_way()),
             complete: Hlc::default(),
             echo: (0, now.instant),
             untouched: Vec::new(),
@@ -287,6 +290,7 @@ impl Node {
             differences: Differences::default(),
         };
         self.peers.insert(sender, peer);
+        self.settle_ways();
         self.sender.join(now.instant, sender);
         self.tell_orphans_again();
         self.event(Event::MemberAlive(hello.name));
@@ -420,11 +424,37 @@ impl Node {
 }
 
 /// Where a node can be reached: an unspecified address stands for the one
-/// that its packet came from.
-fn reachable(advertised: SocketAddr, from: SocketAddr) -> SocketAddr {
+/// that its packet came from. A link-local one means something on a link only,
+/// whose number is each machine's own (RFC 4007): it is that of the link that
+/// the packet came over.
+fn reachable(mut advertised: SocketAddr, from: SocketAddr) -> SocketAddr {
     if advertised.ip().is_unspecified() {
-        SocketAddr::new(from.ip(), advertised.port())
-    } else {
-        advertised
+        let port = advertised.port();
+        advertised = from;
+        advertised.set_port(port);
+    }
+    if let (SocketAddr::V6(at), SocketAddr::V6(from)) = (&mut advertised, from)
+        && at.ip().is_unicast_link_local()
+    {
+        at.set_scope_id(from.scope_id());
+    }
+    advertised
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_reached_where_it_says_over_the_link_that_it_was_heard_by() {
+        let check = |advertised: &str, from: &str, expected: &str| {
+            let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
+            assert_eq!(reachable(parse(advertised), parse(from)), parse(expected));
+        };
+        check("10.0.0.1:1", "10.0.0.2:2", "10.0.0.1:1");
+        check("0.0.0.0:1", "10.0.0.2:2", "10.0.0.2:1");
+        check("[fd77::1]:1", "[fd77::2]:2", "[fd77::1]:1");
+        check("[::]:1", "[fe80::2%3]:2", "[fe80::2%3]:1");
+        check("[fe80::1]:1", "[fe80::2%3]:2", "[fe80::1%3]:1");
     }
 }

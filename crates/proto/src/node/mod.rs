@@ -16,6 +16,7 @@
 //! - `orphan`: what the dead left with their survivors;
 //! - `compare`: what differs all the same;
 //! - `rekey`: one farm key after another;
+//! - `way`: by multicast or one by one;
 //! - `timer`: what happens when.
 
 mod arrivals;
@@ -28,6 +29,7 @@ mod receive;
 mod recover;
 mod rekey;
 mod timer;
+mod way;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -54,6 +56,8 @@ use join::Join;
 use outbox::Outbox;
 use peer::Peer;
 pub use timer::Timer;
+use way::Ways;
+pub use way::{Origin, Way};
 
 /// The most events that wait to be fetched; the driver fetches after each call.
 const MAX_EVENTS: usize = 65_536;
@@ -74,7 +78,8 @@ pub struct Config {
     pub begins_after: u64,
     /// Where it takes unicast packets, as others are told.
     pub address: SocketAddr,
-    /// Whether what is for the farm reaches nodes that are not known yet.
+    /// Whether there is a group: what is for the farm goes there, unless nobody
+    /// hears it, and reaches nodes that are not known yet.
     pub multicast: bool,
     /// Where other nodes may be.
     pub peers: Vec<SocketAddr>,
@@ -115,6 +120,8 @@ pub enum Event {
     MemberLeft(String),
     /// A member stalled, and no longer holds the others back.
     MemberStalled(String),
+    /// What is for the farm goes to a node by this way from here on.
+    MemberReached(String, Way),
     /// A node's clock is too far ahead of ours.
     ClockAhead(String),
 }
@@ -169,6 +176,7 @@ pub struct Node {
     arrivals: Arrivals<'static>,
     /// How many packets our socket has dropped.
     overflowed: u32,
+    ways: Ways,
     housekeeping_due: Instant,
     pace: Pace,
 }
@@ -197,6 +205,7 @@ impl Node {
             observer: None,
             arrivals: Arrivals::default(),
             overflowed: 0,
+            ways: Ways { group: config.multicast, unicast: Vec::new() },
             housekeeping_due: now.instant,
             pace: Pace::new(now.instant, config.compare_every),
             config,
@@ -259,12 +268,6 @@ impl Node {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// Where every live node takes unicast packets: what is for the farm goes
-    /// there when there is no multicast.
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.peers.values().filter(|peer| peer.is_alive()).map(|peer| peer.address)
     }
 
     /// Whether another node takes its packets at this one's IP address, as far

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::compare::Differences;
+use super::way::{Hearing, Way};
 use crate::nak::receiver::Receiver;
 use crate::nak::rtt::Rtt;
 use crate::nak::window::Replay;
@@ -41,6 +42,8 @@ pub struct Peer {
     pub state: State,
     /// Whether its portion has arrived.
     pub ready: bool,
+    /// By which way what is for the farm goes to it.
+    pub by: Way,
     /// Its stream, as it arrives here.
     pub receiver: Receiver,
     /// How long it took from sending the last packet that it confirmed.
@@ -60,6 +63,7 @@ pub struct Peer {
     pub(super) replay: Replay,
     pub(super) rtt: Rtt,
     pub(super) heard: Instant,
+    pub(super) hearing: Hearing,
     /// Everything that it wrote before this time is here.
     pub(super) complete: Hlc,
     /// Its last heartbeat's time, and when it came.
@@ -79,6 +83,12 @@ impl Peer {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.state == State::Alive
+    }
+
+    /// By which way what it sends to the farm comes here.
+    #[must_use]
+    pub const fn heard_by(&self) -> Way {
+        self.hearing.way()
     }
 
     /// It touched a key in a version that is not here.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::arrivals::Arrivals;
 use super::join::Answer;
 use super::peer::State;
-use super::{Event, Node, Observer};
+use super::{Event, Node, Observer, Origin, Way};
 use crate::nak::progress::Report;
 use crate::nak::reassembly::{Assembled, Fragment};
 use crate::nak::receiver::{FEW_RECEIVERS, Remains};
@@ -37,7 +37,7 @@ struct Status {
 
 impl Node {
     /// A datagram has come. It is opened in place.
-    pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, packet: &mut [u8]) {
+    pub fn handle_datagram(&mut self, now: Now, from: Origin, packet: &mut [u8]) {
         self.handle_run(now, from, iter::once(packet));
     }
 
@@ -46,7 +46,7 @@ impl Node {
     pub fn handle_run<'p>(
         &mut self,
         now: Now,
-        from: SocketAddr,
+        from: Origin,
         packets: impl Iterator<Item = &'p mut [u8]>,
     ) {
         let mut arrivals: Arrivals<'p> = mem::take(&mut self.arrivals);
@@ -65,7 +65,7 @@ impl Node {
     fn handle_packet<'p>(
         &mut self,
         now: Now,
-        from: SocketAddr,
+        from: Origin,
         packet: &'p mut [u8],
         arrivals: &mut Arrivals<'p>,
     ) -> Result<(), Rejection> {
@@ -79,9 +79,9 @@ impl Node {
         }
         match header.packet_type {
             _ if !self.peers.contains_key(&header.incarnation) => {
-                self.handle_stranger(now, from, &header, packet)
+                self.handle_stranger(now, from.address, &header, packet)
             }
-            PacketType::Data => self.handle_data(now, &header, packet, arrivals),
+            PacketType::Data => self.handle_data(now, &header, (from.way, packet), arrivals),
             PacketType::Control => self.handle_control(now, from, &header, packet),
         }
     }
@@ -131,7 +131,7 @@ impl Node {
         &mut self,
         now: Now,
         header: &Header,
-        packet: &'p mut [u8],
+        (way, packet): (Way, &'p mut [u8]),
         arrivals: &mut Arrivals<'p>,
     ) -> Result<(), Rejection> {
         let back_off = self.back_off();
@@ -152,7 +152,7 @@ impl Node {
             }
         };
         peer.receiver.handle_packet(now.instant, header.sequence, &mut peer.rtt, back_off);
-        self.heard(now, header.incarnation);
+        self.heard(now, header.incarnation, way);
         match whole {
             None => self.gather(now, header.incarnation, Reader::new(body), arrivals),
             Some(frame) => self.apply_frames(now, header.incarnation, Reader::new(&frame)),
@@ -253,7 +253,7 @@ impl Node {
     fn handle_control(
         &mut self,
         now: Now,
-        from: SocketAddr,
+        from: Origin,
         header: &Header,
         packet: &mut [u8],
     ) -> Result<(), Rejection> {
@@ -264,12 +264,14 @@ impl Node {
         let body = peer.opener.open(&self.config.keyring, header, packet)?;
         peer.replay.insert(header.sequence);
         self.counters.received += 1;
-        self.heard(now, header.incarnation);
+        self.heard(now, header.incarnation, from.way);
         let mut items = Reader::new(body);
         while let Some(item) = Item::decode(&mut items)? {
             match item {
                 Item::Part(part) => self.handle_part(now, header.incarnation, &part)?,
-                Item::Message(message) => self.handle_message(now, from, header, message),
+                Item::Message(message) => {
+                    self.handle_message(now, from.address, header, message);
+                }
             }
         }
         Ok(())
@@ -321,6 +323,9 @@ impl Node {
             }
             Message::Digests { first, digests } => {
                 self.handle_digests(now.instant, sender, first, &digests);
+            }
+            Message::Hearing { group, high } => {
+                self.handle_hearing(now, sender, group, high);
             }
             Message::Leave => self.handle_leave(now.instant, sender),
         }
@@ -385,14 +390,19 @@ impl Node {
     }
 
     /// A node is heard: it lives, whatever it was taken for.
-    fn heard(&mut self, now: Now, sender: Incarnation) {
+    fn heard(&mut self, now: Now, sender: Incarnation, way: Way) {
         let Some(peer) = self.peers.get_mut(&sender) else { return };
         peer.heard = now.instant;
+        if way == Way::Multicast {
+            peer.hearing.heard(now.instant);
+        }
         if peer.state == State::Dead {
             peer.state = State::Alive;
+            peer.hearing.begin_again(now.instant);
             peer.orphan_told = 0;
             peer.receiver.resume(now.instant);
             let name = peer.name.clone();
+            self.settle_ways();
             self.sender.join(now.instant, sender);
             self.tell_orphans_again();
             self.event(Event::MemberAlive(name));
@@ -403,7 +413,7 @@ impl Node {
     /// at all among few receivers; among many, a random time with the
     /// truncated exponential distribution of RFC 5401, section 3.2.2, so that
     /// few ask and the others hear it.
-    fn back_off(&mut self) -> Duration {
+    pub(super) fn back_off(&mut self) -> Duration {
         let receivers = self.sender.progress.count();
         if receivers <= FEW_RECEIVERS {
             return Duration::ZERO;

@@ -140,6 +140,7 @@ impl Node {
     /// other what they have of its stream.
     pub(super) fn lost(&mut self, now: Instant, sender: Incarnation) {
         self.sender.progress.leave(sender);
+        self.settle_ways();
         self.provider.forget(sender);
         for pull in self.puller.give_up(sender) {
             self.pull_failed(pull, now);
@@ -167,6 +168,7 @@ impl Node {
                 silent.push(incarnation);
             }
         }
+        self.look_for_deafness(now.instant);
         for incarnation in silent {
             self.bury(now.instant, incarnation);
         }

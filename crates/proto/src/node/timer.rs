@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Node;
 use super::peer::Peer;
+use super::{Node, Way};
 use crate::nak::receiver::FEW_RECEIVERS;
 use crate::time::{Instant, Now};
 use crate::wire::control::Message;
@@ -90,7 +90,7 @@ impl Node {
 
     fn send_heartbeat(&mut self, now: Now) {
         if let Some(high) = self.sender.poll_heartbeat(now.instant) {
-            self.outbox.push_to_farm(&Message::Heartbeat {
+            self.push_heartbeat(&Message::Heartbeat {
                 high,
                 time: self.settled(now),
                 ready: self.is_ready(),
@@ -116,10 +116,12 @@ impl Node {
 
     fn send_statuses(&mut self, now: Instant) {
         let (credit, overflowed) = (self.config.credit, self.overflowed);
+        let high = self.sender.sent_high();
         for (&stream, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_alive()) {
             if peer.receiver.poll_status(now) {
                 let status = status_of(stream, peer, now, (credit, overflowed));
-                self.outbox.push_to_node(peer.address, &status);
+                let hearing = Message::Hearing { group: peer.heard_by() == Way::Multicast, high };
+                self.outbox.push_both_to_node(peer.address, [&status, &hearing]);
             }
         }
     }

@@ -231,6 +231,7 @@ impl Driver {
                 | Event::MemberDead(_)
                 | Event::MemberLeft(_)
                 | Event::MemberStalled(_)
+                | Event::MemberReached(..)
                 | Event::ClockAhead(_) => self.report.log(&event),
             }
         }

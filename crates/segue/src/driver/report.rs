@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use proto::node::{Counters, Event, Node, peer};
+use proto::node::{Counters, Event, Node, Way, peer};
 use proto::time::Instant;
 
-use crate::status::{Lag, Member, MemberState, MulticastStats, Rejected};
+use crate::status::{By, Lag, Member, MemberState, MulticastStats, Rejected};
 
 /// How old the figures may be.
 const FRESH: Duration = Duration::from_millis(40);
@@ -47,6 +47,12 @@ impl Report {
             Event::MemberStalled(member) => {
                 tracing::warn!(member, "a member stalled; the others no longer wait for it");
             }
+            Event::MemberReached(member, Way::Multicast) => {
+                tracing::info!(member, "a member hears the group again");
+            }
+            Event::MemberReached(member, Way::Unicast) => {
+                tracing::warn!(member, "a member does not hear the group: it is sent copies");
+            }
             Event::ClockAhead(member) => {
                 if self.clocks_ahead.is_multiple_of(CLOCK_SIGHTINGS) {
                     tracing::warn!(
@@ -76,11 +82,20 @@ pub(super) fn snapshot(node: &Node, lag: &Lag) -> Snapshot {
                 peer::State::Left => MemberState::Left,
             },
             ready: peer.ready,
+            by: by(peer.by),
+            heard_by: by(peer.heard_by()),
             lag: peer.lag,
             overflowed: peer.overflowed,
         })
         .collect();
     Snapshot { members, multicast: multicast(node), lag: lag.clone() }
+}
+
+const fn by(way: Way) -> By {
+    match way {
+        Way::Multicast => By::Multicast,
+        Way::Unicast => By::Unicast,
+    }
 }
 
 fn multicast(node: &Node) -> MulticastStats {

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use proto::nak::sender::Destination;
-use proto::node::Node;
+use proto::node::peer::Peer;
+use proto::node::{Node, Origin, Way};
 use proto::rng::Rng;
 use proto::time::{Instant, Now};
 use proto::wire::MAX_PACKET_BYTES;
@@ -149,15 +150,18 @@ impl Sockets {
         let group = self.group.as_ref().map(|(socket, _)| socket);
         let (share, rng) = &mut self.drop_received;
         self.unread = false;
-        let sockets = std::iter::once(&self.own).chain(group).zip(&mut self.receive).enumerate();
-        for (_, (socket, batch)) in sockets.filter(|&(place, _)| readable.has(place)) {
+        let sockets = std::iter::once((&self.own, Way::Unicast))
+            .chain(group.map(|socket| (socket, Way::Multicast)))
+            .zip(&mut self.receive)
+            .enumerate();
+        for (_, ((socket, way), batch)) in sockets.filter(|&(place, _)| readable.has(place)) {
             for round in 1..=RECEIVES_AT_ONCE {
                 match batch.receive(socket) {
                     Ok(more) => {
-                        batch.for_each_run(|from, packets| {
+                        batch.for_each_run(|address, packets| {
                             let stays =
                                 |_: &_| *share == 0 || rng.below(DROP_RESOLUTION.into()) >= *share;
-                            node.handle_run(now, from, packets.filter(stays));
+                            node.handle_run(now, Origin { address, way }, packets.filter(stays));
                         });
                         if !more {
                             break;
@@ -192,6 +196,10 @@ impl Sockets {
             let one;
             let destinations = match transmit.to {
                 Destination::Farm => &self.destinations[..],
+                Destination::Group => match &self.group {
+                    Some((_, group)) => std::slice::from_ref(&group.address),
+                    None => &[],
+                },
                 Destination::Node(address) => {
                     one = [address];
                     &one
@@ -234,7 +242,7 @@ impl Sockets {
         let anybodys = own.is_unspecified()
             || own == IpAddr::V4(Ipv4Addr::LOCALHOST)
             || own == IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let is_met = node.is_ready() && node.addresses().next().is_some();
+        let is_met = node.is_ready() && node.peers().values().any(Peer::is_alive);
         let blocks = is_met && !anybodys && !node.shares_address();
         let wanted = if blocks { Echo::Blocked } else { Echo::Heard };
         if wanted == self.echo {
@@ -252,13 +260,13 @@ impl Sockets {
         }
     }
 
-    /// Where what is for the farm goes: to the group, or to each member.
+    /// Where what is for the farm goes: to the group, and to each member that
+    /// does not hear it.
     fn refresh_destinations(&mut self, node: &Node) {
         self.destinations.clear();
-        match &self.group {
-            Some((_, group)) => self.destinations.push(group.address),
-            None => self.destinations.extend(node.addresses()),
-        }
+        let group = self.group.as_ref().filter(|_| node.sends_to_group());
+        self.destinations.extend(group.map(|(_, group)| group.address));
+        self.destinations.extend_from_slice(node.unicast());
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
-use crate::node::Config;
+use crate::nak::sender::Destination;
+use crate::node::{Config, Origin, Way};
 use crate::record::{Body, Deadlines, HybridClock, Key, Kind, Record, Version};
 use crate::table::{self, Table};
 use crate::time::{Now, Wall};
@@ -97,7 +98,9 @@ impl Pair {
     fn pass(&mut self, from: usize) -> bool {
         let Some(transmit) = self.nodes[from].poll_transmit(self.now) else { return false };
         let mut bytes = transmit.bytes.to_vec();
-        self.nodes[1 - from].handle_datagram(self.now, address(from), &mut bytes);
+        let way = if transmit.to == Destination::Farm { Way::Multicast } else { Way::Unicast };
+        let origin = Origin { address: address(from), way };
+        self.nodes[1 - from].handle_datagram(self.now, origin, &mut bytes);
         true
     }
 }

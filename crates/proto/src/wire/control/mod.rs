@@ -176,6 +176,14 @@ pub enum Message {
         /// At most [`MAX_DIGESTS`], of ranges that follow one another.
         digests: Vec<u64>,
     },
+    /// How your packets come to me, and where my stream stands: what you do not
+    /// hear by the group is said by unicast.
+    Hearing {
+        /// Whether what you send to the group comes here.
+        group: bool,
+        /// The last packet of the sender's stream.
+        high: u64,
+    },
     /// I leave the farm.
     Leave,
 }
@@ -219,6 +227,7 @@ const PULL: u8 = 8;
 const LEAVE: u8 = 9;
 const PART: u8 = 10;
 const DIGESTS: u8 = 11;
+const HEARING: u8 = 12;
 
 const NO_NEXT: u64 = u64::MAX;
 /// What a part needs in a packet besides its bytes.
@@ -245,6 +254,7 @@ impl Message {
             Self::Orphan { .. } => ORPHAN,
             Self::Pull { .. } => PULL,
             Self::Digests { .. } => DIGESTS,
+            Self::Hearing { .. } => HEARING,
             Self::Leave => LEAVE,
         }
     }
@@ -307,6 +317,10 @@ impl Message {
             Self::Digests { first, digests } => {
                 out.push(first.0);
                 digests.iter().take(MAX_DIGESTS).for_each(|digest| put_u64(*digest, out));
+            }
+            Self::Hearing { group, high } => {
+                out.push(u8::from(*group));
+                put_u64(*high, out);
             }
             Self::Leave => {}
         }
@@ -396,6 +410,7 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
             let digests = take_list(fields, |fields| fields.u64("digest"))?;
             Message::Digests { first, digests }
         }
+        HEARING => Message::Hearing { group: take_bool(fields)?, high: fields.sequence("high")? },
         LEAVE => Message::Leave,
         _ => return Ok(None),
     };

@@ -54,6 +54,7 @@ fn what_is_encoded_is_decoded() {
         check(Message::Pull { page: 1, source, cursor: 2, missing: vec![next] });
     }
     check(Message::Digests { first: KeyRange(128), digests: vec![1] });
+    check(Message::Hearing { group: true, high: 1 });
     check(Message::Leave);
 }
 
