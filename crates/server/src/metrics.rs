@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use segue::MemberState;
+use segue::{By, MemberState};
 
 use crate::admin::Status;
 use crate::front::Figures;
@@ -62,7 +62,14 @@ impl Metrics {
             let count = self.status.members.iter().filter(|member| member.state == state).count();
             (state, count as u64)
         });
-        page.gauges("members", "Other nodes of the farm that this one knows", "state", &members)
+        page.gauges("members", "Other nodes of the farm that this one knows", "state", &members)?;
+        let alive = MemberState::Alive.name();
+        let reached = [By::Multicast, By::Unicast].map(By::name).map(|by| {
+            let alive = self.status.members.iter().filter(|member| member.state == alive);
+            (by, alive.filter(|member| member.by == by).count() as u64)
+        });
+        let help = "Live members by how what is for all of them goes to each";
+        page.gauges("members_reached", help, "by", &reached)
     }
 
     fn cache(&self, page: &mut Page<'_>) -> Result<(), Error> {

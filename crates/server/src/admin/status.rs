@@ -43,6 +43,10 @@ pub(crate) struct Member {
     pub(crate) state: String,
     /// Which of the farm's records it keeps.
     pub(crate) portion: String,
+    /// How what is for all nodes goes to it: "multicast" or "unicast".
+    pub(crate) by: String,
+    /// How what it sends to all nodes comes from it.
+    pub(crate) heard_by: String,
     /// How long the last write that it confirmed took to be there.
     pub(crate) lag_ms: Option<f64>,
 }
@@ -184,6 +188,8 @@ impl From<segue::Member> for Member {
             state: member.state.name().to_owned(),
             // The only portion that a node can keep.
             portion: "all".to_owned(),
+            by: member.by.name().to_owned(),
+            heard_by: member.heard_by.name().to_owned(),
             lag_ms: member.lag.map(|lag| lag.as_secs_f64() * 1e3),
         }
     }

@@ -44,9 +44,9 @@ fn node(status: &Status) -> Section {
 }
 
 fn member(member: &Member) -> String {
-    let Member { address, state, portion, .. } = member;
+    let Member { address, state, portion, by, .. } = member;
     let lag = member.lag_ms.map(|lag| format!(", lag {lag:.1} ms")).unwrap_or_default();
-    format!("{state} at {address}, keeps {portion}{lag}")
+    format!("{state} at {address}, keeps {portion}, reached by {by}{lag}")
 }
 
 fn cache(cache: &Cache) -> Section {

@@ -51,6 +51,7 @@ fn a_node_shows_itself_in_every_form() {
         "segue_node_info{name=\"a\",",
         "segue_ready 1\n",
         "segue_members{state=\"alive\"} 1\n",
+        "segue_members_reached{by=\"multicast\"} 1\n",
         "segue_cache_records{kind=\"tls\"} 1\n",
         "segue_tls_handshakes_total{kind=\"full\"} 1\n",
         "segue_replication_lag_seconds_bucket{le=\"+Inf\"} 1\n",
@@ -84,7 +85,7 @@ fn the_status_has_the_documented_shape() {
     };
     check("", &["node", "members", "cache", "multicast", "tls", "connections"]);
     check("/node", &["name", "incarnation", "version", "ready"]);
-    check("/members/0", &["name", "address", "state", "portion", "lag_ms"]);
+    check("/members/0", &["name", "address", "state", "portion", "by", "heard_by", "lag_ms"]);
     check(
         "/cache",
         &[

@@ -28,3 +28,4 @@ mod serving;
 mod tls_backend;
 mod tls_sessions;
 mod tls_terms;
+mod ways;

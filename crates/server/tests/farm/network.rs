@@ -6,7 +6,7 @@
 //! the kernel takes everything away.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use sys::batch::{ReceiveBatch, SendQueue};
@@ -100,6 +100,11 @@ impl Network {
         self.machines[usize::from(machine)].within(work)
     }
 
+    /// Its IPv6 address.
+    pub(crate) fn address_v6(machine: u8) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, u16::from(machine) + 1)
+    }
+
     /// Makes a machine lose that share of what it gets from a group, each
     /// packet by chance for itself.
     ///
@@ -109,11 +114,22 @@ impl Network {
     pub(crate) fn lose(
         &self,
         machine: u8,
-        group: Ipv4Addr,
+        group: impl Into<IpAddr>,
         share: f64,
     ) -> Result<(), NetworkError> {
+        let group = group.into();
+        let tables = if group.is_ipv4() { "iptables" } else { "ip6tables" };
         let chance = format!("-m statistic --mode random --probability {share}");
-        self.on(machine, || run(&format!("iptables -A INPUT -p udp -d {group} {chance} -j DROP")))
+        self.on(machine, || run(&format!("{tables} -A INPUT -p udp -d {group} {chance} -j DROP")))
+    }
+
+    /// Has a machine lose nothing any more of what comes by IPv4.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] where iptables is missing.
+    pub(crate) fn lose_nothing(&self, machine: u8) -> Result<(), NetworkError> {
+        self.on(machine, || run("iptables -F INPUT"))
     }
 
     /// How many packets a machine has lost so.
@@ -138,7 +154,9 @@ fn attach(street: &Namespace, index: u8) -> Result<Namespace, NetworkError> {
         // Packets that were sent as one run part before the wire, so that each
         // is lost or not by itself.
         run("ip link set eth0 gso_max_segs 1 up")?;
-        run(&format!("ip address add {}/24 dev eth0", Network::address(index)))
+        run(&format!("ip address add {}/24 dev eth0", Network::address(index)))?;
+        // Used at once: nobody else on this wire can have it.
+        run(&format!("ip address add {}/64 dev eth0 nodad", Network::address_v6(index)))
     })?;
     Ok(machine)
 }
