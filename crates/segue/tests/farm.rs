@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use segue::{
-    Ack, Cache, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, Multicast, Node,
-    RekeyError, Transport, WriteError,
+    Ack, By, Cache, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, Multicast,
+    Node, RekeyError, Transport, WriteError,
 };
 
 fn keys(byte: u8) -> Keyring {
@@ -110,6 +110,41 @@ async fn records_reach_every_node_by_unicast_through_any_one_peer() {
     let c = start(unicast("c", &[&b])).await;
     eventually("all know all", || [&a, &b, &c].iter().all(|node| node.status().members.len() == 2))
         .await;
+    records_reach_every_node([a, b, c]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_reach_every_node_by_ipv6() {
+    let at_six = |name: &str, peers: &[&Node]| Config {
+        listen: "[::1]:0".parse().unwrap(),
+        ..unicast(name, peers)
+    };
+    let a = start(at_six("a", &[])).await;
+    let b = start(at_six("b", &[&a])).await;
+    let c = start(at_six("c", &[&a])).await;
+    eventually("all know all", || [&a, &b, &c].iter().all(|node| node.status().members.len() == 2))
+        .await;
+    records_reach_every_node([a, b, c]).await;
+}
+
+/// Of two nodes that multicast and one that does not, each sends the others
+/// what they can hear.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_reach_every_node_of_a_mixed_farm() {
+    let a = start(multicast("a", 17_706)).await;
+    let b = start(unicast("b", &[&a])).await;
+    let c = start(multicast("c", 17_706)).await;
+    let by = |node: &Node, name: &str| {
+        let status = node.status();
+        status.members.iter().find(|member| member.name == name).map(|member| member.by)
+    };
+    eventually("each is reached as it can be", || {
+        let pairs = [(&a, "c", By::Multicast), (&c, "a", By::Multicast)];
+        let with_b = [(&a, "b"), (&c, "b"), (&b, "a"), (&b, "c")];
+        let with_b = with_b.map(|(node, other)| (node, other, By::Unicast));
+        pairs.iter().chain(&with_b).all(|&(node, other, way)| by(node, other) == Some(way))
+    })
+    .await;
     records_reach_every_node([a, b, c]).await;
 }
 

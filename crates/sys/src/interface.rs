@@ -1,7 +1,8 @@
 //! Which network interface an address or a name means.
 //!
 //! Multicast is joined and sent on an interface, and people name it by one of
-//! its addresses or by its name. The kernel's index is what both come to.
+//! its addresses, by its name or by the kernel's index, which is what all come
+//! to.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,14 +11,15 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 
 /// A network interface, as a configuration names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Interface {
     /// The one that has this address.
     Address(IpAddr),
-    /// The one of this name, such as `eth0`.
+    /// The one of this name, such as `eth0`, or of this index if none has it for
+    /// a name.
     Name(String),
 }
 
@@ -50,7 +52,7 @@ impl Interface {
     pub fn index(&self) -> Result<u32, InterfaceError> {
         match self {
             Self::Address(address) => index_of(&name_of(*address)?),
-            Self::Name(name) => index_of(name),
+            Self::Name(name) => index_of(name).or_else(|error| numbered(name).ok_or(error)),
         }
     }
 }
@@ -76,6 +78,13 @@ impl fmt::Display for Interface {
 fn index_of(name: &str) -> Result<u32, InterfaceError> {
     if_nametoindex(name)
         .map_err(|errno| InterfaceError::NoName { name: name.to_owned(), source: errno.into() })
+}
+
+/// The index that is written in place of a name, if there is such an interface.
+fn numbered(name: &str) -> Option<u32> {
+    // nix 0.31 gives an empty name where there is none.
+    let exists = |&index: &u32| if_indextoname(index).is_ok_and(|name| !name.is_empty());
+    name.parse().ok().filter(exists)
 }
 
 fn name_of(wanted: IpAddr) -> Result<String, InterfaceError> {
@@ -111,16 +120,18 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_interface_by_name_and_by_address() {
+    fn the_loopback_interface_by_name_address_and_index() {
         let by_name = index("lo").unwrap();
         assert_eq!(index("127.0.0.1").unwrap(), by_name);
         assert_eq!(index("127.3.2.1").unwrap(), by_name);
+        assert_eq!(index(&by_name.to_string()).unwrap(), by_name);
     }
 
     #[test]
     fn what_is_not_there_is_named() {
         let no_name = index("nothere0").unwrap_err();
         assert!(no_name.to_string().contains("nothere0"), "{no_name}");
+        assert!(index("4294967295").is_err());
         // TEST-NET-1 (RFC 5737) is nobody's address.
         let no_address = index("192.0.2.1").unwrap_err();
         assert!(matches!(no_address, InterfaceError::NoAddress(_)), "{no_address}");

@@ -3,6 +3,7 @@
 //! Files that are named are read here, so that a node that starts has them
 //! and a check has seen them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use tls_rustls::{CertificateError, ConfigError, Identity, MAX_LIFETIME, MAX_TICKETS, Terminator};
 
 use super::fault::{Fault, Faults, Origin, quoted};
-use super::sections::{Certificate, Sections};
+use super::sections::{Certificate, Sections, Transport};
 use super::value::Value;
 use super::{Config, certificates, later};
 use crate::keyfile;
@@ -78,13 +79,19 @@ impl Judge<'_> {
 
     fn farm(&mut self, sections: &Sections) {
         let farm = &sections.farm;
-        let group = farm.group.0;
+        let (group, listen) = (farm.group.0, farm.listen.0);
+        let same_family = |address: SocketAddr| address.is_ipv4() == listen.is_ipv4();
         if !group.ip().is_multicast() {
             let expected = "a multicast address (224.0.0.0/4 or ff00::/8) and a port";
             self.fault("farm.group", Fault::mismatch(group, expected));
-        } else if group.is_ipv4() != farm.listen.0.is_ipv4() {
-            let expected = format!("an address of the family of farm.listen, {}", farm.listen.0);
+        } else if farm.transport == Transport::Multicast && !same_family(group) {
+            let example = if listen.is_ipv4() { "239.255.77.1:7799" } else { "[ff15::77:1]:7799" };
+            let expected = format!("a group of the family of farm.listen, {listen}, as {example}");
             self.fault("farm.group", Fault::mismatch(group, expected));
+        }
+        if let Some(peer) = farm.peers.0.iter().find(|peer| !same_family(peer.0)) {
+            let expected = format!("addresses of the family of farm.listen, {listen}");
+            self.fault("farm.peers", Fault::mismatch(peer.0, expected));
         }
         if !farm.peers.0.is_empty() && farm.keys.0.is_empty() {
             let fault = Fault::mismatch("peers without farm.keys", "the key that they share")
@@ -95,7 +102,7 @@ impl Judge<'_> {
             let interface = farm.interface.0.to_string();
             let fault = Fault::mismatch(
                 format_args!("{} ({error})", quoted(&interface)),
-                "the address or name of an interface of this machine",
+                "the address, name or index of an interface of this machine",
             );
             self.fault("farm.interface", fault.remedy("`ip address` lists them"));
         }

@@ -49,7 +49,7 @@ pub(crate) struct Farm {
     pub(crate) transport: Transport,
     /// The multicast group.
     pub(crate) group: Address,
-    /// The interface of the multicast, by address or name.
+    /// The interface of the multicast, by address, name or index.
     pub(crate) interface: Interface,
     /// How many routers a multicast packet may pass, plus one.
     pub(crate) ttl: u8,

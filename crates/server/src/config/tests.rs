@@ -255,6 +255,21 @@ fn all_that_does_not_go_together_is_told_at_once() {
 }
 
 #[test]
+fn a_farm_is_of_one_address_family() {
+    check(
+        "[farm]\nkeys = [\"farm.key\"]\nlisten = \"[::1]:1\"\n\
+         peers = [\"[::1]:2\", \"127.0.0.1:3\"]\n",
+        "default: farm.group: found 239.255.77.1:7799, \
+         expected a group of the family of farm.listen, [::1]:1, as [ff15::77:1]:7799\n\
+         error: DIR/segue.toml:4: farm.peers: found 127.0.0.1:3, \
+         expected addresses of the family of farm.listen, [::1]:1",
+    );
+    let place = |farm: &str| Place::new(&format!("[farm]\nlisten = \"[::1]:1\"\n{farm}\n"));
+    place("group = \"[ff15::77:1]:7799\"").load().unwrap();
+    place("transport = \"unicast\"").load().unwrap();
+}
+
+#[test]
 fn key_files_are_read_and_judged() {
     let text = "[farm]\nkeys = [\"farm.key\"]\n";
     let place = Place::new(text);

@@ -56,16 +56,25 @@ impl Form for Address {
     const EXPECTED: &'static str = "an IP address and a port, as \"127.0.0.1:8443\"";
 
     fn parse(text: &str) -> Option<Self> {
-        text.parse().ok().map(Self)
+        text.parse().ok().or_else(|| on_link(text)).map(Self)
     }
 }
 
-/// A network interface, by address or by name. Anything may be a name.
+/// A link-local IPv6 address with the name of its link's interface, which tells
+/// links apart after a restart too: `[fe80::1%eth0]:7700`.
+fn on_link(text: &str) -> Option<SocketAddr> {
+    let (address, rest) = text.split_once('%')?;
+    let (name, port) = rest.split_once(']')?;
+    let index = segue::Interface::Name(name.to_owned()).index().ok()?;
+    format!("{address}%{index}]{port}").parse().ok()
+}
+
+/// A network interface, by address, name or index. Anything may be a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interface(pub(crate) segue::Interface);
 
 impl Form for Interface {
-    const EXPECTED: &'static str = "an interface's address or name, as \"eth0\"";
+    const EXPECTED: &'static str = "an interface's address, name or index, as \"eth0\"";
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
@@ -174,6 +183,8 @@ mod tests {
     #[test]
     fn addresses_need_a_port() {
         check("[::1]:80", Some(Address("[::1]:80".parse().unwrap())));
+        check("[fe80::1%lo]:80", Some(Address("[fe80::1%1]:80".parse().unwrap())));
+        check::<Address>("[fe80::1%nothere0]:80", None);
         check::<Address>("127.0.0.1", None);
         check::<Address>("localhost:80", None);
     }

@@ -52,7 +52,9 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
             StartError::Socket(OpenError::Call { address, source, .. }) => (address, source),
             other => return anyhow::Error::new(other).context("the node does not start"),
         };
-        let key = if address == farm.group.0 { "farm.group" } else { "farm.listen" };
+        // A link-local one comes with its link.
+        let is_group = (address.ip(), address.port()) == (farm.group.0.ip(), farm.group.0.port());
+        let key = if is_group { "farm.group" } else { "farm.listen" };
         unusable_address(key, address, source)
     })
 }

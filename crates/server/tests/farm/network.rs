@@ -105,6 +105,11 @@ impl Network {
         Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, u16::from(machine) + 1)
     }
 
+    /// Its address that means something on its link only.
+    pub(crate) fn address_on_link(machine: u8) -> Ipv6Addr {
+        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x77, u16::from(machine) + 1)
+    }
+
     /// Makes a machine lose that share of what it gets from a group, each
     /// packet by chance for itself.
     ///
@@ -156,7 +161,8 @@ fn attach(street: &Namespace, index: u8) -> Result<Namespace, NetworkError> {
         run("ip link set eth0 gso_max_segs 1 up")?;
         run(&format!("ip address add {}/24 dev eth0", Network::address(index)))?;
         // Used at once: nobody else on this wire can have it.
-        run(&format!("ip address add {}/64 dev eth0 nodad", Network::address_v6(index)))
+        run(&format!("ip address add {}/64 dev eth0 nodad", Network::address_v6(index)))?;
+        run(&format!("ip address add {}/64 dev eth0 nodad", Network::address_on_link(index)))
     })?;
     Ok(machine)
 }

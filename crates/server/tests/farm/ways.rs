@@ -134,12 +134,11 @@ fn multicast_that_ends_in_mid_flight_is_replaced_and_taken_up_again() {
     ground.begin_sessions(0);
 }
 
-#[test]
-fn ipv6_is_no_other_matter() {
-    let group: SocketAddr = "[ff15::77:2]:7799".parse().unwrap();
+/// A farm by IPv6, where one machine gets nothing from the group.
+fn check_ipv6(group: &str, listen: impl Fn(u8) -> String) {
+    let group: SocketAddr = group.parse().unwrap();
     let settings = [0, 1, 2].map(|machine| {
-        let listen = SocketAddr::from((Network::address_v6(machine), 0)).to_string();
-        let group = group.to_string();
+        let (group, listen) = (group.to_string(), listen(machine));
         toml::toml! {
             listen = listen
             group = group
@@ -149,4 +148,16 @@ fn ipv6_is_no_other_matter() {
     ground.until_by(0, 1, ["multicast", "multicast"]);
     ground.until_by(0, 2, ["unicast", "multicast"]);
     (0..3).for_each(|at| ground.begin_sessions(at));
+}
+
+#[test]
+fn ipv6_is_no_other_matter() {
+    check_ipv6("[ff15::77:2]:7799", |machine| format!("[{}]:0", Network::address_v6(machine)));
+}
+
+#[test]
+fn ipv6_of_one_link_will_do() {
+    check_ipv6("[ff12::77:2]:7799", |machine| {
+        format!("[{}%eth0]:0", Network::address_on_link(machine))
+    });
 }
