@@ -78,6 +78,7 @@ fn message() -> impl Strategy<Value = Message> {
         ),
         (any::<u8>(), prop::collection::vec(any::<u64>(), 0..=MAX_DIGESTS))
             .prop_map(|(first, digests)| Message::Digests { first: KeyRange(first), digests }),
+        (any::<bool>(), number()).prop_map(|(group, high)| Message::Hearing { group, high }),
         Just(Message::Leave),
     ]
 }

@@ -271,6 +271,7 @@ impl Node {
             state: State::Alive,
             ready: hello.ready,
             by: self.first_way(),
+            by_until: None,
             receiver: Receiver::new(now.instant, position),
             lag: None,
             overflowed: 0,

@@ -44,6 +44,8 @@ pub struct Peer {
     pub ready: bool,
     /// By which way what is for the farm goes to it.
     pub by: Way,
+    /// Until when it is to stay so, if it has changed.
+    pub(super) by_until: Option<Instant>,
     /// Its stream, as it arrives here.
     pub receiver: Receiver,
     /// How long it took from sending the last packet that it confirmed.

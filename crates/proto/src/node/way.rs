@@ -34,6 +34,10 @@ const LONGEST_PROOF: Duration = Duration::from_secs(64);
 /// packets that wait in the group's socket.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// A peer does not change its mind twice within [`PROOF`]: what says so within
+/// this time is a status that a later one has overtaken.
+const OVERTAKEN: Duration = Duration::from_millis(500);
+
 /// How a packet travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
@@ -91,8 +95,10 @@ impl Hearing {
     }
 
     /// The peer was dead: its silence meant nothing.
-    pub(super) const fn begin_again(&mut self, now: Instant) {
-        self.heard = now;
+    pub(super) fn begin_again(&mut self, now: Instant) {
+        if self.way == Way::Multicast {
+            self.heard = now;
+        }
     }
 
     /// Notices that nothing comes by the group any more.
@@ -165,8 +171,9 @@ impl Node {
             peer.receiver.handle_high(now.instant, high, &peer.rtt, back_off);
         }
         let by = if group && self.config.multicast { Way::Multicast } else { Way::Unicast };
-        if peer.by != by {
+        if peer.by != by && peer.by_until.is_none_or(|until| now.instant >= until) {
             peer.by = by;
+            peer.by_until = Some(now.instant + OVERTAKEN);
             let name = peer.name.clone();
             self.settle_ways();
             self.event(Event::MemberReached(name, by));
@@ -182,6 +189,11 @@ impl Node {
             return;
         }
         self.outbox.push_to_group(heartbeat);
+        if !self.ways.group {
+            // Sealed once for all of them.
+            self.outbox.push_to_farm(heartbeat);
+            return;
+        }
         for &address in &self.ways.unicast {
             self.outbox.push_to_node(address, heartbeat);
         }

@@ -303,3 +303,15 @@ fn among_many_who_asks_is_heard_by_those_who_do_not_hear_the_group_too() {
         assert_eq!(farm.nodes[other].counters.naks_suppressed, 1, "{other}");
     }
 }
+
+#[test]
+fn a_status_that_was_overtaken_changes_nothing() {
+    let mut farm = Farm::new(&[true; 3], &[(0, 2)]);
+    for group in [true, false, true] {
+        farm.nodes[0].handle_hearing(farm.now, Incarnation(3), group, 0);
+    }
+    // The first is believed, and what it says next comes half a second later.
+    assert_eq!(farm.goes(0), (true, vec![]));
+    farm.run(OVERTAKEN + Duration::from_millis(100));
+    assert_eq!(farm.goes(0), (true, vec![2]));
+}
