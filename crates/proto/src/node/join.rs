@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::compare::Differences;
-use super::peer::{Peer, State};
+use super::peer::{Peer, State, reachable};
 use super::way::Hearing;
 use super::{Event, MAX_PEERS, Node};
 use crate::nak::receiver::{Receiver, Remains};
@@ -421,41 +421,5 @@ impl Node {
             let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
             self.outbox.push_to_node(address, &challenge);
         }
-    }
-}
-
-/// Where a node can be reached: an unspecified address stands for the one
-/// that its packet came from. A link-local one means something on a link only,
-/// whose number is each machine's own (RFC 4007): it is that of the link that
-/// the packet came over.
-fn reachable(mut advertised: SocketAddr, from: SocketAddr) -> SocketAddr {
-    if advertised.ip().is_unspecified() {
-        let port = advertised.port();
-        advertised = from;
-        advertised.set_port(port);
-    }
-    if let (SocketAddr::V6(at), SocketAddr::V6(from)) = (&mut advertised, from)
-        && at.ip().is_unicast_link_local()
-    {
-        at.set_scope_id(from.scope_id());
-    }
-    advertised
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_is_reached_where_it_says_over_the_link_that_it_was_heard_by() {
-        let check = |advertised: &str, from: &str, expected: &str| {
-            let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
-            assert_eq!(reachable(parse(advertised), parse(from)), parse(expected));
-        };
-        check("10.0.0.1:1", "10.0.0.2:2", "10.0.0.1:1");
-        check("0.0.0.0:1", "10.0.0.2:2", "10.0.0.2:1");
-        check("[fd77::1]:1", "[fd77::2]:2", "[fd77::1]:1");
-        check("[::]:1", "[fe80::2%3]:2", "[fe80::2%3]:1");
-        check("[fe80::1]:1", "[fe80::2%3]:2", "[fe80::1%3]:1");
     }
 }
