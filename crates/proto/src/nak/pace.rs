@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use crate::nak::sender::RUN_PACKETS;
 use crate::time::Instant;
 
 /// An epoch has at least so many packets: with 5 % of random loss the count of
@@ -33,7 +34,7 @@ const NO_HELP: u64 = 75;
 /// The pace does not fall below this, in packets a second.
 const SLOWEST: u64 = 1_000;
 /// How much may go at once after a pause, in packets: four runs.
-const DATA_DEPTH: u64 = 64;
+const DATA_DEPTH: u64 = 4 * RUN_PACKETS;
 /// The same for repairs: a quarter of the window.
 const REPAIR_DEPTH: u64 = 256;
 /// The part of the pace that repairs may take, in percent.

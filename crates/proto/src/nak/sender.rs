@@ -15,8 +15,9 @@ use crate::time::Instant;
 use crate::wire::control::Range;
 use crate::wire::header::{Header, Incarnation};
 
-/// The packets that one call to the kernel sends as one run.
-pub const RUN_PACKETS: u64 = 16;
+/// The packets that the kernel is given as one run: 56,000 bytes, of the 65,507
+/// that a message has room for.
+pub const RUN_PACKETS: u64 = 40;
 /// So many packets may wait to be sent before writers wait. They are sealed by
 /// then, and still in the processor's cache when the window opens.
 const BACKLOG_PACKETS: u64 = 256;
@@ -242,11 +243,10 @@ impl Sender {
     /// The next packets to be sent: repairs ahead of new data, each as far as
     /// the pace allows.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        let (repair, to) = self.poll_repair(now).unzip();
-        if let Some(sequence) = repair {
-            return Some(Transmit { to: to?, bytes: self.ring.packet(sequence)? });
+        if let Some((sequence, to)) = self.next_repair(now) {
+            return self.ring.packet(sequence).map(|bytes| Transmit { to, bytes });
         }
-        let (first, most) = self.poll_new(now)?;
+        let (first, most) = self.next_new(now)?;
         let (_, last) = self.ring.run(first, most)?;
         for sequence in first..=last {
             if let Some(slot) = self.ring.slot_mut(sequence) {
@@ -261,6 +261,12 @@ impl Sender {
         self.heartbeat_due = by.min(now + HEARTBEAT_FIRST);
         let (bytes, _) = self.ring.run(first, most)?;
         Some(Transmit { to: Destination::Farm, bytes })
+    }
+
+    /// The next repair to be sent, as far as the pace allows.
+    pub fn poll_repair(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        let (sequence, to) = self.next_repair(now)?;
+        self.ring.packet(sequence).map(|bytes| Transmit { to, bytes })
     }
 
     /// When something that waits for the pace may be sent.
@@ -293,7 +299,7 @@ impl Sender {
     }
 
     /// The next repair, and to whom it goes.
-    fn poll_repair(&mut self, now: Instant) -> Option<(u64, Destination)> {
+    fn next_repair(&mut self, now: Instant) -> Option<(u64, Destination)> {
         if self.repairs.is_empty() || self.pace.repairs(now) == 0 {
             return None;
         }
@@ -309,7 +315,7 @@ impl Sender {
     }
 
     /// The first packet that was not sent, and how many may be.
-    fn poll_new(&mut self, now: Instant) -> Option<(u64, u64)> {
+    fn next_new(&mut self, now: Instant) -> Option<(u64, u64)> {
         // A frame larger than the ring pushes out what was never sent: its
         // receivers are told that it is gone.
         self.unsent = self.unsent.max(self.ring.floor());

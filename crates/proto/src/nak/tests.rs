@@ -267,9 +267,9 @@ fn who_follows_from_between_the_fragments_of_a_frame_gets_it_as_a_whole() {
     let mut pair = Pair::new(100);
     pair.report(RECEIVER, 0);
     pair.push(1);
-    let payload = vec![0; 30 * MAX_PACKET_BYTES];
+    let payload = vec![0; 60 * MAX_PACKET_BYTES];
     pair.push_frame(&Frame::Record(large_record(&payload)), KeyHash(1));
-    // A run of sixteen packets, and no more.
+    // The one before it, a run of it, and no more.
     pair.sender.poll_transmit(pair.now).unwrap();
     pair.sender.poll_transmit(pair.now).unwrap();
     assert!(pair.sender.sent_high() > 10);

@@ -265,6 +265,15 @@ impl Node {
         }
     }
 
+    /// The next packet that must not wait for others.
+    pub fn poll_urgent(&mut self, now: Now) -> Option<Transmit<'_>> {
+        if self.outbox.is_empty() {
+            self.sender.poll_repair(now.instant)
+        } else {
+            self.outbox.poll_transmit()
+        }
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()

@@ -32,6 +32,7 @@ use crate::cache::Shared;
 use crate::status::Lag;
 use report::Report;
 pub(crate) use report::Snapshot;
+use sockets::Poll;
 pub(crate) use sockets::Sockets;
 pub(crate) use thread::spawn;
 
@@ -140,29 +141,33 @@ impl Driver {
 
     /// Sends what the machine has to send. What was written waits for more: a
     /// packet until it is full, and full ones until they are a run, but none
-    /// longer than [`LINGER`] after the last ones were sent.
+    /// longer than [`LINGER`] after the last ones were sent. Repairs and what
+    /// nodes tell each other do not wait.
     fn send(&mut self, now: Now) -> io::Result<()> {
         self.take_writes(false);
         let node = &self.parts.node;
         let time_is_up = now.instant >= self.sent_at + LINGER;
         let is_run = node.sender().unsent() >= RUN_PACKETS;
-        let goes_on = node.is_urgent() || self.parts.sockets.waits_for_room();
-        if !time_is_up && !is_run && !goes_on {
+        if !time_is_up && !is_run && !self.parts.sockets.waits_for_room() {
             self.lingers = node.sender().unsent() > 0 || !self.parts.shared.writes.is_empty();
-            return Ok(());
+            return if node.is_urgent() { self.send_some(now, Node::poll_urgent) } else { Ok(()) };
         }
         if time_is_up && !is_run {
             self.take_writes(true);
         }
-        let node = &mut self.parts.node;
-        let sent = node.sender().sent_high();
-        self.parts.sockets.send(now, node)?;
-        if node.sender().sent_high() > sent {
+        let sent = self.parts.node.sender().sent_high();
+        self.send_some(now, Node::poll_transmit)?;
+        let sender = self.parts.node.sender();
+        if sender.sent_high() > sent {
             self.sent_at = now.instant;
         }
         // What the others have no room for goes when they tell of some.
-        self.lingers = node.sender().unsent() == 0 && !self.parts.shared.writes.is_empty();
+        self.lingers = sender.unsent() == 0 && !self.parts.shared.writes.is_empty();
         Ok(())
+    }
+
+    fn send_some(&mut self, now: Now, poll: Poll) -> io::Result<()> {
+        self.parts.sockets.send(now, &mut self.parts.node, poll)
     }
 
     /// Has the thread woken when the machine or a lingering write wants it.
@@ -251,8 +256,8 @@ impl Driver {
         let now = self.now();
         self.parts.shared.writes.close();
         self.take_writes(true);
-        self.parts.sockets.send(now, &mut self.parts.node)?;
+        self.send_some(now, Node::poll_transmit)?;
         self.parts.node.leave();
-        self.parts.sockets.send(now, &mut self.parts.node)
+        self.send_some(now, Node::poll_transmit)
     }
 }

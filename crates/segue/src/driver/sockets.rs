@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use proto::nak::sender::Destination;
+use proto::nak::sender::{Destination, Transmit};
 use proto::node::peer::Peer;
 use proto::node::{Node, Origin, Way};
 use proto::rng::Rng;
@@ -51,6 +51,10 @@ pub(crate) struct Sockets {
     drop_received: (u64, Rng),
     destinations: Vec<SocketAddr>,
 }
+
+/// What is asked for the next packets: [`Node::poll_transmit`], or
+/// [`Node::poll_urgent`].
+pub(crate) type Poll = for<'n> fn(&'n mut Node, Now) -> Option<Transmit<'n>>;
 
 /// Whether what the node sends to the group comes back to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -181,14 +185,14 @@ impl Sockets {
         Ok(())
     }
 
-    /// Sends what the machine has to send, as far as the socket takes it.
-    pub(crate) fn send(&mut self, now: Now, node: &mut Node) -> io::Result<()> {
+    /// Sends what `poll` has the machine give, as far as the socket takes it.
+    pub(crate) fn send(&mut self, now: Now, node: &mut Node, poll: Poll) -> io::Result<()> {
         self.blocked = None;
         self.refresh_destinations(node);
         // What the socket did not take goes first.
         let mut sent = self.send.flush(&self.own);
         while self.goes_on(sent) {
-            let Some(transmit) = node.poll_transmit(now) else {
+            let Some(transmit) = poll(node, now) else {
                 let flushed = self.send.flush(&self.own);
                 self.goes_on(flushed);
                 break;
