@@ -43,6 +43,9 @@ pub struct Member {
     pub by: By,
     /// How what it sends to all nodes comes from it.
     pub heard_by: By,
+    /// Whether it is far behind with this node's stream, or has just begun to
+    /// follow it. Nobody waits for it meanwhile.
+    pub catching_up: bool,
     /// How long the last write that it confirmed took to be there.
     pub lag: Option<Duration>,
     /// Packets that its socket dropped because it read too slowly.
@@ -114,6 +117,8 @@ pub struct MulticastStats {
     pub unrecovered: u64,
     /// Members moved to catch-up because they stalled.
     pub stalled: u64,
+    /// Packets that this node's own sockets dropped because it read too slowly.
+    pub overflowed: u32,
     /// Ranges of keys whose digests differed from another node's, and that were
     /// fetched.
     pub ranges_fetched: u64,
@@ -122,6 +127,9 @@ pub struct MulticastStats {
     pub comparing: bool,
     /// Clocks of other nodes seen too far ahead of ours.
     pub clocks_ahead: u64,
+    /// Bytes of packets with digests of what this node holds, each counted
+    /// once for each node that it was sent to.
+    pub digest_bytes: u64,
     /// Packets dropped.
     pub rejected: Rejected,
 }

@@ -3,6 +3,7 @@
 //! Base units; counters end in `_total`
 //! (<https://prometheus.io/docs/practices/naming/>).
 
+use std::collections::BTreeMap;
 use std::fmt::Error;
 
 use prometheus_client::collector::Collector;
@@ -69,7 +70,15 @@ impl Metrics {
             (by, alive.filter(|member| member.by == by).count() as u64)
         });
         let help = "Live members by how what is for all of them goes to each";
-        page.gauges("members_reached", help, "by", &reached)
+        page.gauges("members_reached", help, "by", &reached)?;
+        // By name, as one that has started anew is known twice for a while.
+        let mut overflowed: BTreeMap<&str, u64> = BTreeMap::new();
+        for member in &self.status.members {
+            *overflowed.entry(&member.name).or_default() += u64::from(member.overflowed);
+        }
+        let overflowed: Vec<_> = overflowed.into_iter().collect();
+        let help = "Packets that a member's sockets dropped, since it read too slowly";
+        page.counters("member_overflowed_packets", help, "member", &overflowed)
     }
 
     fn cache(&self, page: &mut Page<'_>) -> Result<(), Error> {
@@ -108,6 +117,26 @@ impl Metrics {
             "multicast_unrecovered_packets",
             "Packets past repair, whose keys' current values were fetched instead",
             stats.unrecovered,
+        )?;
+        counter(
+            "multicast_stalled_members",
+            "Times that a member stalled, so that nobody waits for it any more",
+            stats.stalled,
+        )?;
+        counter(
+            "multicast_overflowed_packets",
+            "Packets that the node's own sockets dropped, since it read too slowly",
+            stats.overflowed.into(),
+        )?;
+        counter(
+            "multicast_ahead_versions",
+            "Versions from clocks more than half a second ahead of this node's",
+            stats.clocks_ahead,
+        )?;
+        counter(
+            "multicast_sent_digest_bytes",
+            "Bytes of digests, counted once for each node that they were for",
+            stats.digest_bytes,
         )?;
         counter(
             "multicast_fetched_ranges",

@@ -181,6 +181,19 @@ impl Progress {
         stalled
     }
 
+    /// Nobody was listened to for so long: that was no stall of theirs.
+    pub fn excuse(&mut self, now: Instant, absence: Duration) {
+        for receiver in self.0.values_mut() {
+            receiver.moved = now.min(receiver.moved + absence);
+        }
+    }
+
+    /// Whether a receiver is in catch-up, and holds nobody back.
+    #[must_use]
+    pub fn is_catching_up(&self, receiver: Incarnation) -> bool {
+        self.0.get(&receiver).is_some_and(|known| known.catching_up)
+    }
+
     /// How many receivers there are.
     #[must_use]
     pub fn count(&self) -> usize {

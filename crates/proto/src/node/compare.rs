@@ -176,9 +176,11 @@ impl Node {
             return;
         }
         let ranges: Vec<KeyRange> = KeyRange::all().collect();
+        let hearers = self.alive().count();
         for ranges in ranges.chunks(MAX_DIGESTS) {
             let digests = ranges.iter().map(|&range| self.table.digest(range)).collect();
-            self.outbox.push_to_farm(&Message::Digests { first: ranges[0], digests });
+            let message = Message::Digests { first: ranges[0], digests };
+            self.counters.digest_bytes += (self.outbox.push_to_farm(&message) * hearers) as u64;
         }
     }
 

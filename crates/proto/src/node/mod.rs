@@ -124,6 +124,8 @@ pub enum Event {
     MemberReached(String, Way),
     /// A node's clock is too far ahead of ours.
     ClockAhead(String),
+    /// What the farm key of this id sealed opens no more.
+    KeyRetired(u8),
 }
 
 /// What the node did, counted since it began.
@@ -151,6 +153,9 @@ pub struct Counters {
     pub ranges_fetched: u64,
     /// Versions from too far ahead of our clock.
     pub clocks_ahead: u64,
+    /// Bytes of packets with digests of what is held, each counted once for
+    /// each node that it was sent to.
+    pub digest_bytes: u64,
 }
 
 /// Told of each record that comes from another node, after it was applied.
@@ -254,6 +259,12 @@ impl Node {
     /// read in time.
     pub const fn set_overflowed(&mut self, overflowed: u32) {
         self.overflowed = overflowed;
+    }
+
+    /// How many packets our socket has dropped so far.
+    #[must_use]
+    pub const fn overflowed(&self) -> u32 {
+        self.overflowed
     }
 
     /// The next packets to be sent.

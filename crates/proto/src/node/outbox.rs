@@ -37,9 +37,9 @@ impl Outbox {
         self.packets.is_empty()
     }
 
-    /// A message to every other node.
-    pub(super) fn push_to_farm(&mut self, message: &Message) {
-        self.push(Destination::Farm, |body| message.encode(body));
+    /// A message to every other node. Gives how long its packet is, in bytes.
+    pub(super) fn push_to_farm(&mut self, message: &Message) -> usize {
+        self.push(Destination::Farm, |body| message.encode(body))
     }
 
     /// A message to those who hear the group.
@@ -70,14 +70,16 @@ impl Outbox {
         Some(Transmit { to, bytes: &self.sending })
     }
 
-    fn push(&mut self, to: Destination, encode: impl FnOnce(&mut Vec<u8>)) {
+    fn push(&mut self, to: Destination, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
         if self.packets.len() >= MAX_PACKETS {
-            return;
+            return 0;
         }
         let mut packet = vec![0; HEADER_BYTES];
         encode(&mut packet);
         packet.resize(packet.len() + TAG_BYTES, 0);
         self.sealer.seal(0, &mut packet);
+        let bytes = packet.len();
         self.packets.push_back((to, packet));
+        bytes
     }
 }

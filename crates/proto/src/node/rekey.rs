@@ -8,7 +8,7 @@
 //! under it are forgeries, and a node that asks for one that is still in our
 //! ring is told that it is gone, and gets the values otherwise.
 
-use super::Node;
+use super::{Event, Node};
 use crate::keyring::{Keyring, RekeyError};
 use crate::time::Instant;
 
@@ -43,6 +43,7 @@ impl Node {
         let sender = &self.sender;
         let retired = self.config.keyring.retire(now, |id| behind || !sender.all_have_opened(id));
         self.forget_keys(&retired);
+        retired.into_iter().for_each(|id| self.event(Event::KeyRetired(id)));
     }
 
     /// Neither opens nor repairs what keys sealed that nobody has any more.

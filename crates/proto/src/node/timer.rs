@@ -82,6 +82,10 @@ impl Node {
             Timer::Join => self.handle_join_timeout(now),
             Timer::Pull => self.send_pull(now.instant),
             Timer::Housekeeping => {
+                let late = now.instant - self.housekeeping_due;
+                if late >= HOUSEKEEPING {
+                    self.excuse_silence(now.instant, late);
+                }
                 self.housekeeping_due = now.instant + HOUSEKEEPING;
                 self.keep_house(now);
             }

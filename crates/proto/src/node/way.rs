@@ -101,6 +101,12 @@ impl Hearing {
         }
     }
 
+    /// Nobody was there to hear it for so long: that says nothing of the group.
+    pub(super) fn excuse(&mut self, now: Instant, absence: Duration) {
+        self.heard = now.min(self.heard + absence);
+        self.steady = now.min(self.steady + absence);
+    }
+
     /// Notices that nothing comes by the group any more.
     fn look(&mut self, now: Instant) {
         if self.way == Way::Multicast && now - self.heard >= SILENT {

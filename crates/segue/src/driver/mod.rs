@@ -237,6 +237,7 @@ impl Driver {
                 | Event::MemberLeft(_)
                 | Event::MemberStalled(_)
                 | Event::MemberReached(..)
+                | Event::KeyRetired(_)
                 | Event::ClockAhead(_) => self.report.log(&event),
             }
         }

@@ -53,6 +53,7 @@ impl Report {
             Event::MemberReached(member, Way::Unicast) => {
                 tracing::warn!(member, "a member does not hear the group: it is sent copies");
             }
+            Event::KeyRetired(key) => tracing::info!(key, "what this key sealed opens no more"),
             Event::ClockAhead(member) => {
                 if self.clocks_ahead.is_multiple_of(CLOCK_SIGHTINGS) {
                     tracing::warn!(
@@ -84,6 +85,7 @@ pub(super) fn snapshot(node: &Node, lag: &Lag) -> Snapshot {
             ready: peer.ready,
             by: by(peer.by),
             heard_by: by(peer.heard_by()),
+            catching_up: node.sender().progress.is_catching_up(*incarnation),
             lag: peer.lag,
             overflowed: peer.overflowed,
         })
@@ -112,6 +114,7 @@ fn multicast(node: &Node) -> MulticastStats {
         stalled,
         ranges_fetched,
         clocks_ahead,
+        digest_bytes,
     } = *node.counters();
     MulticastStats {
         sent_packets: sent.packets,
@@ -122,9 +125,11 @@ fn multicast(node: &Node) -> MulticastStats {
         repairs_received,
         unrecovered,
         stalled,
+        overflowed: node.overflowed(),
         ranges_fetched,
         comparing: node.comparing(),
         clocks_ahead,
+        digest_bytes,
         rejected: Rejected { forged, replayed, malformed },
     }
 }

@@ -49,6 +49,12 @@ pub(crate) struct Member {
     pub(crate) heard_by: String,
     /// How long the last write that it confirmed took to be there.
     pub(crate) lag_ms: Option<f64>,
+    /// Whether it is far behind with this node's stream, or has just begun to
+    /// follow it: nobody waits for it.
+    pub(crate) catching_up: bool,
+    /// Packets that its sockets dropped because it read too slowly, as it told
+    /// last. What a network loses is not among them.
+    pub(crate) overflowed: u32,
 }
 
 /// The cache memory.
@@ -99,6 +105,14 @@ pub(crate) struct Multicast {
     pub(crate) repairs_sent: u64,
     pub(crate) repairs_received: u64,
     pub(crate) unrecovered: u64,
+    /// Members that stalled, so that nobody waits for them any more.
+    pub(crate) stalled: u64,
+    /// Packets that this node's own sockets dropped because it read too slowly.
+    pub(crate) overflowed: u32,
+    /// Versions from clocks that are too far ahead of this node's.
+    pub(crate) clocks_ahead: u64,
+    /// Bytes of digests sent, each counted once for each node that it was for.
+    pub(crate) digest_bytes: u64,
     /// Ranges of keys that were fetched anew, since digests differed.
     pub(crate) ranges_fetched: u64,
     /// Whether digests are compared.
@@ -191,6 +205,8 @@ impl From<segue::Member> for Member {
             by: member.by.name().to_owned(),
             heard_by: member.heard_by.name().to_owned(),
             lag_ms: member.lag.map(|lag| lag.as_secs_f64() * 1e3),
+            catching_up: member.catching_up,
+            overflowed: member.overflowed,
         }
     }
 }
@@ -205,6 +221,10 @@ impl From<segue::MulticastStats> for Multicast {
             repairs_sent: stats.repairs_sent,
             repairs_received: stats.repairs_received,
             unrecovered: stats.unrecovered,
+            stalled: stats.stalled,
+            overflowed: stats.overflowed,
+            clocks_ahead: stats.clocks_ahead,
+            digest_bytes: stats.digest_bytes,
             ranges_fetched: stats.ranges_fetched,
             comparing: stats.comparing,
             rejected: Rejected {

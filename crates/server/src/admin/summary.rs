@@ -46,7 +46,12 @@ fn node(status: &Status) -> Section {
 fn member(member: &Member) -> String {
     let Member { address, state, portion, by, .. } = member;
     let lag = member.lag_ms.map(|lag| format!(", lag {lag:.1} ms")).unwrap_or_default();
-    format!("{state} at {address}, keeps {portion}, reached by {by}{lag}")
+    let catching_up = if member.catching_up { ", catching up" } else { "" };
+    let overflowed = match member.overflowed {
+        0 => String::new(),
+        packets => format!(", too slow for {packets} packets"),
+    };
+    format!("{state} at {address}, keeps {portion}, reached by {by}{lag}{catching_up}{overflowed}")
 }
 
 fn cache(cache: &Cache) -> Section {
@@ -78,6 +83,10 @@ fn multicast(status: &Status) -> Section {
         ("naks", format!("{} sent, {} suppressed", stats.naks_sent, stats.naks_suppressed)),
         ("repairs", format!("{} sent, {} received", stats.repairs_sent, stats.repairs_received)),
         ("unrecovered", stats.unrecovered.to_string()),
+        ("stalled", format!("{} members", stats.stalled)),
+        ("too slow for", format!("{} packets", stats.overflowed)),
+        ("clocks ahead", stats.clocks_ahead.to_string()),
+        ("digests", format!("{} sent", ByteSize(stats.digest_bytes).display().iec())),
         ("ranges fetched", format!("{}{paused}", stats.ranges_fetched)),
         (
             "rejected",

@@ -52,6 +52,8 @@ fn a_node_shows_itself_in_every_form() {
         "segue_ready 1\n",
         "segue_members{state=\"alive\"} 1\n",
         "segue_members_reached{by=\"multicast\"} 1\n",
+        "segue_member_overflowed_packets_total{member=\"b\"} 0\n",
+        "segue_multicast_overflowed_packets_total 0\n",
         "segue_cache_records{kind=\"tls\"} 1\n",
         "segue_tls_handshakes_total{kind=\"full\"} 1\n",
         "segue_replication_lag_seconds_bucket{le=\"+Inf\"} 1\n",
@@ -85,7 +87,18 @@ fn the_status_has_the_documented_shape() {
     };
     check("", &["node", "members", "cache", "multicast", "tls", "connections"]);
     check("/node", &["name", "incarnation", "version", "ready"]);
-    check("/members/0", &["name", "address", "state", "portion", "by", "heard_by", "lag_ms"]);
+    let member = [
+        "name",
+        "address",
+        "state",
+        "portion",
+        "by",
+        "heard_by",
+        "lag_ms",
+        "catching_up",
+        "overflowed",
+    ];
+    check("/members/0", &member);
     check(
         "/cache",
         &[
@@ -111,6 +124,10 @@ fn the_status_has_the_documented_shape() {
             "repairs_sent",
             "repairs_received",
             "unrecovered",
+            "stalled",
+            "overflowed",
+            "clocks_ahead",
+            "digest_bytes",
             "ranges_fetched",
             "comparing",
             "rejected",

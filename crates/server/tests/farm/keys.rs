@@ -14,7 +14,7 @@ use crate::patience::{say, until};
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// How often the key is changed.
-const ROTATIONS: usize = 4;
+const ROTATIONS: usize = 20;
 
 /// A node of the farm, with a copy of the key file that is its own.
 fn start(farm: &mut Farm, name: &str) -> Node {

@@ -121,4 +121,9 @@ fn check_losses(network: &Network, machine: u8, status: &Value) {
     ));
     assert!(lost > 0 && count("naks_sent") > 0 && count("repairs_received") > 0);
     assert_eq!(count("unrecovered"), 0);
+    // It is the network that loses, and the figures say so.
+    assert_eq!(count("overflowed"), 0);
+    for member in status["members"].as_array().unwrap() {
+        assert_eq!(member["overflowed"], 0, "{member}");
+    }
 }

@@ -5,6 +5,7 @@
 //! subjects share is written once:
 //!
 //! - [`nodes`]: a farm's directory and its processes;
+//! - [`writer`]: a node in the test's own process, which writes;
 //! - [`client`]: a customer who comes back, by TLS, to any node;
 //! - [`openssl`]: a foreign one;
 //! - [`http`]: one request and its answer;
@@ -18,6 +19,7 @@ mod network;
 mod nodes;
 mod openssl;
 mod patience;
+mod writer;
 
 mod admin;
 mod cli;
@@ -25,6 +27,7 @@ mod demo;
 mod keys;
 mod loss;
 mod serving;
+mod stalled;
 mod tls_backend;
 mod tls_sessions;
 mod tls_terms;

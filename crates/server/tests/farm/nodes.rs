@@ -161,8 +161,22 @@ impl Node {
 
     /// Asks it to read its configuration again (SIGHUP).
     pub(crate) fn reload(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
+    /// Makes it stand still, whatever comes (SIGSTOP).
+    pub(crate) fn halt(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.process.id().try_into().unwrap());
-        kill(pid, Signal::SIGHUP).unwrap();
+        kill(pid, signal).unwrap();
     }
 
     /// What it says of itself: `/api/status`.

@@ -289,6 +289,16 @@ fn multicast_that_ends_is_missed_by_nobody_and_taken_up_again() {
 }
 
 #[test]
+fn who_did_not_run_takes_nobody_for_unheard() {
+    let mut farm = Farm::new(&[true; 3], &[]);
+    farm.now.instant += 10 * SILENT;
+    farm.run(Duration::from_secs(1));
+    for number in 0..3 {
+        assert_eq!(farm.goes(number), (true, vec![]));
+    }
+}
+
+#[test]
 fn among_many_who_asks_is_heard_by_those_who_do_not_hear_the_group_too() {
     let mut groups = [true; 11];
     groups[10] = false;
