@@ -10,11 +10,18 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::nodes::{Farm, Node, segue};
 use crate::patience::{say, until};
+use crate::writer::Writer;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// How often the key is changed.
-const ROTATIONS: usize = 20;
+/// How often the key is changed while sessions begin.
+const ROTATIONS: usize = 4;
+
+/// How often it is changed at full rate, as in a minute.
+const MANY_ROTATIONS: usize = 20;
+
+/// How many records are written at full rate, again and again.
+const RECORDS: u64 = 10_000;
 
 /// A node of the farm, with a copy of the key file that is its own.
 fn start(farm: &mut Farm, name: &str) -> Node {
@@ -97,6 +104,63 @@ fn a_key_is_changed_several_times_under_load_and_loss() {
     }
     for client in clients.iter().step_by(10) {
         assert_eq!(client.visit(nodes[2].tls()).unwrap()["resumed"], true);
+    }
+}
+
+/// Takes every step of many rotations at all nodes and at the writer, who
+/// writes on meanwhile.
+fn rotate_many_times(farm: &Farm, nodes: &[Node], writer: &Writer) {
+    for step in 0..3 * MANY_ROTATIONS {
+        rotate(&farm.path("farm.key"));
+        for turn in 0..=NAMES.len() {
+            match (step + turn) % (NAMES.len() + 1) {
+                at if at < NAMES.len() => hand_over(farm, &nodes[at], NAMES[at]),
+                _ => writer.rekey(farm),
+            }
+        }
+    }
+}
+
+/// Twenty keys are on their way out at a time, each for at least 15 seconds.
+#[test]
+fn twenty_rotations_at_full_rate_and_loss_lose_nothing() {
+    let mut farm = Farm::new();
+    let nodes = NAMES.map(|name| start(&mut farm, name));
+    let writer = Writer::join(&farm, "writer", 0.05);
+    writer.until_it_knows(NAMES.len());
+    let retired = AtomicBool::new(false);
+    let last = thread::scope(|scope| {
+        let rounds = scope.spawn(|| {
+            let mut round = 0_u64;
+            while !retired.load(Ordering::Relaxed) {
+                round += 1;
+                writer.write(0..RECORDS, &round.to_be_bytes());
+            }
+            round
+        });
+        rotate_many_times(&farm, &nodes, &writer);
+        for node in &nodes {
+            let count = || node.logged().matches("opens no more").count();
+            until(|| (count() == MANY_ROTATIONS).then_some(()), || node.logged());
+        }
+        retired.store(true, Ordering::Relaxed);
+        rounds.join().unwrap()
+    });
+    writer.write_everywhere(RECORDS, b"the end");
+    say(&format!("{} records were written during {MANY_ROTATIONS} rotations", last * RECORDS));
+    let rejected = writer.status().multicast.rejected;
+    assert_eq!((rejected.forged, rejected.malformed), (0, 0));
+    drop(writer);
+    for node in &nodes {
+        let status = node.until_status(|status| status["cache"]["records"] == RECORDS + 1);
+        let multicast = &status["multicast"];
+        assert!(multicast["naks_sent"].as_u64().unwrap() > 0, "packets were lost");
+        assert_eq!(multicast["rejected"]["forged"], 0, "{multicast:#}");
+        assert_eq!(multicast["rejected"]["malformed"], 0, "{multicast:#}");
+    }
+    let reader = Writer::join(&farm, "reader", 0.0);
+    for number in 0..RECORDS {
+        assert!(reader.value(number) == Some(last.to_be_bytes().to_vec()), "record {number}");
     }
 }
 
