@@ -53,7 +53,7 @@ impl Gaps {
         self.0.push(Gap {
             range,
             due: Some(due),
-            interval: rtt.patience(),
+            interval: rtt.patience().min(MAX_INTERVAL),
             asked_once: None,
             asked: false,
         });
@@ -61,8 +61,8 @@ impl Gaps {
 
     /// Adds a gap below all others, to be asked for at once.
     pub fn open_below(&mut self, now: Instant, range: Range, rtt: &Rtt) {
-        let gap =
-            Gap { range, due: Some(now), interval: rtt.patience(), asked_once: None, asked: false };
+        let interval = rtt.patience().min(MAX_INTERVAL);
+        let gap = Gap { range, due: Some(now), interval, asked_once: None, asked: false };
         self.0.insert(0, gap);
     }
 
@@ -107,6 +107,12 @@ impl Gaps {
         for gap in self.0.iter_mut().filter(|gap| gap.due.is_none()) {
             gap.due = Some(now);
         }
+    }
+
+    /// No answer tells the round trip of what was asked for up to here: nobody
+    /// was there to take it.
+    pub fn excuse(&mut self) {
+        self.0.iter_mut().for_each(|gap| gap.asked_once = None);
     }
 
     /// Another receiver asked for these: waits for its repair instead of

@@ -206,6 +206,12 @@ impl Receiver {
         self.gaps.resume(now);
     }
 
+    /// Nobody was there to take what came meanwhile: answers to what was asked
+    /// for before tell no round trip.
+    pub fn excuse(&mut self) {
+        self.gaps.excuse();
+    }
+
     /// These have been recovered otherwise.
     pub fn fill(&mut self, now: Instant, range: Range) {
         let known = Range { last: range.last.min(self.high), ..range };

@@ -281,6 +281,7 @@ impl Node {
             opener,
             replay: Replay::new(header.sequence),
             rtt: Rtt::default(),
+            trips_from: Instant::default(),
             heard: now.instant,
             hearing: Hearing::new(now.instant, self.first_way()),
             complete: Hlc::default(),

@@ -64,6 +64,9 @@ pub struct Peer {
     pub(super) opener: Opener,
     pub(super) replay: Replay,
     pub(super) rtt: Rtt,
+    /// Heartbeats from before this time tell no round trip: they, or their
+    /// echoes, waited for a node that did not run.
+    pub(super) trips_from: Instant,
     pub(super) heard: Instant,
     pub(super) hearing: Hearing,
     /// Everything that it wrote before this time is here.

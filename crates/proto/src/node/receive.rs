@@ -49,6 +49,7 @@ impl Node {
         from: Origin,
         packets: impl Iterator<Item = &'p mut [u8]>,
     ) {
+        self.notice_absence(now.instant);
         let mut arrivals: Arrivals<'p> = mem::take(&mut self.arrivals);
         for packet in packets {
             match self.handle_packet(now, from, packet, &mut arrivals) {
@@ -354,7 +355,7 @@ impl Node {
     fn handle_status(&mut self, now: Now, sender: Incarnation, status: &Status) {
         let Some(peer) = self.peers.get_mut(&sender) else { return };
         peer.overflowed = status.report.overflowed;
-        if status.echo_micros > 0 {
+        if status.echo_micros > peer.trips_from.as_micros() {
             let round_trip = now.instant.as_micros().saturating_sub(status.echo_micros);
             let held = status.held_micros.into();
             peer.rtt.sample(Duration::from_micros(round_trip.saturating_sub(held)));
@@ -400,6 +401,7 @@ impl Node {
             peer.state = State::Alive;
             peer.hearing.begin_again(now.instant);
             peer.orphan_told = 0;
+            peer.trips_from = now.instant;
             peer.receiver.resume(now.instant);
             let name = peer.name.clone();
             self.settle_ways();

@@ -1,8 +1,6 @@
 //! What repair cannot bring: packets that are gone, records that were touched
 //! but never arrived, and whole tables; and what is looked at now and then.
 
-use std::time::Duration;
-
 use super::orphan::ORPHAN_TELLS;
 use super::peer::{REMEMBERED, SILENCE, State};
 use super::{Event, Node};
@@ -150,19 +148,6 @@ impl Node {
         self.acknowledge();
         self.tell_orphans_again();
         self.tell_orphan(sender);
-    }
-
-    /// This node did not run for so long: stopped, suspended or starved. What
-    /// the others said meanwhile may still wait in the socket, or overflowed
-    /// it, so that time is no silence of theirs. Without this a node that
-    /// comes back would take all others for dead, and confirm to whoever waits
-    /// for all of them what none of them has.
-    pub(super) fn excuse_silence(&mut self, now: Instant, absence: Duration) {
-        for peer in self.peers.values_mut() {
-            peer.heard = now.min(peer.heard + absence);
-            peer.hearing.excuse(now, absence);
-        }
-        self.sender.progress.excuse(now, absence);
     }
 
     /// What is to be looked at now and then.

@@ -46,6 +46,7 @@ impl Timer {
 impl Node {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.notice_absence(now.instant);
         for timer in Timer::ALL {
             if self.due(timer).is_some_and(|due| due <= now.instant) {
                 self.fire(timer, now);
@@ -58,6 +59,27 @@ impl Node {
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let due = |timer| self.due(timer).map(|due| (due, timer));
         Timer::ALL.into_iter().filter_map(due).min_by_key(|(due, _)| *due)
+    }
+
+    /// Finds out whether this node did not run for a while: stopped, suspended
+    /// or starved. What the others said meanwhile waits in the socket, or
+    /// overflowed it. So that time is no silence of theirs: else a node that
+    /// comes back would take all others for dead, and confirm to whoever waits
+    /// for all of them what none of them has. Nor is it a round trip: else
+    /// lost packets would be asked for only once in seconds.
+    pub(super) fn notice_absence(&mut self, now: Instant) {
+        let absence = now - self.housekeeping_due;
+        if absence < HOUSEKEEPING {
+            return;
+        }
+        self.housekeeping_due = now;
+        for peer in self.peers.values_mut() {
+            peer.heard = now.min(peer.heard + absence);
+            peer.hearing.excuse(now, absence);
+            peer.trips_from = now;
+            peer.receiver.excuse();
+        }
+        self.sender.progress.excuse(now, absence);
     }
 
     fn due(&self, timer: Timer) -> Option<Instant> {
@@ -82,10 +104,6 @@ impl Node {
             Timer::Join => self.handle_join_timeout(now),
             Timer::Pull => self.send_pull(now.instant),
             Timer::Housekeeping => {
-                let late = now.instant - self.housekeeping_due;
-                if late >= HOUSEKEEPING {
-                    self.excuse_silence(now.instant, late);
-                }
                 self.housekeeping_due = now.instant + HOUSEKEEPING;
                 self.keep_house(now);
             }
