@@ -171,7 +171,7 @@ impl Farm {
         self.last_write += 1;
         let write = WriteId(self.last_write);
         let keys = [running.table.hash(&record.key)];
-        running.publish(&Frame::Record(record), &keys, ack, write);
+        publish(&mut running.node, &Frame::Record(record), &keys, ack, write);
         running.take_events();
         Some((write, Holding::of(&record)))
     }
@@ -189,7 +189,7 @@ impl Farm {
         running.table.apply(&tombstone.as_record(), now.wall);
         let keys = [running.table.hash(&old), running.table.hash(&new)];
         let frame = Frame::Rotate { old: tombstone.as_record(), new: renamed.as_record() };
-        running.publish(&frame, &keys, Ack::Local, WriteId(0));
+        publish(&mut running.node, &frame, &keys, Ack::Local, WriteId(0));
         Some([tombstone, renamed])
     }
 
@@ -204,7 +204,7 @@ impl Farm {
             let touch = Touch { hash: running.table.hash(&key), time, idle: wall };
             if running.table.touch(&touch, wall) == Touched::Moved {
                 let keys = [touch.hash];
-                running.publish(&Frame::Touch(touch), &keys, Ack::Local, WriteId(0));
+                publish(&mut running.node, &Frame::Touch(touch), &keys, Ack::Local, WriteId(0));
             }
         }
     }
@@ -397,17 +397,23 @@ impl Running {
         }
     }
 
-    /// Sends a frame in packets of its own.
-    fn publish(&mut self, frame: &Frame<'_>, keys: &[KeyHash], ack: Ack, write: WriteId) {
-        let mut stage = Stage::default();
-        stage.push(frame, keys, ack, write);
-        stage.end_packet();
-        self.node.take(&mut stage);
-    }
-
     fn version(&self, wall: Wall) -> Version {
         Version { time: self.versions.tick(wall), writer: self.incarnation.writer() }
     }
+}
+
+/// Has a node send a frame in packets of its own.
+pub(crate) fn publish(
+    node: &mut Node,
+    frame: &Frame<'_>,
+    keys: &[KeyHash],
+    ack: Ack,
+    write: WriteId,
+) {
+    let mut stage = Stage::default();
+    stage.push(frame, keys, ack, write);
+    stage.end_packet();
+    node.take(&mut stage);
 }
 
 fn address(number: usize) -> SocketAddr {

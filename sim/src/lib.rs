@@ -8,12 +8,18 @@
 //! - [`farm`]: nodes, their clocks, and the loop that lets time pass;
 //! - [`keys`]: the key files that a farm goes through;
 //! - [`scenario`]: what a seed does to a farm;
-//! - [`model`]: what must hold during a run and at its end.
-//! - [`hostile`]: bytes from those who mean no good.
+//! - [`model`]: what must hold during a run and at its end;
+//! - [`decoders`]: what a peer's bytes are read by;
+//! - [`receiving`]: one stream's receiver beside a plain set of numbers;
+//! - [`target`]: a node by itself, and a member that says what it likes;
+//! - [`hostile`]: packets from those who mean no good.
 
+pub mod decoders;
 pub mod farm;
 pub mod hostile;
 pub mod keys;
 pub mod model;
 pub mod network;
+pub mod receiving;
 pub mod scenario;
+pub mod target;

@@ -8,7 +8,7 @@ use proto::record::{Hlc, KeyHash};
 use proto::table::{KeyRange, KeyRanges};
 use proto::wire::control::{MAX_DIGESTS, Message, Part, Range, Source};
 use proto::wire::header::{Incarnation, MAX_SEQUENCE};
-use sim::hostile;
+use sim::{decoders, hostile, receiving};
 
 /// A number as a liar would choose it: small, at an edge, or anything.
 fn number() -> impl Strategy<Value = u64> {
@@ -101,9 +101,14 @@ proptest! {
 
     #[test]
     fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        hostile::decode(&bytes);
+        decoders::all(&bytes);
         let counters = hostile::stranger(&bytes);
         prop_assert_eq!(counters.forged + counters.malformed, 1);
+    }
+
+    #[test]
+    fn whatever_happens_to_a_stream(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        receiving::run(&bytes);
     }
 
     #[test]
@@ -145,7 +150,12 @@ fn replay(target: &str, mut run: impl FnMut(&[u8])) {
 
 #[test]
 fn the_corpus_does_no_harm() {
-    replay("decode", hostile::decode);
+    replay("header", decoders::header);
+    replay("frames", decoders::frames);
+    replay("fragment", decoders::fragment);
+    replay("control", decoders::control);
+    replay("page", decoders::page);
+    replay("receiver", receiving::run);
     replay("stranger", |bytes| {
         hostile::stranger(bytes);
     });

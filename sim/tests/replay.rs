@@ -61,6 +61,27 @@ fn a_node_that_restarted_takes_nothing_from_a_recording() {
     assert!(farm.nodes[1].as_ref().unwrap().node.peers().is_empty());
 }
 
+/// The sender lives on, and the receiver has met it again.
+#[test]
+fn a_node_that_restarted_and_joined_takes_nothing_from_a_recording() {
+    let mut farm = farm();
+    farm.network.record();
+    farm.run(Duration::from_secs(1)).unwrap();
+    write(&mut farm);
+    farm.run(Duration::from_secs(1)).unwrap();
+    let recorded = farm.network.recorded();
+    farm.crash(1);
+    farm.run(Duration::from_secs(2)).unwrap();
+    farm.start(1);
+    farm.run(Duration::from_secs(2)).unwrap();
+    let (before, held) = (replayed(&farm, 1), farm.held(1));
+    assert_eq!(held.len(), 10);
+    let packets = replay(&mut farm, &recorded);
+    assert_eq!(replayed(&farm, 1) - before, packets);
+    assert!(held == farm.held(1));
+    assert_eq!(farm.nodes[1].as_ref().unwrap().node.peers().len(), 1);
+}
+
 #[test]
 fn a_node_takes_no_packet_twice() {
     let mut farm = farm();

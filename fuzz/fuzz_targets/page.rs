@@ -1,0 +1,4 @@
+//! A page of records.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sim::decoders::page(bytes));

@@ -1,0 +1,113 @@
+//! What a peer's bytes are read by, one decoder each.
+//!
+//! Nothing here asks what bytes mean: only that reading them ends without a
+//! panic, and that what was read, written and read again is the same. The
+//! fuzzers and the tests call the same functions.
+
+use proto::nak::reassembly::Fragment;
+use proto::time::Wall;
+use proto::transfer::page::Contents;
+use proto::wire::Reader;
+use proto::wire::control::{Item, MAX_NAK_RANGES, Message};
+use proto::wire::frame::Frame;
+use proto::wire::header::Header;
+
+/// When bytes are received: 2026-01-01.
+const RECEIVED: Wall = Wall::from_millis(1_767_225_600_000);
+
+/// Reads bytes as everything that a peer's bytes are read as.
+pub fn all(bytes: &[u8]) {
+    for decode in [header, frames, fragment, control, page] {
+        decode(bytes);
+    }
+}
+
+/// A packet's header.
+///
+/// # Panics
+///
+/// When it does not read what it writes.
+pub fn header(bytes: &[u8]) {
+    if let Ok(header) = Header::decode(bytes) {
+        assert_eq!(header.encode(), bytes[..header.encode().len()]);
+    }
+}
+
+/// The frames of a data packet.
+///
+/// # Panics
+///
+/// When they do not read what they write.
+pub fn frames(bytes: &[u8]) {
+    let mut reader = Reader::new(bytes);
+    while let Ok(Some(frame)) = Frame::decode(&mut reader, RECEIVED) {
+        same_frame(&frame);
+    }
+}
+
+/// A fragment of a frame.
+///
+/// # Panics
+///
+/// When it does not read what it writes.
+pub fn fragment(bytes: &[u8]) {
+    if let Ok(fragment) = Fragment::decode(bytes) {
+        let mut written = Vec::new();
+        fragment.encode(&mut written);
+        assert_eq!(written, bytes);
+    }
+}
+
+/// The messages and parts of a control packet.
+///
+/// # Panics
+///
+/// When they do not read what they write.
+pub fn control(bytes: &[u8]) {
+    let mut reader = Reader::new(bytes);
+    while let Ok(Some(item)) = Item::decode(&mut reader) {
+        let mut written = Vec::new();
+        match &item {
+            Item::Message(message) if !fits(message) => continue,
+            Item::Message(message) => message.encode(&mut written),
+            Item::Part(part) => part.encode(&mut written),
+        }
+        assert_eq!(Item::decode(&mut Reader::new(&written)), Ok(Some(item)));
+    }
+}
+
+/// A page of records, put together from its parts.
+///
+/// # Panics
+///
+/// When its frames do not read what they write.
+pub fn page(bytes: &[u8]) {
+    let Ok(mut contents) = Contents::decode(bytes) else { return };
+    while let Ok(Some(frame)) = contents.next_frame(RECEIVED) {
+        same_frame(&frame);
+    }
+}
+
+fn same_frame(frame: &Frame<'_>) {
+    let mut written = Vec::new();
+    frame.encode(&mut written);
+    assert_eq!(written.len(), frame.encoded_len());
+    assert_eq!(Frame::decode(&mut Reader::new(&written), RECEIVED), Ok(Some(*frame)));
+}
+
+/// Whether a message is written as it is: of many ranges only the first are.
+fn fits(message: &Message) -> bool {
+    match message {
+        Message::Nak { ranges, .. }
+        | Message::Orphan { beyond: ranges, .. }
+        | Message::Pull { missing: ranges, .. } => ranges.len() <= MAX_NAK_RANGES,
+        Message::Challenge { .. }
+        | Message::Answer { .. }
+        | Message::Heartbeat { .. }
+        | Message::Status { .. }
+        | Message::Gone { .. }
+        | Message::Digests { .. }
+        | Message::Hearing { .. }
+        | Message::Leave => true,
+    }
+}
