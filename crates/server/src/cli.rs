@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hyper::Uri;
 
@@ -141,6 +141,9 @@ pub(crate) struct MulticastBench {
     /// The size of a record's payload, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 200)]
     pub(crate) size: usize,
+    /// Measure this alone
+    #[arg(long, value_name = "PART", conflicts_with_all = ["loss", "rate"])]
+    pub(crate) only: Option<MulticastPart>,
     /// Records a second, or `max`
     #[arg(long, value_name = "RATE")]
     pub(crate) rate: Option<Rate>,
@@ -149,8 +152,19 @@ pub(crate) struct MulticastBench {
 impl Default for MulticastBench {
     /// As without options.
     fn default() -> Self {
-        Self { receivers: 3, loss: None, size: 200, rate: None }
+        Self { receivers: 3, loss: None, size: 200, only: None, rate: None }
     }
+}
+
+/// A part of `segue bench multicast` that can be measured alone.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum MulticastPart {
+    /// What a receiver that stands still costs the others
+    Stalled,
+    /// What nodes tell each other while nothing is written
+    Idle,
+    /// What a forged packet costs
+    Forged,
 }
 
 /// Records a second; none: as many as possible.

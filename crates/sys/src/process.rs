@@ -98,6 +98,24 @@ pub fn terminate(pid: u32) -> io::Result<()> {
     Ok(kill(known(pid)?, Signal::SIGTERM)?)
 }
 
+/// Makes a process stand still (SIGSTOP) until [`go_on`] lets it.
+///
+/// # Errors
+///
+/// ESRCH when there is no such process, EPERM when it is another user's.
+pub fn halt(pid: u32) -> io::Result<()> {
+    Ok(kill(known(pid)?, Signal::SIGSTOP)?)
+}
+
+/// Lets a process that stands still go on (SIGCONT).
+///
+/// # Errors
+///
+/// ESRCH when there is no such process, EPERM when it is another user's.
+pub fn go_on(pid: u32) -> io::Result<()> {
+    Ok(kill(known(pid)?, Signal::SIGCONT)?)
+}
+
 /// The kernel's form of a process's number. Zero and what would come out
 /// negative mean groups of processes to it, and are nobody here.
 fn known(pid: u32) -> io::Result<Pid> {
@@ -112,6 +130,8 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Stdio;
     use std::thread;
+
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
     use super::*;
 
@@ -131,7 +151,7 @@ mod tests {
         // Above the largest that Linux gives (PID_MAX_LIMIT, 2^22).
         for pid in [0, 1 << 23, u32::MAX] {
             assert!(cpu_time(pid).is_err() && resident_bytes(pid).is_err());
-            assert!(terminate(pid).is_err());
+            assert!(terminate(pid).is_err() && halt(pid).is_err() && go_on(pid).is_err());
         }
     }
 
@@ -148,6 +168,18 @@ mod tests {
         terminate(child.id()).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
         drop(input);
+    }
+
+    #[test]
+    fn a_process_stands_still_and_goes_on() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let stopped = Some(WaitPidFlag::WUNTRACED);
+        let pid = known(child.id()).unwrap();
+        halt(child.id()).unwrap();
+        assert_eq!(waitpid(pid, stopped).unwrap(), WaitStatus::Stopped(pid, Signal::SIGSTOP));
+        go_on(child.id()).unwrap();
+        // Its standard input ends, and with it the process.
+        assert!(child.wait().unwrap().success());
     }
 
     #[test]

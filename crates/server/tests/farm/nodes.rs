@@ -161,22 +161,18 @@ impl Node {
 
     /// Asks it to read its configuration again (SIGHUP).
     pub(crate) fn reload(&self) {
-        self.signal(Signal::SIGHUP);
+        let pid = Pid::from_raw(self.process.id().try_into().unwrap());
+        kill(pid, Signal::SIGHUP).unwrap();
     }
 
     /// Makes it stand still, whatever comes (SIGSTOP).
     pub(crate) fn halt(&self) {
-        self.signal(Signal::SIGSTOP);
+        sys::process::halt(self.process.id()).unwrap();
     }
 
     /// Lets it go on (SIGCONT).
     pub(crate) fn go_on(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.process.id().try_into().unwrap());
-        kill(pid, signal).unwrap();
+        sys::process::go_on(self.process.id()).unwrap();
     }
 
     /// What it says of itself: `/api/status`.

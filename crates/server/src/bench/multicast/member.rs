@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use segue::{
     Ack, Arrived, Cache, Deadlines, FarmKey, Key, Keyring, Kind, MemberState, Multicast, Node,
     Transport,
@@ -29,9 +29,6 @@ const LIFETIME: Duration = Duration::from_secs(3_600);
 
 /// How long the farm may take to have everything.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Memory of a node's cache: the sessions never fill it.
-const MEMORY_BYTES: usize = 64 << 20;
 
 /// Echoes that a round trip is the median of.
 const PINGS: usize = 2_001;
@@ -108,8 +105,13 @@ impl Member {
         match (self, order) {
             (Self::Node(member), Order::Meet { others }) => member.meet(others),
             (Self::Node(member), Order::Write(work)) => member.write(work),
+            (Self::Node(member), Order::Fill { records, bytes }) => member.fill(records, bytes),
+            (Self::Node(member), Order::WatchDigests { tellings }) => {
+                member.watch_digests(tellings)
+            }
             (Self::Node(member), Order::Look) => member.look(),
             (Self::Plain(plain), Order::Flood { seconds }) => plain.flood(seconds),
+            (Self::Plain(plain), Order::Forge(forgery)) => plain.forge(&forgery),
             (Self::Plain(plain), Order::Ping { to }) => ping(plain.address()?, to),
             (Self::Node(_) | Self::Plain(_) | Self::Echo(_), order) => {
                 bail!("{order:?} is not for it")
@@ -138,7 +140,7 @@ impl NodeMember {
         let config = segue::Config {
             listen: (place.address, 0).into(),
             transport,
-            memory_bytes: MEMORY_BYTES,
+            memory_bytes: role.memory_bytes,
             ack_timeout: PATIENCE,
             drop_received: role.loss,
             ..segue::Config::new(place.address.to_string(), keys)
@@ -172,13 +174,64 @@ impl NodeMember {
         Ok(Reply::Done { count, seconds: began.elapsed().as_secs_f64() })
     }
 
+    fn fill(&self, records: u64, bytes: usize) -> anyhow::Result<Reply> {
+        let cache = self.node.cache();
+        let began = Instant::now();
+        let value = vec![7; bytes];
+        let deadlines = Deadlines::at(cache.now() + LIFETIME);
+        self.runtime.block_on(async {
+            for record in 1..=records {
+                let key = Key::new(Kind::Web, &record.to_be_bytes())?;
+                let ack = if record == records { Ack::All } else { Ack::Local };
+                cache.put(&key, &value, deadlines, ack).await?;
+            }
+            anyhow::Ok(())
+        })?;
+        Ok(Reply::Done { count: records, seconds: began.elapsed().as_secs_f64() })
+    }
+
+    /// From one telling to another, as nothing is told in between.
+    fn watch_digests(&self, tellings: u32) -> anyhow::Result<Reply> {
+        let limit = Instant::now() + PATIENCE * (tellings + 1);
+        let told = || self.node.status().multicast.digest_bytes;
+        let next = |before: u64| -> anyhow::Result<(u64, Instant)> {
+            loop {
+                let (bytes, now) = (told(), Instant::now());
+                if bytes > before {
+                    return Ok((bytes, now));
+                }
+                ensure!(now < limit, "no digests are told");
+                // A node's status is made anew every few ten milliseconds.
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        let (first, began) = next(told())?;
+        let (mut last, mut ended) = (first, began);
+        for _ in 0..tellings {
+            (last, ended) = next(last)?;
+        }
+        Ok(Reply::DigestBytes((last - first) as f64 / (ended - began).as_secs_f64()))
+    }
+
     fn look(&self) -> anyhow::Result<Reply> {
-        let stats = self.node.status().multicast;
+        let status = self.node.status();
+        let incarnation = u128::from_str_radix(&status.incarnation, 16)?.to_be_bytes();
+        let (high, low) = incarnation.split_at(8);
+        let stats = status.multicast;
         Ok(Reply::Figures(Figures {
             processor: sys::process::cpu_time(std::process::id())?.as_secs_f64(),
             packets: stats.sent_packets,
             repairs: stats.repairs_sent,
             unrecovered: stats.unrecovered,
+            stalled: stats.stalled,
+            overflowed: stats.overflowed,
+            forged: stats.rejected.forged,
+            ranges_fetched: stats.ranges_fetched,
+            holds: (status.cache.records, status.members.len()),
+            incarnation: [
+                u64::from_be_bytes(high.try_into()?),
+                u64::from_be_bytes(low.try_into()?),
+            ],
             lag: self.lags.lock().unwrap_or_else(PoisonError::into_inner).take(),
         }))
     }

@@ -6,17 +6,20 @@
 //! throughput is compared with is plain `sendmmsg` of full packets to the same
 //! receivers, in the same run ([`plain`]).
 
+mod forged;
 mod ground;
+mod idle;
 mod lags;
 mod member;
 mod orders;
 mod plain;
 mod process;
+mod stalled;
 
 use anyhow::{Context as _, ensure};
 
 use super::report::{Better, Figure, Report, progress};
-use crate::cli::MulticastBench;
+use crate::cli::{MulticastBench, MulticastPart};
 use ground::Ground;
 pub(crate) use member::run as member;
 use orders::{Figures, NodeRole, Order, Role, Work};
@@ -30,6 +33,9 @@ const THROUGHPUT_SECONDS: f64 = 2.0;
 
 /// How long a new farm writes before that.
 const WARMING_SECONDS: f64 = 0.7;
+
+/// Memory of a node's cache: the sessions never fill it.
+const MEMORY_BYTES: usize = 64 << 20;
 
 /// How long lags are measured.
 const LAG_SECONDS: f64 = 8.0;
@@ -68,9 +74,14 @@ pub(crate) fn run(given: &MulticastBench, json: bool) -> anyhow::Result<()> {
         progress(&format!("on loopback, since there can be no machines: {why:#}"));
     }
     let stage = Stage { ground, receivers: given.receivers, bytes: given.size };
-    match (given.loss, given.rate) {
-        (None, None) => stage.measure_all(&mut report)?,
-        (loss, rate) => {
+    match (given.only, given.loss, given.rate) {
+        (Some(part), _, _) => stage.measure_part(part, &mut report)?,
+        (None, None, None) => {
+            stage.measure_all(&mut report)?;
+            let parts = [MulticastPart::Stalled, MulticastPart::Idle, MulticastPart::Forged];
+            parts.into_iter().try_for_each(|part| stage.measure_part(part, &mut report))?;
+        }
+        (None, loss, rate) => {
             let loss = loss.unwrap_or(0.0);
             match rate.and_then(|rate| rate.0) {
                 Some(rate) => stage.measure_lag("chosen", loss, rate)?.report(&mut report),
@@ -123,6 +134,14 @@ impl Lagging {
 }
 
 impl Stage {
+    fn measure_part(&self, part: MulticastPart, report: &mut Report) -> anyhow::Result<()> {
+        match part {
+            MulticastPart::Stalled => self.measure_stalled(report),
+            MulticastPart::Idle => self.measure_idle(report),
+            MulticastPart::Forged => self.measure_forged(report),
+        }
+    }
+
     fn measure_all(&self, report: &mut Report) -> anyhow::Result<()> {
         let mut limits = Vec::new();
         let mut runs: [Vec<Throughput>; POINTS.len()] = Default::default();
@@ -224,8 +243,7 @@ impl Stage {
 
     fn throughput(&self, loss: f64, segmentation: bool) -> anyhow::Result<Throughput> {
         let mut members = self.farm(NodeRole { loss, segmentation, ..self.role()? })?;
-        // Every page is in memory then, and every session is known.
-        write(&mut members, Work { seconds: WARMING_SECONDS, bytes: self.bytes, rate: None })?;
+        self.warm(&mut members)?;
         let before = look(&mut members)?;
         let work = Work { seconds: THROUGHPUT_SECONDS, bytes: self.bytes, rate: None };
         let (count, seconds) = write(&mut members, work)?;
@@ -264,7 +282,8 @@ impl Stage {
     fn role(&self) -> anyhow::Result<NodeRole> {
         let mut key = [0; segue::FARM_KEY_BYTES];
         getrandom::fill(&mut key)?;
-        Ok(NodeRole { key, loss: 0.0, segmentation: true, lags: false })
+        let memory_bytes = MEMORY_BYTES;
+        Ok(NodeRole { key, loss: 0.0, segmentation: true, lags: false, memory_bytes })
     }
 
     /// Nodes of one farm, the first of which writes; only the others lose
@@ -275,15 +294,24 @@ impl Stage {
             Role::Node(NodeRole { loss, ..role.clone() })
         };
         let mut members = self.members(role)?;
-        let others = members.len() - 1;
-        for member in &mut members {
-            member.ask(&Order::Meet { others })?;
-        }
+        meet(&mut members)?;
         Ok(members)
     }
 
+    /// Has a new farm write: every page is in memory then, and every session is
+    /// known.
+    fn warm(&self, members: &mut [Process]) -> anyhow::Result<()> {
+        write(members, Work { seconds: WARMING_SECONDS, bytes: self.bytes, rate: None })?;
+        Ok(())
+    }
+
     fn members(&self, role: impl Fn(u8) -> Role) -> anyhow::Result<Vec<Process>> {
-        let starting = (0..=self.receivers).map(|member| {
+        self.some_members(1 + self.receivers, role)
+    }
+
+    /// The first so many members.
+    fn some_members(&self, count: u8, role: impl Fn(u8) -> Role) -> anyhow::Result<Vec<Process>> {
+        let starting = (0..count).map(|member| {
             let place = self.ground.place(member);
             self.ground.within(member, || Process::start(&place, &role(member)))
         });
@@ -291,6 +319,12 @@ impl Stage {
         members.iter_mut().try_for_each(Process::ready)?;
         Ok(members)
     }
+}
+
+/// Waits until each of these nodes has met the others.
+fn meet(members: &mut [Process]) -> anyhow::Result<()> {
+    let others = members.len() - 1;
+    members.iter_mut().try_for_each(|member| member.ask(&Order::Meet { others }).map(drop))
 }
 
 /// Has the first member write. Gives how many records, and the seconds until

@@ -38,6 +38,8 @@ pub(super) struct NodeRole {
     pub(super) segmentation: bool,
     /// Whether it measures how late records come.
     pub(super) lags: bool,
+    /// How much memory its cache has, in bytes.
+    pub(super) memory_bytes: usize,
 }
 
 /// What a member is to do.
@@ -47,13 +49,34 @@ pub(super) enum Order {
     Meet { others: usize },
     /// Write records, and wait until every node has the last one.
     Write(Work),
+    /// Write so many records, each once, and wait until every node has the last.
+    Fill { records: u64, bytes: usize },
+    /// Watch how often digests are told, for so many times.
+    WatchDigests { tellings: u32 },
     /// Send full packets for so many seconds.
     Flood { seconds: f64 },
+    /// Send forged packets for so many seconds.
+    Forge(Forgery),
     /// Measure the round trip to an echo.
     Ping { to: SocketAddr },
     /// Tell the figures since the last time.
     Look,
 }
+
+/// Packets that no farm key has sealed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Forgery {
+    pub(super) seconds: f64,
+    /// The farm key that each says it was sealed with.
+    pub(super) key_id: u8,
+    /// The node that each says it is of; each another one if there is none.
+    pub(super) sender: Option<Sender>,
+    /// The number that theirs come after.
+    pub(super) after: u64,
+}
+
+/// An incarnation, in two halves: JSON's numbers have no 128 bits.
+pub(super) type Sender = [u64; 2];
 
 /// Records to be written.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -76,6 +99,8 @@ pub(super) enum Reply {
     Done { count: u64, seconds: f64 },
     /// The median round trip, in seconds.
     RoundTrip(f64),
+    /// Bytes of digests a second.
+    DigestBytes(f64),
     /// Its figures.
     Figures(Figures),
 }
@@ -91,6 +116,12 @@ impl Reply {
     pub(super) fn round_trip(self) -> anyhow::Result<f64> {
         let Self::RoundTrip(seconds) = self else { bail!("not a round trip, but {self:?}") };
         Ok(seconds)
+    }
+
+    /// Bytes of digests a second.
+    pub(super) fn digest_bytes(self) -> anyhow::Result<f64> {
+        let Self::DigestBytes(bytes) = self else { bail!("not digests, but {self:?}") };
+        Ok(bytes)
     }
 
     /// The figures.
@@ -110,6 +141,18 @@ pub(super) struct Figures {
     pub(super) repairs: u64,
     /// Packets that no repair could bring.
     pub(super) unrecovered: u64,
+    /// Members that stalled.
+    pub(super) stalled: u64,
+    /// Packets that its sockets dropped.
+    pub(super) overflowed: u32,
+    /// Packets that did not open.
+    pub(super) forged: u64,
+    /// Ranges that were fetched since digests differed.
+    pub(super) ranges_fetched: u64,
+    /// Records that it holds, and other nodes that it knows.
+    pub(super) holds: (u64, usize),
+    /// Which start of a node it is.
+    pub(super) incarnation: Sender,
     /// From a record's writing until it was held here.
     pub(super) lag: LagFigures,
 }

@@ -8,14 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
+use proto::wire::header::{HEADER_BYTES, Header, Incarnation, PacketType};
 use sys::batch::{ReceiveBatch, SendError, SendQueue};
 use sys::multicast::{Buffers, Group, open_group, open_unicast};
 use sys::wait::Sleeper;
 
-use super::orders::{Place, Reply};
+use super::orders::{Forgery, Place, Reply};
 
 /// The size of a full packet of the multicast, without UDP and IP headers.
 const PACKET_BYTES: usize = 1_400;
+
+/// How many numbers forged packets bear.
+const NUMBERS: u64 = 1_000;
 
 /// Packets between two calls to the kernel.
 const BATCH: usize = 64;
@@ -52,12 +56,41 @@ impl Plain {
 
     /// Sends for so many seconds.
     pub(super) fn flood(&self, seconds: f64) -> anyhow::Result<Reply> {
+        self.send(seconds, |_| {})
+    }
+
+    /// Sends data packets that look well but for their tag, as fast as it can.
+    pub(super) fn forge(&self, forgery: &Forgery) -> anyhow::Result<Reply> {
+        let [high, low] = forgery.sender.unwrap_or_default();
+        let sender = u128::from(high) << 64 | u128::from(low);
+        let mut header = Header {
+            packet_type: PacketType::Data,
+            flags: 0,
+            key_id: forgery.key_id,
+            incarnation: Incarnation(sender),
+            sequence: 0,
+        };
+        let mut count = 0;
+        self.send(forgery.seconds, |packet| {
+            count += 1;
+            // Few numbers, so that a member's are within its window.
+            header.sequence = forgery.after + 1 + count % NUMBERS;
+            if forgery.sender.is_none() {
+                header.incarnation = Incarnation(count.into());
+            }
+            packet[..HEADER_BYTES].copy_from_slice(&header.encode());
+        })
+    }
+
+    /// Sends packets that `fill` writes into.
+    fn send(&self, seconds: f64, mut fill: impl FnMut(&mut [u8])) -> anyhow::Result<Reply> {
         let mut queue = SendQueue::new(BATCH, PACKET_BYTES);
         queue.disable_segmentation();
         let began = Instant::now();
         let ends = began + Duration::from_secs_f64(seconds);
         while Instant::now() < ends {
-            while queue.room().is_some() {
+            while let Some(room) = queue.room() {
+                fill(room);
                 queue.commit(PACKET_BYTES, &[self.group]);
             }
             match queue.flush(&self.own) {

@@ -1,6 +1,6 @@
 //! A member, as the bench sees it: a process that obeys.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -45,6 +45,16 @@ impl Process {
     pub(super) fn ask(&mut self, order: &Order) -> anyhow::Result<Reply> {
         self.tell(order)?;
         self.hear()
+    }
+
+    /// Makes it stand still until it is let go on.
+    pub(super) fn halt(&self) -> io::Result<()> {
+        sys::process::halt(self.child.id())
+    }
+
+    /// Lets it go on.
+    pub(super) fn go_on(&self) -> io::Result<()> {
+        sys::process::go_on(self.child.id())
     }
 
     fn tell(&mut self, what: &impl Serialize) -> anyhow::Result<()> {
