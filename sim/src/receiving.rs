@@ -2,8 +2,8 @@
 //! it: the fuzzers and the tests call the same function.
 //!
 //! What must hold after every operation: the watermark has nothing missing
-//! below it, what is asked for is missing, and all that is missing is asked
-//! for sooner or later, unless it is being recovered otherwise. That is what
+//! below it, what is asked for is missing, and all that is missing and within
+//! the window is asked for sooner or later, unless it is recovered otherwise. That is what
 //! "no silent loss" means for one stream.
 
 use std::collections::BTreeSet;
@@ -185,6 +185,8 @@ impl Pair {
             ranges.iter().flat_map(|range| range.first..=range.last).collect();
         assert!(asked.is_subset(missing), "what is here is not asked for");
         assert!(asked.is_disjoint(&self.suspended), "nor is what is recovered otherwise");
+        let limit = self.watermark + WINDOW_PACKETS;
+        assert!(asked.last().is_none_or(|&last| last <= limit), "nor what could not be taken");
         asked
     }
 
@@ -202,7 +204,8 @@ impl Pair {
     fn check_that_all_is_asked_for(&mut self) {
         let all = self.missing();
         let mut missing = all.clone();
-        missing.retain(|number| !self.suspended.contains(number));
+        let limit = self.watermark + WINDOW_PACKETS;
+        missing.retain(|number| *number <= limit && !self.suspended.contains(number));
         // Each request names a hundred ranges, and there may be 4,096 of them.
         self.now += LONG;
         for _ in 0..50 {

@@ -132,16 +132,20 @@ impl Gaps {
     }
 
     /// The ranges to ask for at `now`, at most [`MAX_NAK_RANGES`]; each is
-    /// then due again after its interval, which doubles, with jitter.
-    pub fn take_due(&mut self, now: Instant, rng: &mut Rng) -> Vec<Range> {
+    /// then due again after its interval, which doubles, with jitter. What lies
+    /// beyond `limit` is not asked for yet: it could not be taken in.
+    pub fn take_due(&mut self, now: Instant, limit: u64, rng: &mut Rng) -> Vec<Range> {
         let mut ranges = Vec::new();
         for gap in &mut self.0 {
             if ranges.len() == MAX_NAK_RANGES {
                 break;
             }
-            if gap.due.is_some_and(|due| due <= now) {
-                ranges.push(gap.range);
-                gap.due = Some(now + jittered(gap.interval, rng));
+            if gap.due.is_none_or(|due| due > now) {
+                continue;
+            }
+            gap.due = Some(now + jittered(gap.interval, rng));
+            if gap.range.first <= limit {
+                ranges.push(Range { last: gap.range.last.min(limit), ..gap.range });
                 gap.interval = (gap.interval * 2).min(MAX_INTERVAL);
                 gap.asked_once = (!gap.asked).then_some(now);
                 gap.asked = true;
@@ -237,11 +241,11 @@ mod tests {
     fn asks_after_patience_then_less_and_less_often() {
         let mut gaps = gaps(&[(1, 5)]);
         let mut rng = Rng::from_u64(1);
-        assert!(gaps.take_due(START, &mut rng).is_empty());
+        assert!(gaps.take_due(START, u64::MAX, &mut rng).is_empty());
         let mut intervals = Vec::new();
         let mut asked = gaps.poll_timeout().unwrap();
         for _ in 0..12 {
-            assert_eq!(gaps.take_due(asked, &mut rng), [Range { first: 1, last: 5 }]);
+            assert_eq!(gaps.take_due(asked, u64::MAX, &mut rng), [Range { first: 1, last: 5 }]);
             let next = gaps.poll_timeout().unwrap();
             intervals.push(next - asked);
             asked = next;
@@ -256,10 +260,10 @@ mod tests {
         let mut gaps = gaps(&[(1, 2)]);
         let mut rng = Rng::from_u64(1);
         let asked = gaps.poll_timeout().unwrap();
-        gaps.take_due(asked, &mut rng);
+        gaps.take_due(asked, u64::MAX, &mut rng);
         let later = asked + Duration::from_micros(300);
         assert_eq!(gaps.close(later, 1), Some(Duration::from_micros(300)));
-        gaps.take_due(asked + Duration::from_secs(1), &mut rng);
+        gaps.take_due(asked + Duration::from_secs(1), u64::MAX, &mut rng);
         assert_eq!(gaps.close(asked + Duration::from_secs(2), 2), None);
     }
 
@@ -269,8 +273,19 @@ mod tests {
         assert!(gaps.suspend(Range { first: 4, last: 8 }));
         assert!(!gaps.suspend(Range { first: 4, last: 8 }));
         assert_eq!(ranges(&gaps), [(1, 3), (4, 5), (8, 8), (9, 9)]);
-        let asked = gaps.take_due(START + Duration::from_secs(1), &mut Rng::from_u64(1));
+        let asked = gaps.take_due(START + Duration::from_secs(1), u64::MAX, &mut Rng::from_u64(1));
         assert_eq!(asked, [Range { first: 1, last: 3 }, Range { first: 9, last: 9 }]);
+    }
+
+    #[test]
+    fn what_could_not_be_taken_in_is_not_asked_for_yet() {
+        let mut gaps = gaps(&[(1, 5), (8, 9)]);
+        let (soon, mut rng) = (START + Duration::from_secs(1), Rng::from_u64(1));
+        assert_eq!(gaps.take_due(soon, 3, &mut rng), [Range { first: 1, last: 3 }]);
+        assert!(gaps.poll_timeout().unwrap() > soon);
+        let later = soon + Duration::from_secs(1);
+        let asked = gaps.take_due(later, 9, &mut rng);
+        assert_eq!(asked, [Range { first: 1, last: 5 }, Range { first: 8, last: 9 }]);
     }
 
     #[test]
@@ -278,7 +293,7 @@ mod tests {
         let mut gaps = gaps(&[(1, 1), (4, 4)]);
         assert_eq!(gaps.suppress(START, &[Range { first: 1, last: 2 }]), 1);
         let soon = START + Duration::from_millis(1);
-        let asked = gaps.take_due(soon, &mut Rng::from_u64(1));
+        let asked = gaps.take_due(soon, u64::MAX, &mut Rng::from_u64(1));
         assert_eq!(asked, [Range { first: 4, last: 4 }]);
     }
 }

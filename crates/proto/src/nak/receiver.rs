@@ -230,9 +230,11 @@ impl Receiver {
         self.gaps.suppress(now, ranges)
     }
 
-    /// The ranges to ask for, when any are due.
+    /// The ranges to ask for, when any are due. Nothing beyond the window is
+    /// asked for: its repairs would be dropped, and while what lies before is
+    /// pulled they would only be in the way.
     pub fn poll_nak(&mut self, now: Instant, rng: &mut Rng) -> Option<Vec<Range>> {
-        let ranges = self.gaps.take_due(now, rng);
+        let ranges = self.gaps.take_due(now, self.window.watermark() + WINDOW_PACKETS, rng);
         (!ranges.is_empty()).then_some(ranges)
     }
 
