@@ -132,7 +132,7 @@ impl Cache {
         let record = self.record(key, deadlines, Body::Value(value), now);
         match self.shared.table.put(hash, &record, now) {
             Put::Applied(applied) => {
-                accepted(applied)?;
+                let record = self.accepted((hash, record), applied, now)?;
                 self.publish(&Frame::Record(record), &[hash], ack).await?;
                 Ok(Written { version: record.version })
             }
@@ -179,7 +179,7 @@ impl Cache {
         let now = self.now();
         let (held, absolute) = self.end_of(key, now);
         let record = self.record(key, Deadlines::at(absolute), Body::Deleted, now);
-        let hash = self.apply(&record, now)?;
+        let (hash, record) = self.take_in(record, now)?;
         self.publish(&Frame::Record(record), &[hash], ack).await?;
         Ok(held)
     }
@@ -196,8 +196,9 @@ impl Cache {
         let (now, ends) = (self.now(), Deadlines::at(found.deadlines.absolute));
         let old = self.record(old, ends, Body::Deleted, now);
         let new = self.record(new, found.deadlines, Body::Value(&found.value), now);
-        let hashes = [self.apply(&new, now)?, self.apply(&old, now)?];
-        self.publish(&Frame::Rotate { old, new }, &hashes, ack).await?;
+        let (new_hash, new) = self.take_in(new, now)?;
+        let (old_hash, old) = self.take_in(old, now)?;
+        self.publish(&Frame::Rotate { old, new }, &[new_hash, old_hash], ack).await?;
         Ok(Written { version: new.version })
     }
 
@@ -215,10 +216,37 @@ impl Cache {
         (absolute.is_some(), absolute.unwrap_or(now + UNKNOWN_LIFETIME))
     }
 
-    /// Takes a record in. Gives the hash of its key.
-    fn apply(&self, record: &Record<'_>, now: Wall) -> Result<KeyHash, WriteError> {
-        accepted(self.shared.table.apply(record, now))?;
-        Ok(self.shared.table.hash(&record.key))
+    /// Takes a record into the table. Gives the hash of its key, and the record
+    /// as it is there.
+    fn take_in<'a>(
+        &self,
+        record: Record<'a>,
+        now: Wall,
+    ) -> Result<(KeyHash, Record<'a>), WriteError> {
+        let hash = self.shared.table.hash(&record.key);
+        let applied = self.shared.table.apply(&record, now);
+        Ok((hash, self.accepted((hash, record), applied, now)?))
+    }
+
+    /// Gives a record as it is in the table, which has `applied` it. Where it is
+    /// held in a version from a clock that is ahead, the record gets a later one:
+    /// what is read here can be written and deleted here, whoever wrote it.
+    fn accepted<'a>(
+        &self,
+        (hash, record): (KeyHash, Record<'a>),
+        applied: Applied,
+        now: Wall,
+    ) -> Result<Record<'a>, WriteError> {
+        let Shared { table, versions, .. } = &*self.shared;
+        if applied == Applied::Kept
+            && let Some(held) = table.peek_hash(hash, |held| held.version.time)
+            && held >= record.version.time
+            && let Some(time) = versions.tick_past(held)
+        {
+            let later = Record { version: Version { time, ..record.version }, ..record };
+            return accepted(table.apply(&later, now)).map(|()| later);
+        }
+        accepted(applied).map(|()| record)
     }
 
     /// Has the driver send what the table has taken in.
@@ -282,3 +310,6 @@ impl std::fmt::Debug for Cache {
         write!(f, "Cache({:?})", self.shared.writer)
     }
 }
+
+#[cfg(test)]
+mod tests;

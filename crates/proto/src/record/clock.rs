@@ -27,6 +27,8 @@ pub enum Observed {
 pub struct HybridClock {
     /// The last time given or seen.
     last: AtomicU64,
+    /// The last time given that is later than one too far ahead to follow.
+    past: AtomicU64,
 }
 
 impl HybridClock {
@@ -39,6 +41,15 @@ impl HybridClock {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)))
             .expect("the closure always gives a value");
         Hlc(next(last))
+    }
+
+    /// A time later than `held`, which a clock too far ahead has given: what
+    /// is held in that version can be written again. It is given once, and
+    /// does not drag our clock along. None when there is no later one.
+    pub fn tick_past(&self, held: Hlc) -> Option<Hlc> {
+        let next = |past: u64| past.max(held.0).checked_add(1);
+        let past = self.past.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+        next(past).map(Hlc)
     }
 
     /// Takes note of another node's time, so that our next is later.
@@ -58,6 +69,16 @@ pub fn furthest_ahead(wall: Wall) -> Hlc {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gives_times_past_one_that_is_far_ahead_and_stays_where_it_is() {
+        let (clock, wall) = (HybridClock::default(), Wall::from_millis(1_000));
+        let ahead = Hlc::at(wall + 10_000 * MAX_SKEW);
+        let times = [ahead, ahead, Hlc(7)].map(|held| clock.tick_past(held).unwrap());
+        assert!(ahead < times[0] && times.is_sorted_by(|one, next| one < next), "{times:?}");
+        assert_eq!(clock.tick(wall), Hlc::at(wall));
+        assert_eq!(clock.tick_past(Hlc(u64::MAX)), None);
+    }
 
     #[test]
     fn never_gives_a_time_twice_and_never_goes_back() {

@@ -112,3 +112,16 @@ fn lines_say_what_each_key_is_for() {
         Some("found 285 bytes, expected 64 hexadecimal digits and a newline".to_owned()),
     );
 }
+
+#[test]
+fn the_fuzzers_corpus_is_read_or_refused() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/keyfile");
+    let mut good = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        if let Ok(keys) = text::parse(&std::fs::read(entry.unwrap().path()).unwrap()) {
+            assert!(text::parse(&text::print(&keys)).is_ok_and(|again| again == keys));
+            good += 1;
+        }
+    }
+    assert!(good > 0, "none of the corpus is a key file");
+}

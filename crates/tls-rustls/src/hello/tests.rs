@@ -264,3 +264,21 @@ proptest! {
         prop_assert_eq!(candidates(&Draft::tls13(&identities)), expected);
     }
 }
+
+/// Each file's first byte says how many bytes come at a time.
+#[test]
+fn the_fuzzers_corpus_is_read_or_refused() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/hello");
+    let mut hellos = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let Some((&step, bytes)) = bytes.split_first() else { continue };
+        let mut reader = HelloReader::default();
+        let polled = bytes.chunks(usize::from(step) * 16 + 1).find_map(|piece| {
+            reader.buffer().extend_from_slice(piece);
+            reader.poll().transpose()
+        });
+        hellos += usize::from(matches!(polled, Some(Ok(_))));
+    }
+    assert!(hellos > 0, "none of the corpus is a hello");
+}
