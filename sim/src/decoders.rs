@@ -8,7 +8,7 @@ use proto::nak::reassembly::Fragment;
 use proto::time::Wall;
 use proto::transfer::page::Contents;
 use proto::wire::Reader;
-use proto::wire::control::{Item, MAX_NAK_RANGES, Message};
+use proto::wire::control::{Item, MAX_DIGESTS, MAX_LISTED, MAX_NAK_RANGES, Message};
 use proto::wire::frame::Frame;
 use proto::wire::header::Header;
 
@@ -95,18 +95,19 @@ fn same_frame(frame: &Frame<'_>) {
     assert_eq!(Frame::decode(&mut Reader::new(&written), RECEIVED), Ok(Some(*frame)));
 }
 
-/// Whether a message is written as it is: of many ranges only the first are.
+/// Whether a message is written as it is: of a list that is longer than ours
+/// are, only the first are. What is read is as long as its packet at the most.
 fn fits(message: &Message) -> bool {
     match message {
         Message::Nak { ranges, .. }
         | Message::Orphan { beyond: ranges, .. }
         | Message::Pull { missing: ranges, .. } => ranges.len() <= MAX_NAK_RANGES,
+        Message::Digests { digests, .. } => digests.len() <= MAX_DIGESTS,
+        Message::Answer { members, .. } => members.len() <= MAX_LISTED,
         Message::Challenge { .. }
-        | Message::Answer { .. }
         | Message::Heartbeat { .. }
         | Message::Status { .. }
         | Message::Gone { .. }
-        | Message::Digests { .. }
         | Message::Hearing { .. }
         | Message::Leave => true,
     }
