@@ -27,13 +27,18 @@ fn target(packets: u64) -> Target {
 }
 
 fn status(stream: Incarnation, watermark: u64) -> Message {
+    echo(stream, watermark, 0)
+}
+
+/// A status that sends back a heartbeat's time.
+fn echo(stream: Incarnation, watermark: u64, echo_micros: u64) -> Message {
     Message::Status {
         stream,
         after: 0,
         watermark,
         credit: 1_024,
         overflowed: 0,
-        echo_micros: 0,
+        echo_micros,
         held_micros: 0,
     }
 }
@@ -51,6 +56,20 @@ fn a_node_that_did_not_run_takes_nobody_for_dead() {
         target.pass(Duration::from_millis(10));
     }
     assert_eq!(state(&target), State::Dead);
+}
+
+/// Whoever asks again after a round trip gets it again: here after 3 ms, when
+/// the echo of a heartbeat seems to have taken ten seconds.
+#[test]
+fn what_waited_for_a_node_that_did_not_run_is_no_round_trip() {
+    let mut target = target(10);
+    target.pass(10 * SILENCE);
+    target.tell(&echo(NODE, 9, 2));
+    for times in 1..=3 {
+        let ranges = vec![Range { first: 10, last: 10 }];
+        target.tell(&Message::Nak { stream: NODE, ranges });
+        assert_eq!(target.node.sender().sent().repairs, times);
+    }
 }
 
 #[test]
