@@ -161,12 +161,13 @@ impl Node {
     /// The node's state and figures, at most a tenth of a second old.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Snapshot { members, multicast, lag } = self.snapshot.lock().clone();
+        let Snapshot { keys, members, multicast, lag } = self.snapshot.lock().clone();
         Status {
             name: self.name.clone(),
             incarnation: self.incarnation.to_string(),
             address: self.address,
             ready: *self.ready.borrow(),
+            keys,
             members,
             cache: self.cache.shared.table.stats(),
             multicast,

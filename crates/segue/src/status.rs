@@ -16,6 +16,8 @@ pub struct Status {
     pub address: SocketAddr,
     /// Whether its portion has arrived.
     pub ready: bool,
+    /// The ids of the farm's keys that it uses: the first seals, all open.
+    pub keys: Vec<u8>,
     /// The other nodes that it knows, by name.
     pub members: Vec<Member>,
     /// Its cache.

@@ -242,6 +242,7 @@ Examples:
   segue bench tls
   segue bench multicast                       on machines of its own as root, else on loopback
   segue bench multicast --receivers 2 --loss 0.05 --rate 5000
+  segue bench multicast --only stalled        what a receiver that stands still costs
   segue bench table --json > table.json
 
 A debug build measures the compiler: use --release. Progress goes to standard

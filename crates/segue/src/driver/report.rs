@@ -16,6 +16,8 @@ const CLOCK_SIGHTINGS: u64 = 100_000;
 /// The part of a node's status that only its driver knows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
+    /// The ids of the farm's keys that are in use, the one that seals first.
+    pub(crate) keys: Vec<u8>,
     pub(crate) members: Vec<Member>,
     pub(crate) multicast: MulticastStats,
     pub(crate) lag: Lag,
@@ -90,7 +92,8 @@ pub(super) fn snapshot(node: &Node, lag: &Lag) -> Snapshot {
             overflowed: peer.overflowed,
         })
         .collect();
-    Snapshot { members, multicast: multicast(node), lag: lag.clone() }
+    let keys = node.keyring().ids().collect();
+    Snapshot { keys, members, multicast: multicast(node), lag: lag.clone() }
 }
 
 const fn by(way: Way) -> By {

@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) version: String,
     /// Whether its portion has arrived and it takes new clients.
     pub(crate) ready: bool,
+    /// The ids of the farm keys that it uses: the first seals, all open.
+    pub(crate) keys: Vec<u8>,
 }
 
 /// Another node, as this one sees it.
@@ -160,6 +162,7 @@ impl Status {
                 incarnation: node.incarnation,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ready,
+                keys: node.keys,
             },
             members: node.members.into_iter().map(Member::from).collect(),
             cache: Cache {

@@ -39,8 +39,16 @@ fn node(status: &Status) -> Section {
     let rows = [
         ("incarnation", status.node.incarnation.clone()),
         ("version", status.node.version.clone()),
+        ("farm keys", keys(&status.node.keys)),
     ];
     section("Node", rows)
+}
+
+/// Which key seals, and which ones open.
+fn keys(ids: &[u8]) -> String {
+    let mut ids = ids.iter();
+    let seals = ids.next().map(|id| format!("{id} seals")).unwrap_or_default();
+    ids.fold(seals, |text, id| format!("{text}, {id} opens too"))
 }
 
 fn member(member: &Member) -> String {

@@ -86,7 +86,7 @@ fn the_status_has_the_documented_shape() {
         assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{pointer}");
     };
     check("", &["node", "members", "cache", "multicast", "tls", "connections"]);
-    check("/node", &["name", "incarnation", "version", "ready"]);
+    check("/node", &["name", "incarnation", "version", "ready", "keys"]);
     let member = [
         "name",
         "address",

@@ -108,14 +108,23 @@ fn a_key_is_changed_several_times_under_load_and_loss() {
 }
 
 /// Takes every step of many rotations at all nodes and at the writer, who
-/// writes on meanwhile.
+/// writes on meanwhile. The next step comes when all of them use the keys of
+/// the last.
 fn rotate_many_times(farm: &Farm, nodes: &[Node], writer: &Writer) {
-    for step in 0..3 * MANY_ROTATIONS {
-        rotate(&farm.path("farm.key"));
-        for turn in 0..=NAMES.len() {
-            match (step + turn) % (NAMES.len() + 1) {
-                at if at < NAMES.len() => hand_over(farm, &nodes[at], NAMES[at]),
-                _ => writer.rekey(farm),
+    for _ in 0..MANY_ROTATIONS {
+        for keys in [2, 2, 1] {
+            let before = writer.status().keys;
+            rotate(&farm.path("farm.key"));
+            for (node, name) in nodes.iter().zip(NAMES) {
+                copy_keys(farm, name);
+                node.reload();
+            }
+            writer.rekey(farm);
+            let taken = || Some(writer.status().keys).filter(|after| *after != before);
+            let taken = until(taken, || format!("still {before:?}"));
+            assert_eq!(taken.len(), keys);
+            for node in nodes {
+                node.until_status(|status| status["node"]["keys"] == serde_json::json!(taken));
             }
         }
     }
