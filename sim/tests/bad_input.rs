@@ -66,6 +66,7 @@ fn what_waited_for_a_node_that_did_not_run_is_no_round_trip() {
     target.pass(10 * SILENCE);
     target.tell(&echo(NODE, 9, 2));
     for times in 1..=3 {
+        target.pass(Duration::from_millis(3));
         let ranges = vec![Range { first: 10, last: 10 }];
         target.tell(&Message::Nak { stream: NODE, ranges });
         assert_eq!(target.node.sender().sent().repairs, times);
