@@ -159,6 +159,8 @@ impl Default for MulticastBench {
 /// A part of `segue bench multicast` that can be measured alone.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum MulticastPart {
+    /// How eight nodes fare that write at once
+    Many,
     /// What a receiver that stands still costs the others
     Stalled,
     /// What nodes tell each other while nothing is written

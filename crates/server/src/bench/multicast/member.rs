@@ -242,6 +242,8 @@ async fn write(cache: &Cache, work: Work, began: Instant) -> anyhow::Result<u64>
     let ends = began + Duration::from_secs_f64(work.seconds);
     let mut value = vec![0; work.bytes.max(size_of::<u64>())];
     let mut id = [0; 32];
+    // Each writer has sessions of its own.
+    id[8..12].copy_from_slice(&std::process::id().to_be_bytes());
     let mut count: u64 = 0;
     let deadlines = Deadlines::at(cache.now() + LIFETIME);
     loop {

@@ -10,6 +10,7 @@ mod forged;
 mod ground;
 mod idle;
 mod lags;
+mod many;
 mod member;
 mod orders;
 mod plain;
@@ -78,7 +79,12 @@ pub(crate) fn run(given: &MulticastBench, json: bool) -> anyhow::Result<()> {
         (Some(part), _, _) => stage.measure_part(part, &mut report)?,
         (None, None, None) => {
             stage.measure_all(&mut report)?;
-            let parts = [MulticastPart::Stalled, MulticastPart::Idle, MulticastPart::Forged];
+            let parts = [
+                MulticastPart::Many,
+                MulticastPart::Stalled,
+                MulticastPart::Idle,
+                MulticastPart::Forged,
+            ];
             parts.into_iter().try_for_each(|part| stage.measure_part(part, &mut report))?;
         }
         (None, loss, rate) => {
@@ -136,6 +142,7 @@ impl Lagging {
 impl Stage {
     fn measure_part(&self, part: MulticastPart, report: &mut Report) -> anyhow::Result<()> {
         match part {
+            MulticastPart::Many => self.measure_many(report),
             MulticastPart::Stalled => self.measure_stalled(report),
             MulticastPart::Idle => self.measure_idle(report),
             MulticastPart::Forged => self.measure_forged(report),

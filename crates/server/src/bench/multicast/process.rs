@@ -57,13 +57,15 @@ impl Process {
         sys::process::go_on(self.child.id())
     }
 
-    fn tell(&mut self, what: &impl Serialize) -> anyhow::Result<()> {
+    /// Tells it to do something that takes a while.
+    pub(super) fn tell(&mut self, what: &impl Serialize) -> anyhow::Result<()> {
         serde_json::to_writer(&mut self.orders, what)?;
         writeln!(self.orders)?;
         Ok(self.orders.flush()?)
     }
 
-    fn hear(&mut self) -> anyhow::Result<Reply> {
+    /// Waits for what it answers.
+    pub(super) fn hear(&mut self) -> anyhow::Result<Reply> {
         let mut line = String::new();
         self.replies.read_line(&mut line)?;
         if line.is_empty() {
