@@ -9,6 +9,10 @@ use super::{ROUNDS, Stage, THROUGHPUT_SECONDS, look, write};
 /// How many nodes there are.
 const NODES: u8 = 8;
 
+/// How long they write: many times as long as it takes until each of their
+/// threads has had its turns on a machine with few processors.
+const TOGETHER_SECONDS: f64 = 8.0;
+
 impl Stage {
     pub(super) fn measure_many(&self, report: &mut Report) -> anyhow::Result<()> {
         progress("eight senders at once");
@@ -21,7 +25,7 @@ impl Stage {
             let work = Work { seconds: THROUGHPUT_SECONDS, bytes: self.bytes, rate: None };
             let (count, seconds) = write(&mut members, work)?;
             let alone = count / seconds;
-            let order = Order::Write(work);
+            let order = Order::Write(Work { seconds: TOGETHER_SECONDS, ..work });
             members.iter_mut().try_for_each(|member| member.tell(&order))?;
             let done = members.iter_mut().map(|member| member.hear()?.done());
             let (counts, seconds): (Vec<_>, Vec<_>) =
