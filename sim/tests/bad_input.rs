@@ -36,6 +36,7 @@ fn echo(stream: Incarnation, watermark: u64, echo_micros: u64) -> Message {
         stream,
         after: 0,
         watermark,
+        reached: watermark,
         credit: 1_024,
         overflowed: 0,
         echo_micros,

@@ -55,15 +55,18 @@ fn message() -> impl Strategy<Value = Message> {
                 Message::Heartbeat { high, time: Hlc(time), ready, sent_micros }
             }
         ),
-        (stream(), number(), number(), any::<u32>(), any::<(u64, u32)>()).prop_map(
-            |(stream, after, watermark, credit, (echo_micros, held_micros))| Message::Status {
-                stream,
-                after,
-                watermark,
-                credit,
-                overflowed: credit,
-                echo_micros,
-                held_micros,
+        (stream(), [number(), number(), number()], any::<u32>(), any::<(u64, u32)>()).prop_map(
+            |(stream, [after, watermark, reached], credit, (echo_micros, held_micros))| {
+                Message::Status {
+                    stream,
+                    after,
+                    watermark,
+                    reached,
+                    credit,
+                    overflowed: credit,
+                    echo_micros,
+                    held_micros,
+                }
             }
         ),
         (stream(), ranges()).prop_map(|(stream, ranges)| Message::Nak { stream, ranges }),

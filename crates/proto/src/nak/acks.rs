@@ -81,7 +81,7 @@ mod tests {
             assert_eq!(waiting.pop(&progress), None);
         }
         progress.join(Instant::default(), Incarnation(1));
-        let report = Report { after: 0, watermark: last, credit: 1, overflowed: 0 };
+        let report = Report { after: 0, watermark: last, reached: last, credit: 1, overflowed: 0 };
         progress.report(Instant::default(), Incarnation(1), &report, (last, 100));
         let confirmed: Vec<_> = std::iter::from_fn(|| waiting.pop(&progress)).collect();
         assert_eq!(confirmed.len(), MAX_WAITING);

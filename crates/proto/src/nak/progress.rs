@@ -22,11 +22,13 @@ struct Receiver {
     /// What it had before it began to follow the stream is not known.
     after: u64,
     watermark: u64,
+    /// The highest number that has arrived there.
+    reached: u64,
     /// How many packets its socket has room for at the most.
     credit: u64,
-    /// How many packets may be sent past it, while it comes closer after it was
-    /// far behind; at most [`FLOW_PACKETS`] otherwise.
-    approach: u64,
+    /// How many packets may be sent past a hole that waits for repair: half of
+    /// what is kept.
+    repairable: u64,
     losses: Losses,
     /// When its watermark last moved, or had nothing to move for.
     moved: Instant,
@@ -35,11 +37,12 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// The last number that it lets be sent.
+    /// The last number that it lets be sent. What arrived past a hole takes no
+    /// room there, only in the sender's ring.
     fn limit(&self) -> u64 {
         let window = self.credit.clamp(MIN_FLOW_PACKETS, FLOW_PACKETS);
-        let window = if self.approach > FLOW_PACKETS { self.approach } else { window };
-        self.watermark.saturating_add(window)
+        let arriving = self.reached.saturating_add(window);
+        arriving.min(self.watermark.saturating_add(self.repairable))
     }
 
     const fn has(&self, sequence: u64) -> bool {
@@ -67,6 +70,8 @@ pub struct Report {
     pub after: u64,
     /// It has everything from there up to here.
     pub watermark: u64,
+    /// The highest number that has arrived.
+    pub reached: u64,
     /// How many packets of this stream its socket has room for at the most.
     pub credit: u32,
     /// How many packets its socket has dropped for want of room.
@@ -84,8 +89,9 @@ impl Progress {
         self.0.entry(receiver).or_insert_with(|| Receiver {
             after: 0,
             watermark: 0,
+            reached: 0,
             credit: FLOW_PACKETS,
-            approach: FLOW_PACKETS,
+            repairable: FLOW_PACKETS,
             losses: Losses::default(),
             moved: now,
             catching_up: true,
@@ -112,7 +118,6 @@ impl Progress {
         if moved || watermark == high {
             known.moved = now;
         }
-        let before = known.watermark;
         known.watermark = if report.after == known.after {
             // Statuses overtake each other.
             known.watermark.max(watermark)
@@ -125,15 +130,11 @@ impl Progress {
         known.credit = report.credit.into();
         known.losses.overflows |= report.overflowed != known.losses.overflowed;
         known.losses.overflowed = report.overflowed;
+        known.reached = known.reached.max(report.reached.min(high)).max(known.watermark);
+        known.repairable = (kept / 2).max(FLOW_PACKETS);
         let behind = high - known.watermark;
-        if !known.catching_up {
-            // Half of what it does brings it closer, the other half is for the
-            // stream to go on.
-            let done = known.watermark.saturating_sub(before);
-            known.approach = known.approach.saturating_sub(done / 2).max(FLOW_PACKETS);
-        } else if behind <= FLOW_PACKETS / 2 || moved && behind <= kept / 2 {
+        if behind <= FLOW_PACKETS / 2 || moved && behind <= kept / 4 {
             known.catching_up = false;
-            known.approach = behind.max(FLOW_PACKETS);
         }
         moved
     }
@@ -233,7 +234,7 @@ mod tests {
     const OTHER: Incarnation = Incarnation(2);
 
     fn report(watermark: u64) -> Report {
-        Report { after: 0, watermark, credit: 1_024, overflowed: 0 }
+        Report { after: 0, watermark, reached: watermark, credit: 1_024, overflowed: 0 }
     }
 
     /// Receivers whose statuses said these watermarks.
@@ -308,21 +309,17 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_from_far_behind_comes_closer_while_the_stream_goes_on() {
+    fn a_hole_does_not_hold_the_window_while_it_can_be_repaired() {
         let mut progress = Progress::default();
-        let now = Instant::default();
-        progress.join(now, ONE);
-        let mut high = 4 * FLOW_PACKETS + 1;
-        progress.report(now, ONE, &report(1), (high, KEPT));
-        assert_eq!(progress.limit(), high, "nothing goes until it moves");
-        let mut watermark = 1;
-        while progress.limit() > watermark + FLOW_PACKETS {
-            watermark += 100;
-            progress.report(now, ONE, &report(watermark), (high, KEPT));
-            assert!(progress.limit() > high, "the stream goes on");
-            high = progress.limit();
-        }
-        assert!(watermark < 7 * FLOW_PACKETS, "it took {watermark} packets");
+        progress.join(Instant::default(), ONE);
+        let check = |progress: &mut Progress, reached, limit| {
+            let report = Report { reached, ..report(10) };
+            progress.report(Instant::default(), ONE, &report, (reached, KEPT));
+            assert_eq!(progress.limit(), limit);
+        };
+        check(&mut progress, 100, 100 + FLOW_PACKETS);
+        check(&mut progress, 2_000, 2_000 + FLOW_PACKETS);
+        check(&mut progress, KEPT, 10 + KEPT / 2);
     }
 
     #[test]
@@ -333,9 +330,9 @@ mod tests {
             progress.report(Instant::default(), ONE, &report(watermark), (high, KEPT));
             assert_eq!(progress.limit(), limit);
         };
-        check(&mut progress, 1, 5 * FLOW_PACKETS, u64::MAX);
-        check(&mut progress, 1, 4 * FLOW_PACKETS, u64::MAX);
-        check(&mut progress, 2, 4 * FLOW_PACKETS, 4 * FLOW_PACKETS);
+        check(&mut progress, 1, 3 * FLOW_PACKETS, u64::MAX);
+        check(&mut progress, 1, 2 * FLOW_PACKETS, u64::MAX);
+        check(&mut progress, 2, 2 * FLOW_PACKETS, 2 + FLOW_PACKETS);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Receiver {
     reassembly: Reassembly,
     /// The highest number that the sender is known to have used.
     high: u64,
+    /// The highest number that has arrived.
+    reached: u64,
     /// Packets since the last status.
     unreported: u32,
     status_due: Instant,
@@ -65,6 +67,7 @@ impl Receiver {
             gaps: Gaps::default(),
             reassembly: Reassembly::default(),
             high: position,
+            reached: position,
             unreported: 0,
             status_due: now,
         }
@@ -127,6 +130,12 @@ impl Receiver {
         self.high
     }
 
+    /// The highest number that has arrived.
+    #[must_use]
+    pub const fn reached(&self) -> u64 {
+        self.reached
+    }
+
     /// Whether nothing is missing of what the sender is known to have sent.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
@@ -165,6 +174,7 @@ impl Receiver {
             rtt.sample(sample);
         }
         self.window.insert(sequence);
+        self.reached = self.reached.max(sequence);
         self.progressed(now);
         true
     }

@@ -116,7 +116,8 @@ impl Pair {
     }
 
     fn report(&mut self, receiver: Incarnation, watermark: u64) {
-        let report = Report { after: 0, watermark, credit: u32::MAX, overflowed: 0 };
+        let report =
+            Report { after: 0, watermark, reached: watermark, credit: u32::MAX, overflowed: 0 };
         self.sender.handle_status(self.now, receiver, &report);
     }
 }

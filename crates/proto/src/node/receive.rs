@@ -295,12 +295,13 @@ impl Node {
                 stream,
                 after,
                 watermark,
+                reached,
                 credit,
                 overflowed,
                 echo_micros,
                 held_micros,
             } => {
-                let report = Report { after, watermark, credit, overflowed };
+                let report = Report { after, watermark, reached, credit, overflowed };
                 let status = Status { report, echo_micros, held_micros };
                 if stream == self.config.incarnation {
                     self.handle_status(now, sender, &status);

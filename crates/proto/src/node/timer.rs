@@ -177,6 +177,7 @@ fn status_of(
         stream,
         after: peer.follows_after,
         watermark: peer.receiver.watermark(),
+        reached: peer.receiver.reached(),
         credit,
         overflowed,
         echo_micros,

@@ -124,6 +124,8 @@ pub enum Message {
         after: u64,
         /// The number up to which nothing is missing.
         watermark: u64,
+        /// The highest number that has arrived.
+        reached: u64,
         /// How many packets the receiver's socket holds at the most.
         credit: u32,
         /// How many packets its socket dropped since it was opened.
@@ -282,6 +284,7 @@ impl Message {
                 stream,
                 after,
                 watermark,
+                reached,
                 credit,
                 overflowed,
                 echo_micros,
@@ -290,6 +293,7 @@ impl Message {
                 put_stream(*stream, out);
                 put_u64(*after, out);
                 put_u64(*watermark, out);
+                put_u64(*reached, out);
                 out.extend_from_slice(&credit.to_be_bytes());
                 out.extend_from_slice(&overflowed.to_be_bytes());
                 put_u64(*echo_micros, out);
@@ -387,6 +391,7 @@ fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Messa
             stream: take_stream(fields)?,
             after: fields.sequence("after")?,
             watermark: fields.sequence("watermark")?,
+            reached: fields.sequence("reached")?,
             credit: fields.u32("credit")?,
             overflowed: fields.u32("overflowed")?,
             echo_micros: fields.u64("echo")?,

@@ -34,6 +34,7 @@ fn what_is_encoded_is_decoded() {
         stream,
         after: 6,
         watermark: 1,
+        reached: 7,
         credit: 2,
         overflowed: 3,
         echo_micros: 4,
