@@ -49,6 +49,8 @@ struct Bucket {
     millionths: u64,
     depth: u64,
     filled: Instant,
+    /// Whether something was not given for want of packets.
+    holds: bool,
 }
 
 /// An attempt to lose less by sending less.
@@ -103,8 +105,7 @@ impl Pace {
 
     /// How many repairs may be sent.
     pub fn repairs(&mut self, now: Instant) -> u64 {
-        let rate = self.limit.unwrap_or(self.peak).max(REPAIR_FLOOR);
-        self.repairs.fill(now, rate * REPAIR_PERCENT / 100)
+        self.repairs.fill(now, self.repair_rate())
     }
 
     /// So much new data was sent.
@@ -123,14 +124,11 @@ impl Pace {
         self.repairs.take(1);
     }
 
-    /// When there is room for data again, or for repairs, where something of
-    /// the sort waits.
+    /// When something that was asked for and held back may be sent.
     #[must_use]
-    pub fn timeout(&self, data: bool, repairs: bool) -> Option<Instant> {
-        let data = self.limit.filter(|_| data).map(|rate| self.data.full_at(rate));
-        let rate = self.limit.unwrap_or(self.peak).max(REPAIR_FLOOR) * REPAIR_PERCENT / 100;
-        let repairs = repairs.then(|| self.repairs.full_at(rate));
-        data.into_iter().chain(repairs).min()
+    pub fn timeout(&self) -> Option<Instant> {
+        let data = self.limit.and_then(|rate| self.data.due(rate));
+        data.into_iter().chain(self.repairs.due(self.repair_rate())).min()
     }
 
     /// Whether an epoch is over. If so, [`Pace::learn`] is to be told what was
@@ -156,6 +154,10 @@ impl Pace {
             self.usual_loss = self.usual_loss.min(loss.max(self.usual_loss.saturating_sub(1)));
             self.raise();
         }
+    }
+
+    fn repair_rate(&self) -> u64 {
+        self.limit.unwrap_or(self.peak).max(REPAIR_FLOOR) * REPAIR_PERCENT / 100
     }
 
     fn lower(&mut self, now: Instant, rate: u64, loss: u64) {
@@ -188,7 +190,7 @@ impl Pace {
 
 impl Bucket {
     fn new(depth: u64) -> Self {
-        Self { millionths: depth * 1_000_000, depth, filled: Instant::default() }
+        Self { millionths: depth * 1_000_000, depth, filled: Instant::default(), holds: false }
     }
 
     /// Fills it for the time that has passed. Gives how many whole packets are
@@ -198,6 +200,7 @@ impl Bucket {
         self.filled = now;
         let more = micros.saturating_mul(rate);
         self.millionths = self.millionths.saturating_add(more).min(self.depth * 1_000_000);
+        self.holds = self.millionths < 1_000_000;
         self.millionths / 1_000_000
     }
 
@@ -207,10 +210,11 @@ impl Bucket {
         self.millionths = self.millionths.saturating_sub(packets * 1_000_000);
     }
 
-    /// When a quarter of it is there: what is sent goes in runs.
-    fn full_at(&self, rate: u64) -> Instant {
+    /// When a quarter of it is there, if it held something back: what is sent
+    /// goes in runs.
+    fn due(&self, rate: u64) -> Option<Instant> {
         let missing = (self.depth / 4 * 1_000_000).saturating_sub(self.millionths);
-        self.filled + Duration::from_micros(missing.div_ceil(rate.max(1)))
+        self.holds.then(|| self.filled + Duration::from_micros(missing.div_ceil(rate.max(1))))
     }
 }
 
@@ -294,8 +298,8 @@ mod tests {
         assert_eq!(pace.repairs(START), REPAIR_DEPTH);
         (0..REPAIR_DEPTH).for_each(|_| pace.repaired());
         assert_eq!(pace.repairs(START), 0);
-        let next = pace.timeout(false, true).expect("some wait");
+        let next = pace.timeout().expect("something was held back");
         assert!(next > START && pace.repairs(next) >= REPAIR_DEPTH / 4);
-        assert_eq!(pace.timeout(true, false), None, "data is not limited");
+        assert_eq!(pace.timeout(), None, "and is not any more");
     }
 }

@@ -139,13 +139,15 @@ impl Progress {
         moved
     }
 
-    /// A receiver asked for these packets.
-    pub fn asked(&mut self, receiver: Incarnation, ranges: &[Range]) {
+    /// A receiver asked for these packets of a stream that was sent up to
+    /// `high`.
+    pub fn asked(&mut self, receiver: Incarnation, ranges: &[Range], high: u64) {
         let Some(Receiver { losses, .. }) = self.0.get_mut(&receiver) else { return };
         for range in ranges {
-            let first = range.first.max(losses.asked_to + 1);
-            losses.asked += (range.last + 1).saturating_sub(first);
-            losses.asked_to = losses.asked_to.max(range.last);
+            // What was never sent is not lost.
+            let (first, last) = (range.first.max(losses.asked_to + 1), range.last.min(high));
+            losses.asked += (last + 1).saturating_sub(first);
+            losses.asked_to = losses.asked_to.max(last);
         }
     }
 
@@ -339,13 +341,13 @@ mod tests {
     fn a_loss_counts_once_and_not_where_a_socket_had_no_room() {
         let mut progress = reported([(ONE, 0), (OTHER, 0)], 0);
         let range = |first, last| Range { first, last };
-        progress.asked(ONE, &[range(1, 3), range(5, 5)]);
-        progress.asked(OTHER, &[range(1, 2)]);
-        progress.asked(ONE, &[range(2, 3), range(5, 6)]);
+        progress.asked(ONE, &[range(1, 3), range(5, 5)], 30);
+        progress.asked(OTHER, &[range(1, 2)], 30);
+        progress.asked(ONE, &[range(2, 3), range(5, 6)], 30);
         assert_eq!(progress.take_losses(), 5);
         assert_eq!(progress.take_losses(), 0);
-        progress.asked(ONE, &[range(7, 20)]);
-        progress.asked(OTHER, &[range(7, 7)]);
+        progress.asked(ONE, &[range(7, 20), range(31, u64::MAX)], 30);
+        progress.asked(OTHER, &[range(7, 7)], 30);
         let overflowed = Report { overflowed: 9, ..report(0) };
         progress.report(Instant::default(), ONE, &overflowed, (30, KEPT));
         assert_eq!(progress.take_losses(), 1);

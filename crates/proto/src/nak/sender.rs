@@ -272,8 +272,7 @@ impl Sender {
     /// When something that waits for the pace may be sent.
     #[must_use]
     pub fn pace_timeout(&self) -> Option<Instant> {
-        let waits = self.unsent <= self.progress.limit().min(self.ring.high());
-        self.pace.timeout(waits, self.has_repairs())
+        self.pace.timeout()
     }
 
     /// The last packet that was sent, when it is time for a heartbeat that

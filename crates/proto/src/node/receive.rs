@@ -373,7 +373,8 @@ impl Node {
 
     fn handle_nak(&mut self, now: Now, sender: Incarnation, ranges: &[Range]) {
         let Some(peer) = self.peers.get(&sender) else { return };
-        self.sender.progress.asked(sender, ranges);
+        let high = self.sender.sent_high();
+        self.sender.progress.asked(sender, ranges, high);
         let gone = self.sender.handle_nak(now.instant, peer.address, ranges, peer.rtt.mean());
         if let Some(range) = gone {
             let logged = self.sender.log().covers(range);
