@@ -137,7 +137,12 @@ impl Cache {
                 Ok(Written { version: record.version })
             }
             Put::Same { version, moved } => {
-                if moved {
+                if ack != Ack::Local {
+                    // Whether others have what is held is known only once they
+                    // have been sent it.
+                    let held = Record { version, ..record };
+                    self.publish(&Frame::Record(held), &[hash], ack).await?;
+                } else if moved {
                     let touch = Touch { hash, time: version.time, idle: deadlines.idle };
                     self.publish(&Frame::Touch(touch), &[hash], ack).await?;
                 }

@@ -82,7 +82,11 @@ impl Writes {
         let mut room = std::pin::pin!(self.room.notified());
         // From here on no telling is missed.
         room.as_mut().enable();
-        if self.staged.lock().stage.ended() >= STAGED_PACKETS {
+        let is_full = {
+            let staged = self.staged.lock();
+            !staged.closed && staged.stage.ended() >= STAGED_PACKETS
+        };
+        if is_full {
             tell();
             room.await;
         }
@@ -117,6 +121,12 @@ impl Writes {
     pub(crate) fn close(&self) {
         self.staged.lock().closed = true;
         self.room.notify_waiters();
+    }
+
+    /// Gives up what was not taken: who waits for it is told.
+    pub(crate) fn give_up(&self) {
+        self.close();
+        self.staged.lock().waiting.clear();
     }
 }
 

@@ -7,8 +7,8 @@
 //! that stays the same however slow the stream is not the stream's doing: it
 //! counts as usual from then on, and the pace is what it was.
 //!
-//! Two token buckets carry that out: one for new data, which is not limited as
-//! long as no loss was ever seen, and one for repairs.
+//! Two token buckets carry that out: one for new data, which limits nothing
+//! until loss has been noticed, and one for repairs.
 
 use std::time::Duration;
 
@@ -74,6 +74,10 @@ pub struct Pace {
     epoch_began: Instant,
     /// Packets of new data in this epoch.
     sent: u64,
+    /// When the last of them went, and how long this epoch was, pauses left
+    /// out.
+    sent_at: Instant,
+    busy: Duration,
     /// Thousandths that are lost whatever the pace is.
     usual_loss: u64,
     attempt: Option<Attempt>,
@@ -88,6 +92,8 @@ impl Default for Pace {
             peak: 0,
             epoch_began: Instant::default(),
             sent: 0,
+            sent_at: Instant::default(),
+            busy: Duration::ZERO,
             usual_loss: 0,
             attempt: None,
         }
@@ -112,7 +118,12 @@ impl Pace {
     pub fn sent(&mut self, now: Instant, packets: u64) {
         if self.sent == 0 {
             self.epoch_began = now;
+            self.busy = Duration::ZERO;
+        } else {
+            let gap = now - self.sent_at;
+            self.busy += if gap < EPOCH { gap } else { Duration::ZERO };
         }
+        self.sent_at = now;
         self.sent += packets;
         if self.limit.is_some() {
             self.data.take(packets);
@@ -141,7 +152,7 @@ impl Pace {
     /// An epoch has ended in which a receiver lost so many packets, not
     /// counting what its own socket had no room for.
     pub fn learn(&mut self, now: Instant, lost: u64) {
-        let micros = u64::try_from((now - self.epoch_began).as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(self.busy.as_micros()).unwrap_or(u64::MAX);
         let rate = self.sent * 1_000_000 / micros.max(1);
         let loss = lost * 1_000 / self.sent.max(1);
         // A tenth less an epoch: what was sent lately, not ever.
@@ -157,17 +168,30 @@ impl Pace {
     }
 
     fn repair_rate(&self) -> u64 {
-        self.limit.unwrap_or(self.peak).max(REPAIR_FLOOR) * REPAIR_PERCENT / 100
+        self.limit.unwrap_or_else(|| self.peak.max(REPAIR_FLOOR)) * REPAIR_PERCENT / 100
+    }
+
+    /// Nothing is held back until it is asked for again.
+    pub fn release(&mut self) {
+        self.data.holds = false;
+        self.repairs.holds = false;
     }
 
     fn lower(&mut self, now: Instant, rate: u64, loss: u64) {
         let (pace, carried) = (self.limit, rate - rate * loss.min(1_000) / 1_000);
         let attempt = self.attempt.get_or_insert(Attempt { epochs: 0, carried, pace });
         attempt.epochs += 1;
-        if attempt.epochs > TRIED_EPOCHS {
-            if carried * 100 < attempt.carried * NO_HELP {
+        let slowest = pace == Some(SLOWEST);
+        if attempt.epochs > TRIED_EPOCHS || slowest {
+            // At the slowest pace nothing could show any more.
+            let in_vain = if slowest {
+                loss <= MOST_USUAL_LOSS
+            } else {
+                carried * 100 < attempt.carried * NO_HELP
+            };
+            if in_vain {
                 self.usual_loss = loss.min(MOST_USUAL_LOSS);
-                self.limit = attempt.pace;
+                self.limit = attempt.pace.filter(|_| !slowest);
             }
             self.attempt = None;
             return;
@@ -240,6 +264,24 @@ mod tests {
             Self { pace: Pace::default(), now: START, wanted: 300_000, carries, loses }
         }
 
+        /// Lets a second pass in which so many packets come at once every so
+        /// many milliseconds. Gives how many wait at its end.
+        fn bursts(&mut self, packets: u64, every_millis: u64, mut waiting: u64) -> u64 {
+            for millis in 0..1_000 {
+                self.now += Duration::from_millis(1);
+                waiting += if millis % every_millis == 0 { packets } else { 0 };
+                let sent = self.pace.data(self.now).min(waiting);
+                if sent > 0 {
+                    self.pace.sent(self.now, sent);
+                    waiting -= sent;
+                }
+                if self.pace.ended(self.now) {
+                    self.pace.learn(self.now, self.pace.sent * self.loses / 1_000);
+                }
+            }
+            waiting
+        }
+
         /// Lets an epoch pass. Gives how fast it went, in packets a second.
         fn epoch(&mut self) -> u64 {
             let (began, mut sent) = (self.now, 0);
@@ -285,6 +327,15 @@ mod tests {
     fn loss_that_no_pace_avoids_is_lived_with() {
         check(u64::MAX / 1_000_000_000, 50, [295_000, 301_000]);
         check(u64::MAX / 1_000_000_000, 150, [295_000, 301_000]);
+    }
+
+    #[test]
+    fn slow_streams_and_bursts_are_not_slowed_for_ever() {
+        for (packets, every_millis) in [(2, 2), (6, 5), (12, 10), (1_000, 500), (800, 900)] {
+            let mut path = Path::new(0, 50);
+            let waiting = (0..120).fold(0, |left, _| path.bursts(packets, every_millis, left));
+            assert_eq!(waiting, 0, "{packets} every {every_millis} ms");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ struct Receiver {
     /// what is kept.
     repairable: u64,
     losses: Losses,
-    /// When its watermark last moved, or had nothing to move for.
+    /// When it last let more be sent, or had everything.
     moved: Instant,
     /// Whether it is in catch-up: it holds nobody back.
     catching_up: bool,
@@ -115,9 +115,7 @@ impl Progress {
         let Some(known) = self.0.get_mut(&receiver) else { return false };
         let watermark = report.watermark.min(high);
         let moved = watermark > known.watermark;
-        if moved || watermark == high {
-            known.moved = now;
-        }
+        let limit = known.limit();
         known.watermark = if report.after == known.after {
             // Statuses overtake each other.
             known.watermark.max(watermark)
@@ -133,8 +131,13 @@ impl Progress {
         known.reached = known.reached.max(report.reached.min(high)).max(known.watermark);
         known.repairable = (kept / 2).max(FLOW_PACKETS);
         let behind = high - known.watermark;
-        if behind <= FLOW_PACKETS / 2 || moved && behind <= kept / 4 {
-            known.catching_up = false;
+        let is_near = behind <= FLOW_PACKETS / 2 || moved && behind <= kept / 4;
+        if is_near && mem::take(&mut known.catching_up) {
+            // What it asks for from before says nothing of the network.
+            known.losses = Losses { asked: 0, asked_to: high, ..known.losses };
+        }
+        if moved || watermark == high || known.limit() > limit {
+            known.moved = now;
         }
         moved
     }

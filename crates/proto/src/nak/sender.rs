@@ -269,6 +269,17 @@ impl Sender {
         self.ring.packet(sequence).map(|bytes| Transmit { to, bytes })
     }
 
+    /// What the pace held back may be asked for again. Should nobody do so, for
+    /// a window that has shut or a full socket, nothing more is due.
+    pub fn handle_pace_timeout(&mut self) {
+        self.pace.release();
+    }
+
+    /// From here on everything goes as fast as it can.
+    pub fn hurry(&mut self) {
+        self.pace = Pace::default();
+    }
+
     /// When something that waits for the pace may be sent.
     #[must_use]
     pub fn pace_timeout(&self) -> Option<Instant> {

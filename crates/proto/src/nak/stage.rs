@@ -117,7 +117,10 @@ impl Stage {
         std::mem::swap(self, other);
         let ended = other.ended.len();
         let open = other.bytes.split_at(ended * MAX_PACKET_BYTES).1;
-        self.reserve(open.len());
+        if !open.is_empty() {
+            // What follows fits the same packet.
+            self.reserve(MAX_PACKET_BYTES);
+        }
         self.bytes.extend_from_slice(open);
         let open_len = open.len();
         self.keys.extend(other.keys.drain(other.ended_keys()..));

@@ -98,7 +98,7 @@ impl Node {
         match timer {
             Timer::Heartbeat => self.send_heartbeat(now),
             // The driver sends whenever it calls.
-            Timer::Pace => {}
+            Timer::Pace => self.sender.handle_pace_timeout(),
             Timer::Nak => self.send_naks(now.instant),
             Timer::Status => self.send_statuses(now.instant),
             Timer::Join => self.handle_join_timeout(now),

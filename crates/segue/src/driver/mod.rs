@@ -256,9 +256,24 @@ impl Driver {
     fn leave(&mut self) -> io::Result<()> {
         let now = self.now();
         self.parts.shared.writes.close();
-        self.take_writes(true);
-        self.send_some(now, Node::poll_transmit)?;
+        self.parts.node.hurry();
+        loop {
+            self.take_writes(true);
+            let sent = self.parts.node.sender().sent_high();
+            self.send_some(now, Node::poll_transmit)?;
+            if self.parts.node.sender().sent_high() == sent {
+                break;
+            }
+        }
         self.parts.node.leave();
         self.send_some(now, Node::poll_transmit)
+    }
+}
+
+impl Drop for Driver {
+    /// However it ended: nobody takes a write any more.
+    fn drop(&mut self) {
+        self.parts.shared.closed.store(true, Ordering::SeqCst);
+        self.parts.shared.writes.give_up();
     }
 }

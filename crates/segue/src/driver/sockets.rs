@@ -192,6 +192,11 @@ impl Sockets {
         // What the socket did not take goes first.
         let mut sent = self.send.flush(&self.own);
         while self.goes_on(sent) {
+            if self.send.free() < RUN_PACKETS {
+                // What is asked for is not given again: it has to find room.
+                sent = self.send.flush(&self.own);
+                continue;
+            }
             let Some(transmit) = poll(node, now) else {
                 let flushed = self.send.flush(&self.own);
                 self.goes_on(flushed);
@@ -209,7 +214,7 @@ impl Sockets {
                     &one
                 }
             };
-            sent = if transmit.bytes.len() > MAX_PACKET_BYTES || self.send.free() <= RUN_PACKETS {
+            sent = if transmit.bytes.len() > MAX_PACKET_BYTES {
                 self.send.send(&self.own, transmit.bytes, destinations)
             } else {
                 // Single packets go many at a time.

@@ -146,13 +146,14 @@ impl SendQueue {
         }
     }
 
-    /// Sends what is queued. `Ok` means that the queue is empty; after an error
-    /// [`Self::is_empty`] says whether to call again.
+    /// Sends what is queued, whatever is refused of it. The queue is empty then,
+    /// unless the error is one to wait for.
     ///
     /// # Errors
     ///
     /// [`SendError`] says what to wait for, or what was dropped.
     pub fn flush(&mut self, socket: impl AsFd) -> Result<(), SendError> {
+        let mut result = Ok(());
         while !self.runs.is_empty() {
             match send_messages(socket.as_fd(), self.messages()) {
                 Ok(messages) => self.forget_sent(messages),
@@ -160,11 +161,16 @@ impl SendQueue {
                 Err(error) if self.gave_a_run() && refuses_segmentation(&error) => {
                     self.segmentation = false;
                 }
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => match self.failed(error) {
+                    wait @ (SendError::Blocked | SendError::NoBuffers) => return Err(wait),
+                    dropped @ (SendError::TooLarge { .. } | SendError::Refused { .. }) => {
+                        result = Err(dropped);
+                    }
+                },
             }
         }
         self.end = 0;
-        Ok(())
+        result
     }
 
     /// Sends a run from where it lies, after what is queued: packets of the
@@ -174,6 +180,10 @@ impl SendQueue {
     /// # Errors
     ///
     /// As [`Self::flush`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for what the kernel does not take.
     pub fn send(
         &mut self,
         socket: impl AsFd,
@@ -191,7 +201,7 @@ impl SendQueue {
                     packets.for_each(|packet| self.push(packet, &destinations[place + 1..]));
                     let packets = rest.chunks(self.packet_bytes);
                     packets.for_each(|packet| self.push(packet, &destinations[place..]));
-                    return result.and_then(|()| self.flush(socket));
+                    return self.flush(socket).and(result);
                 }
                 Err(error) => result = Err(error),
             }

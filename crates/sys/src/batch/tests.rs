@@ -159,6 +159,25 @@ fn a_refusal_names_the_destination() {
 }
 
 #[test]
+fn what_is_refused_keeps_nothing_else_back() {
+    let (from, to, address) = pair();
+    // Only a socket that asked for it may broadcast.
+    let refused: SocketAddr = "255.255.255.255:9".parse().unwrap();
+    let mut queue = SendQueue::new(2 * RUN_PACKETS, 100);
+    let run = vec![7; 100 * RUN_PACKETS];
+    for _ in 0..8 {
+        queue_packets(&mut queue, &[100; 8], &[refused]);
+        let result = queue.send(&from, &run, &[refused, address]);
+        assert!(matches!(result, Err(SendError::Refused { .. })), "{result:?}");
+        assert!(queue.is_empty());
+        assert_eq!(
+            read_packets(&mut ReceiveBatch::new(&to, 8), &to, RUN_PACKETS).len(),
+            RUN_PACKETS
+        );
+    }
+}
+
+#[test]
 fn what_the_kernel_drops_is_counted() {
     const PACKETS: usize = 640;
     let (from, to) = (socket("127.0.0.1", 1 << 20), socket("127.0.0.1", 32 << 10));
