@@ -97,7 +97,7 @@ impl Pair {
             6 => self.reopen(POSITION.saturating_sub(distance)),
             _ => {
                 self.now += Duration::from_micros(distance);
-                self.receiver.suppress(self.now, &[range]);
+                self.receiver.suppress(self.now, &[range], Duration::ZERO);
                 self.ask();
             }
         }
@@ -178,7 +178,8 @@ impl Pair {
 
     /// The same, when it is known what is missing.
     fn ask_within(&mut self, missing: &BTreeSet<u64>) -> BTreeSet<u64> {
-        let ranges = self.receiver.poll_nak(self.now, &mut self.rng).unwrap_or_default();
+        let ranges =
+            self.receiver.poll_nak(self.now, &mut self.rng, Duration::ZERO).unwrap_or_default();
         assert!(ranges.len() <= MAX_NAK_RANGES);
         assert!(ranges.is_sorted_by(|one, next| one.last < next.first), "{ranges:?}");
         let asked: BTreeSet<u64> =

@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
+use crate::load::Load;
 use crate::time::Instant;
 
 /// How long a farm key is, in bytes.
@@ -161,6 +162,11 @@ impl Keyring {
     pub fn opening(&self, id: u8) -> Option<&FarmKey> {
         let leaving = self.leaving.iter().map(|leaving| &leaving.key);
         self.keys.iter().chain(leaving).find(|key| key.id() == id)
+    }
+
+    /// How many keys are leaving.
+    pub(crate) const fn load(&self) -> Load {
+        Load::new("keys that are leaving", self.leaving.len(), MAX_LEAVING)
     }
 
     /// The ids of the keys of the ring, the one that seals first.

@@ -15,10 +15,12 @@
 //! - [`wire`], [`seal`]: what nodes say to each other, as sealed bytes;
 //! - [`nak`]: the reliable multicast, one machine per stream and side;
 //! - [`transfer`]: records in bulk, for what no repair can bring;
-//! - [`node`]: all of it together, the machine that a driver runs.
+//! - [`node`]: all of it together, the machine that a driver runs;
+//! - [`load`]: how full things are that are bounded.
 
 pub mod buzhash;
 pub mod keyring;
+pub mod load;
 pub mod nak;
 pub mod node;
 pub mod record;

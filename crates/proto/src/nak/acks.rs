@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::load::Load;
 use crate::nak::progress::Progress;
 
 /// The most writes of a kind that wait. The oldest is given up for one more:
@@ -43,6 +44,14 @@ impl Waiting {
             queue.pop_front();
         }
         queue.push_back((sequence, write));
+    }
+
+    /// How many wait.
+    pub(crate) fn loads(&self) -> [Load; 2] {
+        [
+            Load::new("writes that wait for one", self.one.len(), MAX_WAITING),
+            Load::new("writes that wait for all", self.all.len(), MAX_WAITING),
+        ]
     }
 
     /// The next write that is confirmed as it asked to be. Without receivers

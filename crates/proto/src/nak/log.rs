@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::load::Load;
 use crate::record::KeyHash;
 use crate::wire::control::Range;
 
@@ -25,6 +26,11 @@ impl KeyLog {
             self.forgotten = oldest;
         }
         self.entries.push_back((sequence, key));
+    }
+
+    /// How many entries there are.
+    pub(crate) fn load(&self) -> Load {
+        Load::new("logged keys", self.entries.len(), CAPACITY)
     }
 
     /// Whether all keys of these packets are known.

@@ -17,6 +17,7 @@ pub mod receiver;
 pub mod ring;
 pub mod rtt;
 pub mod sender;
+pub mod spacing;
 pub mod stage;
 pub mod window;
 

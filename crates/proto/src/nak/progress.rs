@@ -30,6 +30,8 @@ struct Receiver {
     /// what is kept.
     repairable: u64,
     losses: Losses,
+    /// When it last said anything.
+    reported: Option<Instant>,
     /// When it last let more be sent, or had everything.
     moved: Instant,
     /// Whether it is in catch-up: it holds nobody back.
@@ -93,6 +95,7 @@ impl Progress {
             credit: FLOW_PACKETS,
             repairable: FLOW_PACKETS,
             losses: Losses::default(),
+            reported: None,
             moved: now,
             catching_up: true,
         });
@@ -113,6 +116,7 @@ impl Progress {
         (high, kept): (u64, u64),
     ) -> bool {
         let Some(known) = self.0.get_mut(&receiver) else { return false };
+        known.reported = Some(now);
         let watermark = report.watermark.min(high);
         let moved = watermark > known.watermark;
         let limit = known.limit();
@@ -204,6 +208,12 @@ impl Progress {
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// When a receiver last said how far it has come.
+    #[must_use]
+    pub fn reported(&self, receiver: Incarnation) -> Option<Instant> {
+        self.0.get(&receiver)?.reported
     }
 
     /// Whether at least one receiver has that packet.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
+use crate::load::Load;
 use crate::record::MAX_PAYLOAD_BYTES;
 use crate::wire::MAX_BODY_BYTES;
 use crate::wire::codec::{Malformed, Reader};
@@ -113,6 +114,11 @@ impl Reassembly {
         let partial = self.partials.remove(&first).expect("just looked at");
         self.bytes -= partial.bytes.len();
         Assembled::Frame(partial.finish())
+    }
+
+    /// How many bytes the unfinished frames take.
+    pub(crate) const fn load(&self) -> Load {
+        Load::new("bytes of unfinished frames", self.bytes, MAX_BYTES)
     }
 
     /// The packets of each unfinished frame, in the order of their first.

@@ -2,23 +2,15 @@
 
 use std::time::Duration;
 
+use crate::load::Load;
 use crate::nak::gaps::Gaps;
 use crate::nak::reassembly::{Assembled, Fragment, Reassembly};
 use crate::nak::rtt::Rtt;
+use crate::nak::spacing::Spacing;
 use crate::nak::window::{Arrival, WINDOW_PACKETS, Window};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::control::Range;
-
-/// Progress is told after so many packets, or after [`STATUS_DELAY`].
-const STATUS_PACKETS: u32 = 128;
-/// It is shorter than the pause before a sender's first heartbeat, which it
-/// then makes unnecessary.
-const STATUS_DELAY: Duration = Duration::from_micros(500);
-/// Progress is told this often when there is none.
-pub const STATUS_IDLE: Duration = Duration::from_millis(50);
-/// Receivers up to this many ask for repairs at once and by unicast.
-pub const FEW_RECEIVERS: usize = 8;
 
 /// What is here of a stream, as whole frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,7 +47,11 @@ pub struct Receiver {
     reached: u64,
     /// Packets since the last status.
     unreported: u32,
-    status_due: Instant,
+    /// When the first of them came.
+    progressed: Option<Instant>,
+    /// When the next status is due if no packet comes, and the pause before it.
+    idle_due: Instant,
+    pause: Duration,
 }
 
 impl Receiver {
@@ -69,7 +65,9 @@ impl Receiver {
             high: position,
             reached: position,
             unreported: 0,
-            status_due: now,
+            progressed: None,
+            idle_due: now,
+            pause: Duration::ZERO,
         }
     }
 
@@ -170,6 +168,8 @@ impl Receiver {
             }
             self.raise_high(now, sequence - 1, rtt, back_off);
             self.high = sequence;
+        } else if !self.gaps.has_room_to_close(Range { first: sequence, last: sequence }) {
+            return false;
         } else if let Some(sample) = self.gaps.close(now, sequence) {
             rtt.sample(sample);
         }
@@ -226,6 +226,7 @@ impl Receiver {
     pub fn fill(&mut self, now: Instant, range: Range) {
         let known = Range { last: range.last.min(self.high), ..range };
         if known.first <= known.last
+            && self.gaps.has_room_to_close(known)
             && let Some(filled) = self.window.fill(known)
         {
             self.gaps.close_range(filled);
@@ -236,26 +237,46 @@ impl Receiver {
 
     /// Another receiver asked for these ranges. Gives how many requests of
     /// ours that spared.
-    pub fn suppress(&mut self, now: Instant, ranges: &[Range]) -> u64 {
-        self.gaps.suppress(now, ranges)
+    pub fn suppress(&mut self, now: Instant, ranges: &[Range], back_off: Duration) -> u64 {
+        self.gaps.suppress(now, ranges, back_off)
     }
 
-    /// The ranges to ask for, when any are due. Nothing beyond the window is
-    /// asked for: its repairs would be dropped, and while what lies before is
-    /// pulled they would only be in the way.
-    pub fn poll_nak(&mut self, now: Instant, rng: &mut Rng) -> Option<Vec<Range>> {
-        let ranges = self.gaps.take_due(now, self.window.watermark() + WINDOW_PACKETS, rng);
+    /// The ranges to ask for, when any are due. They are asked for again after
+    /// their interval and `back_off`. Nothing beyond the window is asked for:
+    /// its repairs would be dropped, and while what lies before is pulled they
+    /// would only be in the way.
+    pub fn poll_nak(
+        &mut self,
+        now: Instant,
+        rng: &mut Rng,
+        back_off: Duration,
+    ) -> Option<Vec<Range>> {
+        let limit = self.window.watermark() + WINDOW_PACKETS;
+        let ranges = self.gaps.take_due(now, limit, rng, back_off);
         (!ranges.is_empty()).then_some(ranges)
     }
 
     /// Whether a status is due; taking it schedules the next.
-    pub fn poll_status(&mut self, now: Instant) -> bool {
-        let due = self.status_due <= now;
+    pub fn poll_status(&mut self, now: Instant, spacing: &Spacing, rng: &mut Rng) -> bool {
+        let due = self.status_timeout(spacing) <= now;
         if due {
+            let progressed = self.progressed.take().is_some();
             self.unreported = 0;
-            self.status_due = now + STATUS_IDLE;
+            self.pause = if progressed { Duration::ZERO } else { self.pause * 2 };
+            self.pause = self.pause.clamp(spacing.repeat, spacing.idle);
+            self.idle_due = spacing.idle_due(now, self.pause, rng);
         }
         due
+    }
+
+    /// A status is due at once, and others soon after it.
+    pub const fn tell(&mut self, now: Instant) {
+        (self.idle_due, self.pause) = (now, Duration::ZERO);
+    }
+
+    /// How much is kept of the stream.
+    pub(crate) fn loads(&self) -> [Load; 3] {
+        [self.window.load(), self.gaps.load(), self.reassembly.load()]
     }
 
     /// When [`Receiver::poll_nak`] has something again.
@@ -266,8 +287,11 @@ impl Receiver {
 
     /// When [`Receiver::poll_status`] is due.
     #[must_use]
-    pub const fn status_timeout(&self) -> Instant {
-        self.status_due
+    pub fn status_timeout(&self, spacing: &Spacing) -> Instant {
+        let patience =
+            if self.unreported >= spacing.packets { Duration::ZERO } else { spacing.delay };
+        let told = self.progressed.map(|progressed| progressed + patience);
+        told.map_or(self.idle_due, |told| told.min(self.idle_due))
     }
 
     /// Opens a gap for everything above the known high, through `high`.
@@ -282,14 +306,14 @@ impl Receiver {
     fn progressed(&mut self, now: Instant) {
         self.reassembly.forget_through(self.window.watermark());
         self.unreported += 1;
-        let soon = if self.unreported >= STATUS_PACKETS { now } else { now + STATUS_DELAY };
-        self.status_due = self.status_due.min(soon);
+        self.progressed.get_or_insert(now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nak::gaps::MAX_GAPS;
     use crate::nak::reassembly::FRAGMENT_BYTES;
 
     const START: Instant = Instant::from_micros(1_000_000);
@@ -311,6 +335,42 @@ mod tests {
         let bytes = [0; FRAGMENT_BYTES];
         receiver.handle_fragment(sequence, &Fragment { index, count, bytes: &bytes });
         take(receiver, sequence);
+    }
+
+    #[test]
+    fn gaps_do_not_outgrow_their_limit_when_they_are_split() {
+        let mut receiver = Receiver::new(START, 0);
+        receiver.handle_high(START, WINDOW_PACKETS, &Rtt::default(), Duration::ZERO);
+        let mut rtt = Rtt::default();
+        let taken = (1..=WINDOW_PACKETS / 2)
+            .filter(|half| receiver.handle_packet(START, 2 * half, &mut rtt, Duration::ZERO))
+            .count();
+        // The last of them does not split a gap.
+        assert_eq!(taken, MAX_GAPS);
+        assert!(receiver.loads().iter().all(|load| load.used <= load.limit));
+    }
+
+    #[test]
+    fn progress_is_told_soon_and_its_absence_less_and_less_often() {
+        let spacing = Spacing::of(1_000);
+        let mut receiver = Receiver::new(START, 0);
+        let mut rng = Rng::from_u64(1);
+        assert!(receiver.poll_status(START, &spacing, &mut rng));
+        take(&mut receiver, 1);
+        let mut told = receiver.status_timeout(&spacing);
+        assert_eq!(told, START + spacing.delay);
+        let pauses = std::iter::from_fn(|| {
+            assert!(receiver.poll_status(told, &spacing, &mut rng));
+            let next = receiver.status_timeout(&spacing);
+            Some((next - std::mem::replace(&mut told, next)).as_millis())
+        });
+        let pauses: Vec<u128> = pauses.take(9).collect();
+        assert!(pauses[0] <= 130 && pauses[8] >= 6_250 * 3 / 4, "{pauses:?}");
+        assert!(pauses.iter().all(|&pause| pause <= 6_250 * 5 / 4 + 50), "{pauses:?}");
+        // What else is to be told does not wait for that, even if it is lost.
+        receiver.tell(told);
+        assert!(receiver.poll_status(told, &spacing, &mut rng));
+        assert!(receiver.status_timeout(&spacing) - told <= Duration::from_millis(130));
     }
 
     #[test]
@@ -354,7 +414,8 @@ mod tests {
         receiver.fill(START, Range { first: 1, last: high - 2 });
         assert_eq!(receiver.watermark(), high - 2);
         take(&mut receiver, high);
-        let asked = receiver.poll_nak(START + Duration::from_secs(1), &mut Rng::from_u64(1));
+        let later = START + Duration::from_secs(1);
+        let asked = receiver.poll_nak(later, &mut Rng::from_u64(1), Duration::ZERO);
         assert_eq!(asked, Some(ranges(&[(high - 1, high - 1)])));
     }
 }

@@ -1,5 +1,6 @@
 //! The sealed packets of the node's own stream, kept for repair.
 
+use crate::nak::sender::Destination;
 use crate::time::Instant;
 use crate::wire::MAX_PACKET_BYTES;
 
@@ -11,8 +12,8 @@ pub struct Slot {
     pub sent: Option<Instant>,
     /// Which fragment of a frame it is, from 0; 0 when it has whole frames.
     pub fragment: u16,
-    /// When it was last sent again.
-    pub repaired: Option<Instant>,
+    /// When it was last sent again, and to whom.
+    pub repaired: Option<(Instant, Destination)>,
 }
 
 /// A ring of sealed packets, numbered without holes.

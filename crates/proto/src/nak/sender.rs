@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::keyring::FarmKey;
+use crate::load::Load;
 use crate::nak::log::KeyLog;
 use crate::nak::pace::Pace;
 use crate::nak::progress::{Progress, Report};
 use crate::nak::ring::Ring;
+use crate::nak::spacing::FEW_RECEIVERS;
 use crate::nak::stage::Staged;
 use crate::seal::Sealer;
 use crate::time::Instant;
@@ -195,12 +197,13 @@ impl Sender {
         }
     }
 
-    /// A receiver misses these packets. Gives the range that is gone from the
-    /// ring, if any of them is.
+    /// A receiver misses these packets: they are sent again, to it or to whom
+    /// it speaks for as well. Gives the range that is gone from the ring, if
+    /// any of them is.
     pub fn handle_nak(
         &mut self,
         now: Instant,
-        asker: SocketAddr,
+        to: Destination,
         ranges: &[Range],
         round_trip: Duration,
     ) -> Option<Range> {
@@ -212,17 +215,23 @@ impl Sender {
                 if self.repairs.len() >= MAX_REPAIRS {
                     break;
                 }
-                self.repair(now, asker, sequence, round_trip.max(REPAIR_PAUSE));
+                self.repair(now, to, sequence, round_trip.max(REPAIR_PAUSE));
             }
         }
         (first < floor).then_some(Range { first, last: floor - 1 })
     }
 
     /// A receiver begins, or begins again, to follow the stream. It may lack
-    /// its tail, whatever the others have said: a heartbeat comes soon.
+    /// its tail, whatever the others have said: a heartbeat comes soon, and
+    /// among few receivers others soon after it. Among many every node that
+    /// comes would have every other send a row of them to all.
     pub fn join(&mut self, now: Instant, receiver: Incarnation) {
         self.progress.join(now, receiver);
-        self.heartbeat_pause = HEARTBEAT_FIRST;
+        if self.progress.count() <= FEW_RECEIVERS {
+            self.heartbeat_pause = HEARTBEAT_FIRST;
+        } else if self.sent.packets == 0 {
+            self.heartbeat_pause = HEARTBEAT_IDLE;
+        }
         self.heartbeat_due = self.heartbeat_due.min(now + HEARTBEAT_FIRST);
     }
 
@@ -308,6 +317,17 @@ impl Sender {
         self.heartbeat_due
     }
 
+    /// How much is kept, and waits.
+    pub(crate) fn loads(&self) -> [Load; 3] {
+        let kept = usize::try_from(self.ring.high() + 1 - self.ring.floor()).unwrap_or(usize::MAX);
+        let capacity = usize::try_from(self.ring.capacity()).unwrap_or(usize::MAX);
+        [
+            Load::new("packets for repair", kept, capacity),
+            Load::new("repairs", self.repairs.len(), MAX_REPAIRS),
+            self.log.load(),
+        ]
+    }
+
     /// The next repair, and to whom it goes.
     fn next_repair(&mut self, now: Instant) -> Option<(u64, Destination)> {
         if self.repairs.is_empty() || self.pace.repairs(now) == 0 {
@@ -315,7 +335,7 @@ impl Sender {
         }
         while let Some((sequence, to)) = self.repairs.pop_first() {
             if let Some(slot) = self.ring.slot_mut(sequence) {
-                slot.repaired = Some(now);
+                slot.repaired = Some((now, to));
                 self.sent.repairs += 1;
                 self.pace.repaired();
                 return Some((sequence, to));
@@ -329,6 +349,9 @@ impl Sender {
         // A frame larger than the ring pushes out what was never sent: its
         // receivers are told that it is gone.
         self.unsent = self.unsent.max(self.ring.floor());
+        if self.unsent() == 0 {
+            return None;
+        }
         let limit = self.progress.limit().min(self.ring.high());
         if self.unsent > limit {
             return None;
@@ -348,17 +371,18 @@ impl Sender {
         })
     }
 
-    fn repair(&mut self, now: Instant, asker: SocketAddr, sequence: u64, pause: Duration) {
+    fn repair(&mut self, now: Instant, to: Destination, sequence: u64, pause: Duration) {
         let Some(slot) = self.ring.slot(sequence) else { return };
-        if slot.repaired.is_some_and(|repaired| now - repaired < pause) {
-            return;
-        }
-        let one = Destination::Node(asker);
-        let to = self.repairs.entry(sequence).or_insert(one);
-        if *to != one {
-            // More than one asks.
-            *to = Destination::Farm;
-        }
+        let on_its_way = slot.repaired.filter(|(repaired, _)| now - *repaired < pause);
+        // More than one asks, whether the first one's repair has been sent yet
+        // or not: what all of them lost may be asked for within microseconds.
+        let with = |other: Destination| if other == to { to } else { Destination::Farm };
+        let to = match on_its_way {
+            Some((_, before)) if before == to || before == Destination::Farm => return,
+            Some((_, before)) => with(before),
+            None => to,
+        };
+        self.repairs.entry(sequence).and_modify(|waits| *waits = with(*waits)).or_insert(to);
     }
 }
 

@@ -106,7 +106,7 @@ impl Pair {
         if let Some(high) = self.sender.poll_heartbeat(self.now) {
             self.receiver.handle_high(self.now + WAY, high, &self.rtt, Duration::ZERO);
         }
-        if let Some(ranges) = self.receiver.poll_nak(self.now, &mut self.rng) {
+        if let Some(ranges) = self.receiver.poll_nak(self.now, &mut self.rng, Duration::ZERO) {
             self.now += WAY;
             let gone = self.sender.handle_nak(self.now, asker(1), &ranges, self.rtt.mean());
             self.gone.extend(gone);
@@ -122,8 +122,8 @@ impl Pair {
     }
 }
 
-fn asker(number: u16) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, 1], number))
+fn asker(number: u16) -> Destination {
+    Destination::Node(SocketAddr::from(([10, 0, 0, 1], number)))
 }
 
 #[test]
@@ -243,7 +243,22 @@ fn what_two_ask_for_goes_to_all() {
         Some(transmit.to)
     })
     .collect();
-    assert_eq!(destinations, [Destination::Node(asker(1)), Destination::Farm]);
+    assert_eq!(destinations, [asker(1), Destination::Farm]);
+}
+
+#[test]
+fn who_asks_just_after_another_was_repaired_does_not_wait() {
+    let mut pair = Pair::new(100);
+    pair.push(5);
+    pair.send();
+    let mut ask = |number: u16| {
+        pair.sender.handle_nak(pair.now, asker(number), &[Range { first: 2, last: 2 }], WAY);
+        pair.sender.poll_transmit(pair.now).map(|transmit| transmit.to)
+    };
+    assert_eq!(ask(1), Some(asker(1)));
+    assert_eq!(ask(1), None, "it is on its way");
+    assert_eq!(ask(2), Some(Destination::Farm));
+    assert_eq!((ask(3), ask(2), ask(1)), (None, None, None), "to all of them");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::load::Load;
 use crate::wire::control::Range;
 
 /// How far a stream's highest number may run ahead of its watermark before
@@ -157,6 +158,13 @@ impl Window {
             }
             Some(Range { first, last: at - 1 })
         })
+    }
+
+    /// How many words of its bitmap there are: the watermark may be in the
+    /// first of them.
+    pub(crate) fn load(&self) -> Load {
+        let limit = usize::try_from(WINDOW_PACKETS / 64).unwrap_or(usize::MAX) + 1;
+        Load::new("words of a window", self.words.len(), limit)
     }
 
     fn bit(&self, sequence: u64) -> bool {

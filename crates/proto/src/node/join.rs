@@ -15,6 +15,7 @@ use super::compare::Differences;
 use super::peer::{Peer, State, reachable};
 use super::way::Hearing;
 use super::{Event, MAX_PEERS, Node};
+use crate::load::Load;
 use crate::nak::receiver::{Receiver, Remains};
 use crate::nak::rtt::Rtt;
 use crate::nak::window::{Replay, Window};
@@ -41,6 +42,10 @@ const CALL_SLOWLY: Duration = Duration::from_secs(5);
 const MAX_CHALLENGED: usize = 256;
 /// A node that was challenged is not challenged again within this time.
 const CHALLENGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// The most addresses that are remembered as named, as many as an answer has
+/// and more: what is forgotten is called once more.
+const MAX_NAMED: usize = 256;
 
 /// How far the node has come with joining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +90,8 @@ pub(super) struct Join {
     call_due: Instant,
     call_pause: Duration,
     challenged: BTreeMap<Incarnation, Challenged>,
+    /// The addresses that answers named lately, and when they were looked at.
+    named: BTreeMap<SocketAddr, Instant>,
     /// What is here of streams that were never followed, with the tables that
     /// were pulled from others; for those that are met later.
     known: BTreeMap<Incarnation, Window>,
@@ -102,6 +109,7 @@ impl Join {
             call_due: now,
             call_pause: CALL_PAUSE,
             challenged: BTreeMap::new(),
+            named: BTreeMap::new(),
             known: BTreeMap::new(),
             offered: None,
         }
@@ -163,6 +171,29 @@ impl Join {
         self.known.iter().map(|(&stream, window)| (stream, window.watermark()))
     }
 
+    /// Whether an address that an answer names is to be looked at. In a large
+    /// farm every answer names the same ones.
+    fn names(&mut self, now: Instant, address: SocketAddr) -> bool {
+        if self.named.get(&address).is_some_and(|&named| now - named < CHALLENGE_PAUSE) {
+            return false;
+        }
+        if self.named.len() >= MAX_NAMED {
+            self.named.retain(|_, named| now - *named < CHALLENGE_PAUSE);
+        }
+        if self.named.len() < MAX_NAMED {
+            self.named.insert(address, now);
+        }
+        true
+    }
+
+    pub(super) fn loads(&self) -> [Load; 3] {
+        [
+            Load::new("named addresses", self.named.len(), MAX_NAMED),
+            Load::new("challenged nodes", self.challenged.len(), MAX_CHALLENGED),
+            Load::new("known streams", self.known.len(), MAX_PEERS),
+        ]
+    }
+
     /// Where a stream stood that was never followed here.
     fn position(&self, stream: Incarnation) -> Option<u64> {
         self.known.get(&stream).map(Window::watermark)
@@ -199,6 +230,12 @@ impl Node {
         (nonce, hello): (u64, &Hello),
     ) {
         let sender = header.incarnation;
+        // Who has told us its progress lately knows that we live: it calls for
+        // others, and in a large farm all would answer each call.
+        let reported = self.sender.progress.reported(sender);
+        if reported.is_some_and(|reported| now.instant - reported < ALONE) {
+            return;
+        }
         let members: Vec<SocketAddr> = self
             .peers
             .iter()
@@ -256,7 +293,10 @@ impl Node {
             return;
         }
         for address in members {
-            self.call_unknown(reachable(address, from));
+            let address = reachable(address, from);
+            if self.join.names(now.instant, address) {
+                self.call_unknown(address);
+            }
         }
         if self.peers.contains_key(&sender) || self.peers.len() >= MAX_PEERS {
             return;
@@ -291,9 +331,10 @@ impl Node {
             orphan_told: 0,
             differences: Differences::default(),
         };
+        self.ways.meet(&peer);
         self.peers.insert(sender, peer);
-        self.settle_ways();
         self.sender.join(now.instant, sender);
+        self.look_at(sender);
         self.tell_orphans_again();
         self.event(Event::MemberAlive(hello.name));
         if self.join.stage == Stage::Calling {
@@ -358,9 +399,12 @@ impl Node {
     /// Follows a stream from an earlier position. False when that is too far
     /// back: what its sender holds is then pulled.
     fn follow_from(&mut self, now: Instant, stream: Incarnation, position: u64) -> bool {
-        self.peers
+        let reopened = self
+            .peers
             .get_mut(&stream)
-            .is_none_or(|peer| peer.receiver.reopen(now, position, &peer.rtt))
+            .is_none_or(|peer| peer.receiver.reopen(now, position, &peer.rtt));
+        self.look_at(stream);
+        reopened
     }
 
     /// The portion has arrived.

@@ -17,11 +17,13 @@
 //! - `compare`: what differs all the same;
 //! - `rekey`: one farm key after another;
 //! - `way`: by multicast or one by one;
+//! - `load`: how full everything is that has a limit;
 //! - `timer`: what happens when.
 
 mod arrivals;
 mod compare;
 mod join;
+mod load;
 mod orphan;
 mod outbox;
 pub mod peer;
@@ -55,6 +57,7 @@ use compare::Pace;
 use join::Join;
 use outbox::Outbox;
 use peer::Peer;
+use timer::Streams;
 pub use timer::Timer;
 use way::Ways;
 pub use way::{Origin, Way};
@@ -183,6 +186,9 @@ pub struct Node {
     overflowed: u32,
     ways: Ways,
     housekeeping_due: Instant,
+    streams: Streams,
+    /// Whether survivors are to be told again what the dead left.
+    orphans_untold: bool,
     pace: Pace,
 }
 
@@ -212,6 +218,8 @@ impl Node {
             overflowed: 0,
             ways: Ways { group: config.multicast, unicast: Vec::new() },
             housekeeping_due: now.instant,
+            streams: Streams::default(),
+            orphans_untold: false,
             pace: Pace::new(now.instant, config.compare_every),
             config,
         }

@@ -60,6 +60,7 @@ impl Node {
         for &range in &pulled.beyond {
             peer.receiver.fill(now, range);
         }
+        self.look_at(stream);
     }
 
     /// What a survivor had could not be pulled: it is asked to tell again.
@@ -71,9 +72,17 @@ impl Node {
 
     /// A node is new, back, ready or gone: it may not have heard what the
     /// survivors of others told each other, or may have something to tell.
-    pub(super) fn tell_orphans_again(&mut self) {
-        for peer in self.peers.values_mut().filter(|peer| !peer.is_alive()) {
-            peer.orphan_told = 0;
+    pub(super) const fn tell_orphans_again(&mut self) {
+        self.orphans_untold = true;
+    }
+
+    /// Begins to tell them again, if there was reason to. Not with the reason:
+    /// when a thousand nodes meet there are a million.
+    pub(super) fn begin_to_tell_orphans(&mut self) {
+        if std::mem::take(&mut self.orphans_untold) {
+            for peer in self.peers.values_mut().filter(|peer| !peer.is_alive()) {
+                peer.orphan_told = 0;
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::keyring::FarmKey;
+use crate::load::Load;
 use crate::nak::sender::{Destination, Transmit};
 use crate::seal::Sealer;
 use crate::wire::TAG_BYTES;
@@ -68,6 +69,10 @@ impl Outbox {
         let (to, packet) = self.packets.pop_front()?;
         self.sending = packet;
         Some(Transmit { to, bytes: &self.sending })
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load::new("control packets", self.packets.len(), MAX_PACKETS)
     }
 
     fn push(&mut self, to: Destination, encode: impl FnOnce(&mut Vec<u8>)) -> usize {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::compare::Differences;
 use super::way::{Hearing, Way};
+use crate::load::Load;
 use crate::nak::receiver::Receiver;
 use crate::nak::rtt::Rtt;
 use crate::nak::window::Replay;
@@ -15,6 +16,12 @@ use crate::time::Instant;
 /// A node that was silent for so long is dead: twenty times as long as the
 /// pause between its statuses, twice as long as between its heartbeats.
 pub const SILENCE: Duration = Duration::from_millis(1_000);
+/// Among many nodes statuses come seldom, and there are many pairs of nodes in
+/// which the few packets that should have come may all be lost. With 25 ms for
+/// each node, up to eight heartbeats, eight packets or more are expected in
+/// the time: if one in 20 is lost, all eight are once in 2 * 10^10.
+const SILENCE_FOR_EACH: Duration = Duration::from_millis(25);
+const LONGEST_SILENCE: Duration = Duration::from_millis(4_000);
 /// How long a dead node is remembered, so that it can go on where it was.
 pub const REMEMBERED: Duration = Duration::from_secs(600);
 /// The most keys of touches that wait for their record.
@@ -25,10 +32,16 @@ const MAX_UNTOUCHED: usize = 1_024;
 pub enum State {
     /// It is.
     Alive,
-    /// It has been silent for [`SILENCE`].
+    /// It has been silent for too long.
     Dead,
     /// It took leave.
     Left,
+}
+
+/// How long a node of so many others may be silent before it is dead.
+pub(super) fn longest_silence(others: usize) -> Duration {
+    let others = u32::try_from(others).unwrap_or(u32::MAX);
+    SILENCE_FOR_EACH.saturating_mul(others).clamp(SILENCE, LONGEST_SILENCE)
 }
 
 /// Another node.
@@ -94,6 +107,10 @@ impl Peer {
     #[must_use]
     pub const fn heard_by(&self) -> Way {
         self.hearing.way()
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load::new("missed touches", self.untouched.len(), MAX_UNTOUCHED)
     }
 
     /// It touched a key in a version that is not here.

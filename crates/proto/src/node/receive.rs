@@ -16,7 +16,9 @@ use super::peer::State;
 use super::{Event, Node, Observer, Origin, Way};
 use crate::nak::progress::Report;
 use crate::nak::reassembly::{Assembled, Fragment};
-use crate::nak::receiver::{FEW_RECEIVERS, Remains};
+use crate::nak::receiver::Remains;
+use crate::nak::sender::Destination;
+use crate::nak::spacing::FEW_RECEIVERS;
 use crate::record::{Hlc, Observed, Record, Touch, furthest_ahead};
 use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
@@ -153,6 +155,7 @@ impl Node {
             }
         };
         peer.receiver.handle_packet(now.instant, header.sequence, &mut peer.rtt, back_off);
+        self.look_at(header.incarnation);
         self.heard(now, header.incarnation, way);
         match whole {
             None => self.gather(now, header.incarnation, Reader::new(body), arrivals),
@@ -311,8 +314,10 @@ impl Node {
                 self.handle_nak(now, sender, &ranges);
             }
             Message::Nak { stream, ranges } => {
+                let back_off = self.back_off();
                 if let Some(peer) = self.peers.get_mut(&stream) {
-                    self.counters.naks_suppressed += peer.receiver.suppress(now.instant, &ranges);
+                    let spared = peer.receiver.suppress(now.instant, &ranges, back_off);
+                    self.counters.naks_suppressed += spared;
                 }
             }
             Message::Gone { range, logged } => self.handle_gone(now, sender, range, logged),
@@ -348,6 +353,7 @@ impl Node {
         if peer.receiver.is_complete() && !peer.unmerged {
             peer.complete = peer.complete.max(time);
         }
+        self.look_at(sender);
         if newly_ready {
             self.tell_orphans_again();
         }
@@ -372,10 +378,13 @@ impl Node {
     }
 
     fn handle_nak(&mut self, now: Now, sender: Incarnation, ranges: &[Range]) {
+        let for_all = self.asks_for_all();
         let Some(peer) = self.peers.get(&sender) else { return };
+        // The others that miss it heard the asker, and wait for the repair.
+        let to = if for_all { Destination::Farm } else { Destination::Node(peer.address) };
         let high = self.sender.sent_high();
         self.sender.progress.asked(sender, ranges, high);
-        let gone = self.sender.handle_nak(now.instant, peer.address, ranges, peer.rtt.mean());
+        let gone = self.sender.handle_nak(now.instant, to, ranges, peer.rtt.mean());
         if let Some(range) = gone {
             let logged = self.sender.log().covers(range);
             self.outbox.push_to_node(peer.address, &Message::Gone { range, logged });
@@ -396,9 +405,7 @@ impl Node {
     fn heard(&mut self, now: Now, sender: Incarnation, way: Way) {
         let Some(peer) = self.peers.get_mut(&sender) else { return };
         peer.heard = now.instant;
-        if way == Way::Multicast {
-            peer.hearing.heard(now.instant);
-        }
+        let heard_again = way == Way::Multicast && peer.hearing.heard(now.instant);
         if peer.state == State::Dead {
             peer.state = State::Alive;
             peer.hearing.begin_again(now.instant);
@@ -408,9 +415,22 @@ impl Node {
             let name = peer.name.clone();
             self.settle_ways();
             self.sender.join(now.instant, sender);
+            self.look_at_all();
             self.tell_orphans_again();
             self.event(Event::MemberAlive(name));
         }
+        if heard_again {
+            self.tell_hearing(now.instant, sender);
+        }
+    }
+
+    /// Whether who misses a packet asks for all who do: among many receivers
+    /// all hear who asks, and all get the repair. Not where more than a few of
+    /// them do not hear the group: that would be a copy to each of these for
+    /// what one may miss.
+    pub(super) fn asks_for_all(&self) -> bool {
+        let many = self.sender.progress.count() > FEW_RECEIVERS;
+        many && self.sends_to_group() && self.unicast().len() <= FEW_RECEIVERS
     }
 
     /// How long a gap waits beside its patience before it is asked for: not
@@ -418,10 +438,10 @@ impl Node {
     /// truncated exponential distribution of RFC 5401, section 3.2.2, so that
     /// few ask and the others hear it.
     pub(super) fn back_off(&mut self) -> Duration {
-        let receivers = self.sender.progress.count();
-        if receivers <= FEW_RECEIVERS {
+        if !self.asks_for_all() {
             return Duration::ZERO;
         }
+        let receivers = self.sender.progress.count();
         /// The longest back-off: four round trips of a busy LAN.
         const LONGEST: Duration = Duration::from_millis(4);
         truncated_exponential(LONGEST, receivers, &mut self.rng)

@@ -2,7 +2,7 @@
 //! but never arrived, and whole tables; and what is looked at now and then.
 
 use super::orphan::ORPHAN_TELLS;
-use super::peer::{REMEMBERED, SILENCE, State};
+use super::peer::{REMEMBERED, State, longest_silence};
 use super::{Event, Node};
 use crate::record::Hlc;
 use crate::time::{Instant, Now, Wall};
@@ -43,6 +43,7 @@ impl Node {
             && let Some(peer) = self.peers.get_mut(&sender)
         {
             peer.receiver.resume(now.instant);
+            self.look_at(sender);
         }
     }
 
@@ -112,6 +113,7 @@ impl Node {
                 if let Some(peer) = self.peers.get_mut(&pull.from) {
                     peer.receiver.fill(now.instant, range);
                 }
+                self.look_at(pull.from);
             }
             Purpose::Orphan(stream, pulled) => self.orphan_pulled(now.instant, stream, &pulled),
         }
@@ -127,6 +129,7 @@ impl Node {
                 if let Some(peer) = self.peers.get_mut(&pull.from) {
                     peer.receiver.resume(now);
                 }
+                self.look_at(pull.from);
             }
             Purpose::Orphan(stream, _) => self.orphan_missed(stream),
             Purpose::Differs => self.differences_missed(now, pull.from),
@@ -141,6 +144,8 @@ impl Node {
     pub(super) fn lost(&mut self, now: Instant, sender: Incarnation) {
         self.sender.progress.leave(sender);
         self.settle_ways();
+        // There is one receiver less: statuses are due sooner.
+        self.look_at_all();
         self.provider.forget(sender);
         for pull in self.puller.give_up(sender) {
             self.pull_failed(pull, now);
@@ -155,11 +160,13 @@ impl Node {
         /// Ended records dropped at a time; the rest waits for the next time.
         const EXPIRED_AT_ONCE: usize = 4_096;
         self.table.expire(now.wall, EXPIRED_AT_ONCE);
+        self.begin_to_tell_orphans();
         let mut silent = Vec::new();
         let mut forgotten = Vec::new();
+        let longest_silence = longest_silence(self.sender.progress.count());
         for (&incarnation, peer) in &self.peers {
             let silence = now.instant - peer.heard;
-            if peer.is_alive() && silence >= SILENCE {
+            if peer.is_alive() && silence >= longest_silence {
                 silent.push(incarnation);
             } else if silence >= REMEMBERED {
                 forgotten.push(incarnation);
@@ -176,7 +183,13 @@ impl Node {
             self.peers.remove(&incarnation);
             self.join.renew_nonce(&mut self.rng);
         }
-        for incarnation in self.sender.progress.drop_stalled(now.instant, self.sender.high()) {
+        // When nothing waits to be sent nobody is held back.
+        let stalled = if self.sender.unsent() > 0 {
+            self.sender.progress.drop_stalled(now.instant, self.sender.high())
+        } else {
+            Vec::new()
+        };
+        for incarnation in stalled {
             self.counters.stalled += 1;
             if let Some(peer) = self.peers.get(&incarnation) {
                 self.event(Event::MemberStalled(peer.name.clone()));

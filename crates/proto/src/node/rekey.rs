@@ -38,6 +38,9 @@ impl Node {
 
     /// Retires the keys that nothing waits for any more.
     pub(super) fn retire_keys(&mut self, now: Instant) {
+        if self.config.keyring.load().used == 0 {
+            return;
+        }
         let mut alive = self.peers.values().filter(|peer| peer.is_alive());
         let behind = alive.any(|peer| peer.receiver.watermark() < peer.rekeyed_at);
         let sender = &self.sender;

@@ -1,10 +1,11 @@
 //! What happens when.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::peer::Peer;
 use super::{Node, Way};
-use crate::nak::receiver::FEW_RECEIVERS;
+use crate::nak::spacing::Spacing;
 use crate::time::{Instant, Now};
 use crate::wire::control::Message;
 use crate::wire::header::Incarnation;
@@ -29,6 +30,17 @@ pub enum Timer {
     Pull,
     /// To look at the silent, the stalled and the ended.
     Housekeeping,
+}
+
+/// When something is due of the streams of others. Nothing is due before, and
+/// a look in vain puts it right: so a farm of a thousand is not looked through
+/// for each packet.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    nak_due: Option<Instant>,
+    /// The streams that something may be asked for of.
+    gappy: BTreeSet<Incarnation>,
+    status_due: Option<Instant>,
 }
 
 impl Timer {
@@ -86,8 +98,8 @@ impl Node {
         match timer {
             Timer::Heartbeat => Some(self.sender.heartbeat_timeout()),
             Timer::Pace => self.sender.pace_timeout(),
-            Timer::Nak => self.alive().filter_map(|peer| peer.receiver.nak_timeout()).min(),
-            Timer::Status => self.alive().map(|peer| peer.receiver.status_timeout()).min(),
+            Timer::Nak => self.streams.nak_due,
+            Timer::Status => self.streams.status_due,
             Timer::Join => Some(self.join.timeout()),
             Timer::Pull => self.puller.poll_timeout(),
             Timer::Housekeeping => Some(self.housekeeping_due),
@@ -122,30 +134,69 @@ impl Node {
     }
 
     fn send_naks(&mut self, now: Instant) {
-        let few = self.sender.progress.count() <= FEW_RECEIVERS;
-        for (&stream, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_alive()) {
-            if let Some(ranges) = peer.receiver.poll_nak(now, &mut self.rng) {
+        let (for_all, back_off) = (self.asks_for_all(), self.back_off());
+        let mut next = None;
+        let mut gappy = std::mem::take(&mut self.streams.gappy);
+        gappy.retain(|&stream| {
+            let Some(peer) = self.peers.get_mut(&stream).filter(|peer| peer.is_alive()) else {
+                return false;
+            };
+            if let Some(ranges) = peer.receiver.poll_nak(now, &mut self.rng, back_off) {
                 self.counters.naks_sent += 1;
                 let nak = Message::Nak { stream, ranges };
-                if few {
-                    self.outbox.push_to_node(peer.address, &nak);
-                } else {
+                if for_all {
                     self.outbox.push_to_farm(&nak);
+                } else {
+                    self.outbox.push_to_node(peer.address, &nak);
                 }
             }
-        }
+            let due = peer.receiver.nak_timeout();
+            next = next.into_iter().chain(due).min();
+            due.is_some()
+        });
+        (self.streams.gappy, self.streams.nak_due) = (gappy, next);
     }
 
     fn send_statuses(&mut self, now: Instant) {
         let (credit, overflowed) = (self.config.credit, self.overflowed);
         let high = self.sender.sent_high();
+        let spacing = self.spacing();
+        let mut next = None;
         for (&stream, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_alive()) {
-            if peer.receiver.poll_status(now) {
+            if peer.receiver.poll_status(now, &spacing, &mut self.rng) {
                 let status = status_of(stream, peer, now, (credit, overflowed));
                 let hearing = Message::Hearing { group: peer.heard_by() == Way::Multicast, high };
                 self.outbox.push_both_to_node(peer.address, [&status, &hearing]);
             }
+            next = earlier(next, peer.receiver.status_timeout(&spacing));
         }
+        self.streams.status_due = next;
+    }
+
+    /// How often we say how far we have come.
+    fn spacing(&self) -> Spacing {
+        Spacing::of(self.sender.progress.count())
+    }
+
+    /// Something has come of a node's stream, or is known to be missing of it.
+    pub(super) fn look_at(&mut self, stream: Incarnation) {
+        let spacing = self.spacing();
+        if let Some(peer) = self.peers.get(&stream).filter(|peer| peer.is_alive()) {
+            let Streams { nak_due, gappy, status_due } = &mut self.streams;
+            if let Some(due) = peer.receiver.nak_timeout() {
+                *nak_due = earlier(*nak_due, due);
+                gappy.insert(stream);
+            }
+            let told = peer.receiver.status_timeout(&spacing);
+            *status_due = earlier(*status_due, told);
+        }
+    }
+
+    /// Something may be due of any stream.
+    pub(super) fn look_at_all(&mut self) {
+        let at_once = Some(Instant::default());
+        let gappy = self.peers.keys().copied().collect();
+        self.streams = Streams { nak_due: at_once, gappy, status_due: at_once };
     }
 
     fn send_pull(&mut self, now: Instant) {
@@ -163,6 +214,10 @@ impl Node {
     pub(super) fn alive(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values().filter(|peer| peer.is_alive())
     }
+}
+
+fn earlier(due: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(due.map_or(other, |due| due.min(other)))
 }
 
 fn status_of(

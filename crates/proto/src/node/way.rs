@@ -10,6 +10,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::peer::Peer;
 use super::{Event, Node};
 use crate::time::{Instant, Now};
 use crate::wire::control::Message;
@@ -81,8 +82,10 @@ impl Hearing {
         self.way
     }
 
-    /// A packet has come by the group, and has opened.
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// A packet has come by the group, and has opened. Gives whether the peer
+    /// is heard again by that.
+    pub(super) fn heard(&mut self, now: Instant) -> bool {
+        let before = self.way;
         if self.way == Way::Unicast {
             if now - self.heard >= PAUSE {
                 self.steady = now;
@@ -92,6 +95,7 @@ impl Hearing {
             }
         }
         self.heard = now;
+        self.way != before
     }
 
     /// The peer was dead: its silence meant nothing.
@@ -107,13 +111,16 @@ impl Hearing {
         self.steady = now.min(self.steady + absence);
     }
 
-    /// Notices that nothing comes by the group any more.
-    fn look(&mut self, now: Instant) {
-        if self.way == Way::Multicast && now - self.heard >= SILENT {
+    /// Notices that nothing comes by the group any more. Gives whether that is
+    /// new.
+    fn look(&mut self, now: Instant) -> bool {
+        let silent = self.way == Way::Multicast && now - self.heard >= SILENT;
+        if silent {
             self.way = Way::Unicast;
             self.proof =
                 if now - self.steady < HELD { (self.proof * 2).min(LONGEST_PROOF) } else { PROOF };
         }
+        silent
     }
 
     fn is_quiet(&self, now: Instant) -> bool {
@@ -128,6 +135,17 @@ pub(super) struct Ways {
     pub(super) group: bool,
     /// The live nodes that it goes to one by one.
     pub(super) unicast: Vec<SocketAddr>,
+}
+
+impl Ways {
+    /// A node was met: in a farm of a thousand not all others are looked
+    /// through for each.
+    pub(super) fn meet(&mut self, peer: &Peer) {
+        match peer.by {
+            Way::Multicast => self.group = true,
+            Way::Unicast => self.unicast.push(peer.address),
+        }
+    }
 }
 
 impl Node {
@@ -162,9 +180,25 @@ impl Node {
 
     /// Notices who is no longer heard by the group.
     pub(super) fn look_for_deafness(&mut self, now: Instant) {
-        for peer in self.peers.values_mut().filter(|peer| peer.is_alive()) {
-            peer.hearing.look(now);
+        let mut unheard = Vec::new();
+        for (&incarnation, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_alive()) {
+            if peer.hearing.look(now) {
+                unheard.push(incarnation);
+            }
         }
+        for incarnation in unheard {
+            self.tell_hearing(now, incarnation);
+        }
+    }
+
+    /// Has a node told soon that its packets come another way. Among many nodes
+    /// the next status may be so far away that those who do not hear it would
+    /// take it for dead before.
+    pub(super) fn tell_hearing(&mut self, now: Instant, incarnation: Incarnation) {
+        if let Some(peer) = self.peers.get_mut(&incarnation) {
+            peer.receiver.tell(now);
+        }
+        self.look_at(incarnation);
     }
 
     /// A node says whether our packets come to it by the group, and how far its
@@ -176,6 +210,8 @@ impl Node {
         if peer.hearing.is_quiet(now.instant) {
             peer.receiver.handle_high(now.instant, high, &peer.rtt, back_off);
         }
+        self.look_at(sender);
+        let Some(peer) = self.peers.get_mut(&sender) else { return };
         let by = if group && self.config.multicast { Way::Multicast } else { Way::Unicast };
         if peer.by != by && peer.by_until.is_none_or(|until| now.instant >= until) {
             peer.by = by;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::page::{Page, Position};
+use crate::load::Load;
 use crate::nak::log::KeyLog;
 use crate::record::{KeyHash, Version};
 use crate::table::{Cursor, KeyRanges, Table};
@@ -76,6 +77,11 @@ impl Provider {
             .take(BURST_PARTS)
             .filter_map(|index| page.part(*number, u16::try_from(index).ok()?))
             .collect()
+    }
+
+    /// How many pages are kept.
+    pub(crate) fn load(&self) -> Load {
+        Load::new("pages", self.pages.len(), MAX_PAGES)
     }
 
     /// Drops a puller's page.

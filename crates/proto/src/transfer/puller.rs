@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::page::{MAX_PARTS, PART_BYTES};
 use super::provider::BURST_PARTS;
+use crate::load::Load;
 use crate::nak::receiver::Remains;
 use crate::time::Instant;
 use crate::wire::control::{MAX_NAK_RANGES, Message, Part, Range, Source};
@@ -117,6 +118,11 @@ impl Puller {
     #[must_use]
     pub fn has(&self, purpose: &Purpose) -> bool {
         self.pulls().any(|pull| pull.purpose == *purpose)
+    }
+
+    /// How many pulls wait.
+    pub(crate) fn load(&self) -> Load {
+        Load::new("pulls", self.queue.len(), MAX_QUEUED)
     }
 
     /// A part has come.

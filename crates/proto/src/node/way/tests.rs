@@ -6,6 +6,7 @@ use super::*;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::acks::{Ack, WriteId};
 use crate::nak::sender::Destination;
+use crate::nak::spacing::Spacing;
 use crate::nak::stage::Stage;
 use crate::node::Config;
 use crate::record::{Body, Deadlines, HybridClock, Key, Kind, Record, Version};
@@ -312,6 +313,36 @@ fn among_many_who_asks_is_heard_by_those_who_do_not_hear_the_group_too() {
         while farm.pass(asker) {}
         assert_eq!(farm.nodes[other].counters.naks_suppressed, 1, "{other}");
     }
+}
+
+#[test]
+fn who_is_no_longer_heard_is_told_at_once() {
+    let mut farm = Farm::new(&[true; 3], &[]);
+    let now = farm.now.instant + SILENT;
+    let node = &mut farm.nodes[2];
+    node.peers.get_mut(&Incarnation(2)).unwrap().hearing.heard(now);
+    node.look_for_deafness(now);
+    let due = |stream| {
+        let receiver = &node.peers[&Incarnation(stream)].receiver;
+        receiver.status_timeout(&Spacing::of(1_000))
+    };
+    assert_eq!(due(1), now);
+    assert_ne!(due(2), now);
+    assert!(node.poll_timeout().unwrap().0 <= now);
+}
+
+#[test]
+fn among_many_it_is_asked_for_all_while_few_get_copies() {
+    let check = |without_group: usize, expected: bool| {
+        let mut groups = [true; 20];
+        groups[1..=without_group].fill(false);
+        let farm = Farm::new(&groups, &[]);
+        assert_eq!(farm.nodes[0].asks_for_all(), expected, "{without_group}");
+        assert!(without_group == 0 || !farm.nodes[1].asks_for_all());
+    };
+    check(0, true);
+    check(8, true);
+    check(9, false);
 }
 
 #[test]
