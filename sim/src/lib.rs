@@ -4,22 +4,32 @@
 //! Time is virtual, so a run of minutes takes milliseconds, and a seed replays
 //! its run exactly. In reading order:
 //!
-//! - [`network`]: loses, delays, doubles and parts packets;
+//! - [`weather`]: what a network loses, doubles and delays;
+//! - [`network`]: brings packets from node to node, and is parted and cut;
 //! - [`farm`]: nodes, their clocks, and the loop that lets time pass;
 //! - [`keys`]: the key files that a farm goes through;
 //! - [`scenario`]: what a seed does to a farm;
-//! - [`model`]: what must hold during a run and at its end;
+//! - [`model`]: what must hold of the records, during a run and at its end;
+//! - [`holes`], [`nonces`], [`limits`]: what must hold of the streams, of what
+//!   is sealed, and of what a node keeps;
+//! - [`crowd`]: a farm of many nodes, and what multicast costs there;
 //! - [`decoders`]: what a peer's bytes are read by;
 //! - [`receiving`]: one stream's receiver beside a plain set of numbers;
 //! - [`target`]: a node by itself, and a member that says what it likes;
 //! - [`hostile`]: packets from those who mean no good.
 
+pub mod crowd;
 pub mod decoders;
 pub mod farm;
+pub mod holes;
 pub mod hostile;
 pub mod keys;
+pub mod limits;
+mod memory;
 pub mod model;
 pub mod network;
+pub mod nonces;
 pub mod receiving;
 pub mod scenario;
 pub mod target;
+pub mod weather;

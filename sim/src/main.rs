@@ -1,4 +1,6 @@
-//! Runs seeds: `cargo run --release -p sim -- [FIRST] [COUNT]`, on every core.
+//! Runs seeds: `cargo run --release -p sim -- [FIRST] [COUNT]`, on every core;
+//! or measures a large farm: `cargo run --release -p sim -- farm [NODES]`,
+//! and compares the figures with those in a file: `--check FILE`.
 //! Failures and progress go to standard error, the sum to standard output.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command line")]
 
@@ -13,16 +15,59 @@ use std::time::{Duration, Instant};
 const PROGRESS: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
-    let (Ok(first), Ok(count)) =
-        (arguments.next().unwrap_or(Ok(0)), arguments.next().unwrap_or(Ok(1_000)))
-    else {
-        eprintln!("usage: sim [FIRST SEED] [HOW MANY]");
-        return ExitCode::from(2);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["farm"] => farm("1000", None),
+        ["farm", nodes] => farm(nodes, None),
+        ["farm", nodes, "--check", file] => farm(nodes, Some(file)),
+        [] => seeds("0", "1000"),
+        [first] => seeds(first, "1000"),
+        [first, count] => seeds(first, count),
+        _ => None,
     };
+    outcome.unwrap_or_else(|| {
+        eprintln!("usage: sim [FIRST SEED] [HOW MANY]\n       sim farm [NODES] [--check FILE]");
+        ExitCode::from(2)
+    })
+}
+
+/// Runs seeds; none when these are no numbers.
+fn seeds(first: &str, count: &str) -> Option<ExitCode> {
+    let (first, count) = (first.parse().ok()?, count.parse().ok()?);
     let failed = Seeds::new(first, count).run();
     println!("{count} seeds from {first}, {failed} failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Some(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures a farm, and compares the figures with those in a file; none when
+/// its size is no number.
+fn farm(nodes: &str, expected: Option<&str>) -> Option<ExitCode> {
+    let measured = sim::crowd::measure(nodes.parse().ok()?).map(|report| report.to_string());
+    let problem = match (measured, expected) {
+        (Err(what), _) => Some(what),
+        (Ok(measured), None) => {
+            print!("{measured}");
+            None
+        }
+        (Ok(measured), Some(file)) => {
+            print!("{measured}");
+            match std::fs::read_to_string(file) {
+                Err(error) => Some(format!("{file}: {error}")),
+                Ok(expected) if expected != measured => Some(format!(
+                    "{file} has other figures; if these are better, put them there:\n{expected}"
+                )),
+                Ok(_) => None,
+            }
+        }
+    };
+    Some(match problem {
+        None => ExitCode::SUCCESS,
+        Some(what) => {
+            eprintln!("{what}");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 /// Seeds on their way through the cores. No run knows of another.

@@ -47,7 +47,8 @@ impl Holding {
     }
 
     /// Whether `other` takes this one's place, or is the same write.
-    fn is_superseded_by(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_superseded_by(&self, other: &Self) -> bool {
         !matches!(merge(&other.as_record(), &self.as_record()), Merge::Replace(_))
     }
 }

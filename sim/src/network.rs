@@ -1,26 +1,14 @@
 //! A network that loses, delays, doubles and parts packets, as a seed has it.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::node::Way;
 use proto::rng::Rng;
 use proto::time::Instant;
-use proto::wire::header::Header;
 
-/// How the network treats packets.
-#[derive(Debug, Clone, Copy)]
-pub struct Weather {
-    /// Packets lost at each receiver, of 1,000.
-    pub loss: u64,
-    /// Packets that come twice, of 1,000.
-    pub doubled: u64,
-    /// The shortest way takes this long.
-    pub delay: Duration,
-    /// And some packets up to this much longer, so that they overtake.
-    pub jitter: Duration,
-}
+use crate::weather::{Path, Weather};
 
 /// From which node to which, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,13 +22,12 @@ pub struct Hop {
 }
 
 /// A packet on its way to one node.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Flight {
-    arrives: Instant,
-    /// Decides between packets that arrive together.
-    order: u64,
-    hop: Hop,
-    bytes: Vec<u8>,
+#[derive(Debug)]
+pub(crate) struct Flight {
+    /// Who sent it, whom it reaches, and how.
+    pub(crate) hop: Hop,
+    /// The packet.
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 /// The network between the nodes, which are numbered.
@@ -48,8 +35,12 @@ struct Flight {
 pub struct Network {
     weather: Weather,
     rng: Rng,
-    flights: BinaryHeap<Reverse<Flight>>,
-    order: u64,
+    /// What arrives when, in the order in which it was sent.
+    flights: BTreeMap<Instant, Vec<Flight>>,
+    /// When each node's own link has taken what was sent, in nanoseconds.
+    links: Vec<u64>,
+    /// The ways between the nodes, one row for each sender.
+    paths: Vec<Vec<Path>>,
     /// Which side of the partition each node is on; all on one when whole.
     sides: Vec<u8>,
     /// Ways that lose everything, each from one node to another.
@@ -58,25 +49,23 @@ pub struct Network {
     deaf: BTreeSet<(usize, usize)>,
     /// Who sent what, when it is kept.
     recorded: Option<Vec<(usize, Vec<u8>)>>,
-    /// A digest of what was sealed under each number: it may be sent again,
-    /// but never with other content.
-    sealed: BTreeMap<(u128, u8, u64), u64>,
 }
 
 impl Network {
     /// A whole network without packets between `nodes` nodes.
     #[must_use]
-    pub fn new(nodes: usize, weather: Weather, rng: Rng) -> Self {
+    pub fn new(nodes: usize, weather: Weather, mut rng: Rng) -> Self {
+        let mut row = |_| (0..nodes).map(|_| Path::new(&weather, &mut rng)).collect();
         Self {
+            paths: (0..nodes).map(&mut row).collect(),
+            links: vec![0; nodes],
             weather,
             rng,
-            flights: BinaryHeap::new(),
-            order: 0,
+            flights: BTreeMap::new(),
             sides: vec![0; nodes],
             cut: BTreeSet::new(),
             deaf: BTreeSet::new(),
             recorded: None,
-            sealed: BTreeMap::new(),
         }
     }
 
@@ -121,67 +110,79 @@ impl Network {
         self.recorded.take().unwrap_or_default()
     }
 
-    /// Makes it a network that loses nothing.
-    pub fn calm(&mut self) {
-        self.weather.loss = 0;
+    /// Has packets treated otherwise from here on.
+    pub const fn set_weather(&mut self, weather: Weather) {
+        self.weather = weather;
     }
 
-    /// Sends a packet to one node.
-    pub fn send(&mut self, now: Instant, hop: Hop, bytes: &[u8]) {
-        let Hop { from, to, way } = hop;
-        if let Some(recorded) = &mut self.recorded {
-            recorded.push((from, bytes.to_vec()));
-        }
-        let parted = self.sides[from] != self.sides[to] || self.cut.contains(&(from, to));
-        let unheard = way == Way::Multicast && self.deaf.contains(&(from, to));
-        if parted || unheard || self.rng.chance(self.weather.loss, 1_000) {
-            return;
-        }
-        let copies = if self.rng.chance(self.weather.doubled, 1_000) { 2 } else { 1 };
-        for _ in 0..copies {
-            let jitter = u64::try_from(self.weather.jitter.as_micros()).expect("short");
-            // Most packets keep their order; one in ten takes its time.
-            let late = if self.rng.chance(1, 10) { self.rng.below(jitter + 1) } else { 0 };
-            let arrives = now + self.weather.delay + Duration::from_micros(late);
-            self.order += 1;
-            let flight = Flight { arrives, order: self.order, hop, bytes: bytes.to_vec() };
-            self.flights.push(Reverse(flight));
-        }
+    /// How packets are treated.
+    #[must_use]
+    pub const fn weather(&self) -> &Weather {
+        &self.weather
     }
 
-    /// Checks that a number was never sealed with other content.
-    ///
-    /// # Errors
-    ///
-    /// When it was: AES-GCM would give its key away.
-    pub fn check_nonce(&mut self, packet: &[u8]) -> Result<(), String> {
-        let header = Header::decode(packet).map_err(|error| error.to_string())?;
-        let number = (header.incarnation.0, header.packet_type as u8, header.sequence);
-        let digest = digest(packet);
-        match self.sealed.insert(number, digest) {
-            Some(before) if before != digest => Err(format!("{number:?} was sealed twice")),
-            Some(_) | None => Ok(()),
+    /// Sends a packet. What goes by multicast takes its sender's own link once,
+    /// and what goes by unicast takes it once for each hop. Gives how many of
+    /// the hops lose it.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        hops: impl IntoIterator<Item = Hop>,
+        packet: &[u8],
+    ) -> usize {
+        let bytes: Arc<[u8]> = packet.into();
+        let mut group = None;
+        let mut lost = 0;
+        for hop in hops {
+            let Hop { from, to, way } = hop;
+            if let Some(recorded) = &mut self.recorded {
+                recorded.push((from, packet.to_vec()));
+            }
+            let leaves = match way {
+                Way::Multicast => {
+                    *group.get_or_insert_with(|| self.leaves(now, from, packet.len()))
+                }
+                Way::Unicast => self.leaves(now, from, packet.len()),
+            };
+            let parted = self.sides[from] != self.sides[to] || self.cut.contains(&(from, to));
+            let unheard = way == Way::Multicast && self.deaf.contains(&(from, to));
+            let Some(leaves) = leaves.filter(|_| !parted && !unheard) else {
+                lost += 1;
+                continue;
+            };
+            let mut comes = false;
+            for takes in self.paths[from][to].pass(&self.weather, &mut self.rng) {
+                let flight = Flight { hop, bytes: Arc::clone(&bytes) };
+                self.flights.entry(leaves + takes).or_default().push(flight);
+                comes = true;
+            }
+            lost += usize::from(!comes);
         }
+        lost
     }
 
-    /// When the next packet arrives.
+    /// When a packet has passed its sender's own link, unless that loses it.
+    fn leaves(&mut self, now: Instant, from: usize, len: usize) -> Option<Instant> {
+        let shared = self.weather.shared_loss;
+        let lost = shared > 0 && self.rng.chance(shared, 1_000);
+        if self.weather.link == 0 {
+            return (!lost).then_some(now);
+        }
+        let link = &mut self.links[from];
+        let takes = len as u64 * 1_000_000_000 / self.weather.link;
+        *link = (*link).max(now.as_micros() * 1_000) + takes;
+        (!lost).then(|| now + Duration::from_nanos(*link - now.as_micros() * 1_000))
+    }
+
+    /// When the next packets arrive.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Instant> {
-        self.flights.peek().map(|Reverse(flight)| flight.arrives)
+        self.flights.first_key_value().map(|(&arrives, _)| arrives)
     }
 
-    /// The next packet that has arrived at `now`.
-    pub fn arrive(&mut self, now: Instant) -> Option<(Hop, Vec<u8>)> {
-        if self.next_arrival()? > now {
-            return None;
-        }
-        self.flights.pop().map(|Reverse(flight)| (flight.hop, flight.bytes))
+    /// The packets that arrive together next, if they have at `now`.
+    pub(crate) fn arrive(&mut self, now: Instant) -> Option<Vec<Flight>> {
+        let next = self.flights.first_entry().filter(|next| *next.key() <= now)?;
+        Some(next.remove())
     }
-}
-
-/// FNV-1a, 64 bits: enough to tell two packets of a run apart.
-fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

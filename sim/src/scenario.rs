@@ -7,9 +7,12 @@ use proto::nak::acks::Ack;
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use proto::rng::Rng;
 
+use crate::farm::running::Written;
 use crate::farm::{Farm, Layout};
+use crate::holes::Holes;
+use crate::limits;
 use crate::model::Model;
-use crate::network::Weather;
+use crate::weather::{Bursts, Loss, Weather};
 
 /// What may happen in a run, beside writes, loss and delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Troubles {
     Partitions,
     /// Nodes that crash, leave and start again.
     Restarts,
-    /// Wall clocks that are set hours ahead, or back.
+    /// Wall clocks that are set ahead, or back, by milliseconds up to hours.
     Clocks,
     /// All of it.
     All,
@@ -61,9 +64,12 @@ const STEPS: u64 = 300;
 /// No record ends within a run.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time for everything to come to rest at the end: longer than a silent node
-/// takes to be found dead, than the slowest call to an old peer, and than it
-/// takes to compare twice and to fetch what differs, a few ranges a second.
-const REST: Duration = Duration::from_secs(60);
+/// takes to be found dead, than the slowest call to an old peer, and than a
+/// key takes to leave, which is 30 seconds.
+const REST: Duration = Duration::from_secs(32);
+/// When nodes compare what they hold: time for that to happen twice, and to
+/// fetch what differs, a few ranges a second.
+const REST_COMPARING: Duration = Duration::from_secs(60);
 
 /// Runs one seed.
 ///
@@ -78,6 +84,7 @@ pub fn run(seed: u64) -> Result<Summary, String> {
 struct Run {
     farm: Farm,
     model: Model,
+    holes: Holes,
     rng: Rng,
     troubles: Troubles,
     nodes: usize,
@@ -103,29 +110,34 @@ impl Run {
             Troubles::All,
         ];
         let troubles = troubles[pick(&mut rng, troubles.len())];
-        let loss = [0, 10, 50, 100, 300];
-        let weather = Weather {
-            loss: loss[pick(&mut rng, loss.len())],
-            doubled: rng.below(30),
-            delay: Duration::from_micros(20 + rng.below(200)),
-            jitter: Duration::from_micros(rng.below(3_000)),
-        };
+        let weather = weather(&mut rng);
         let nodes = 2 + pick(&mut rng, 4);
-        // While no node is lost the streams alone bring everything: comparing
-        // would hide it if they did not.
-        let compares = matches!(troubles, Troubles::Restarts | Troubles::All);
         let multicast = rng.chance(3, 4);
         // Some streams reach the end of an epoch of keys on their way.
         let begins_after = if rng.chance(1, 2) { (1 << 32) - rng.below(1_000) } else { 0 };
-        let layout = Layout { nodes, multicast, weather, compares, begins_after };
+        let layout = Layout {
+            multicast,
+            compares: compares(troubles),
+            begins_after,
+            ..Layout::of(nodes, weather)
+        };
         let farm = Farm::new(layout, seed);
-        let model = Model::default();
+        let (model, holes) = (Model::default(), Holes::default());
         let mut for_deafness = Rng::from_u64(seed ^ 0xdeaf);
         let deaf = multicast && for_deafness.chance(1, 2);
         let what = format!("{layout:?}, {troubles:?}, deaf: {deaf}");
         let deafness = deaf.then_some(for_deafness);
-        let lost_all = false;
-        let mut run = Self { farm, model, rng, troubles, nodes, deafness, lost_all, key_turns: 0 };
+        let mut run = Self {
+            farm,
+            model,
+            holes,
+            rng,
+            troubles,
+            nodes,
+            deafness,
+            lost_all: false,
+            key_turns: 0,
+        };
         run.change_deafness();
         (run, what)
     }
@@ -149,7 +161,14 @@ impl Run {
         }
         let pause = Duration::from_micros(self.rng.below(5_000));
         self.farm.run(pause)?;
-        self.model.check_events(&mut self.farm)
+        self.check()
+    }
+
+    /// What holds at any moment.
+    fn check(&mut self) -> Result<(), String> {
+        self.model.check_events(&mut self.farm)?;
+        self.holes.check(&self.farm)?;
+        limits::check_farm(&self.farm)
     }
 
     /// Writes until the ring has let old packets go.
@@ -168,7 +187,8 @@ impl Run {
             let body = value.as_deref().map_or(Body::Deleted, Body::Value);
             Record { key, version, deadlines, body }
         });
-        if let Some((write, holding)) = written {
+        if let Some(Written { write, holding, packet }) = written {
+            self.holes.wrote(packet, holding.clone());
             self.model.wrote(at, write, ack, holding);
         }
     }
@@ -195,8 +215,11 @@ impl Run {
         let old = key(Kind::Tls, self.rng.below(KEYS));
         // Ids of this kind are never given twice.
         let new = key(Kind::Tls, KEYS + self.rng.next_u64() / 2);
-        for holding in self.farm.rotate(at, old, new).into_iter().flatten() {
-            self.model.made(at, holding);
+        if let Some((holdings, packet)) = self.farm.rotate(at, old, new) {
+            for holding in holdings {
+                self.holes.wrote(packet, holding.clone());
+                self.model.made(at, holding);
+            }
         }
     }
 
@@ -229,16 +252,28 @@ impl Run {
         self.model.check_deleted(&self.farm)
     }
 
-    /// Parts the network for a while, in two or only one way between some.
+    /// Parts the network for a while: sides that do not hear each other, ways
+    /// that lead in one direction, or a node that only speaks or only hears.
     fn part(&mut self) -> Result<(), String> {
-        if self.rng.chance(1, 3) {
-            for _ in 0..self.nodes {
-                let (from, to) = (pick(&mut self.rng, self.nodes), pick(&mut self.rng, self.nodes));
-                self.farm.network.cut(from, to);
+        match self.rng.below(4) {
+            0 => {
+                for _ in 0..self.nodes {
+                    let (from, to) =
+                        (pick(&mut self.rng, self.nodes), pick(&mut self.rng, self.nodes));
+                    self.farm.network.cut(from, to);
+                }
             }
-        } else {
-            let sides = (0..self.nodes).map(|_| u8::from(self.rng.chance(1, 2))).collect();
-            self.farm.network.part(sides);
+            1 => {
+                let (one, hears) = (pick(&mut self.rng, self.nodes), self.rng.chance(1, 2));
+                for other in 0..self.nodes {
+                    let (from, to) = if hears { (one, other) } else { (other, one) };
+                    self.farm.network.cut(from, to);
+                }
+            }
+            _ => {
+                let sides = (0..self.nodes).map(|_| u8::from(self.rng.chance(1, 2))).collect();
+                self.farm.network.part(sides);
+            }
         }
         let short = Duration::from_millis(self.rng.below(3_000));
         self.farm.run(short)?;
@@ -248,13 +283,16 @@ impl Run {
         Ok(())
     }
 
-    /// Sets one node's wall clock up to some hours ahead or back.
+    /// Sets one node's wall clock ahead or back, by milliseconds as likely as
+    /// by seconds, minutes or hours.
     fn set_clock(&mut self) {
-        /// Well within the records' lifetime, so that none ends.
-        const HOURS: u64 = 5;
-        let millis = self.rng.below(2 * HOURS * 3_600_000).cast_signed();
+        /// Some five hours, in milliseconds: well within the records'
+        /// lifetime, so that none ends.
+        const LONGEST_BITS: u64 = 24;
+        let longest = 1 << self.rng.below(LONGEST_BITS + 1);
+        let millis = self.rng.below(2 * longest + 1).cast_signed();
         let number = pick(&mut self.rng, self.nodes);
-        self.farm.set_clock(number, millis - (HOURS * 3_600_000).cast_signed());
+        self.farm.set_clock(number, millis - longest.cast_signed());
     }
 
     fn restart(&mut self) -> Result<(), String> {
@@ -286,9 +324,11 @@ impl Run {
 
     fn finish(mut self) -> Result<Summary, String> {
         self.farm.network.heal();
-        self.farm.network.calm();
-        self.farm.run(REST)?;
-        self.model.check_events(&mut self.farm)?;
+        let weather = *self.farm.network.weather();
+        let lossless = Weather { loss: Loss::Independent(0), shared_loss: 0, ..weather };
+        self.farm.network.set_weather(lossless);
+        self.farm.run(if compares(self.troubles) { REST_COMPARING } else { REST })?;
+        self.check()?;
         let nodes = self.farm.nodes.iter().flatten();
         let summary = Summary {
             records: self.farm.running().first().map_or(0, |&first| self.farm.held(first).len()),
@@ -322,6 +362,32 @@ impl Run {
             .collect();
         let at = pick(&mut self.rng, ready.len());
         ready.get(at).copied()
+    }
+}
+
+/// Whether nodes compare what they hold: while no node is lost the streams
+/// alone bring everything, and comparing would hide it if they did not.
+const fn compares(troubles: Troubles) -> bool {
+    matches!(troubles, Troubles::Restarts | Troubles::All)
+}
+
+/// How a seed's network treats packets.
+fn weather(rng: &mut Rng) -> Weather {
+    let losses = [0, 10, 50, 100, 300];
+    let mean = losses[pick(rng, losses.len())];
+    let loss = if mean > 0 && rng.chance(1, 2) {
+        Loss::Bursts(Bursts { mean, packets: 2 + rng.below(20) })
+    } else {
+        Loss::Independent(mean)
+    };
+    Weather {
+        loss,
+        shared_loss: if rng.chance(1, 4) { mean } else { 0 },
+        doubled: rng.below(30),
+        delay: Duration::from_micros(20 + rng.below(200)),
+        jitter: Duration::from_micros(rng.below(3_000)),
+        link: 0,
+        uneven: Duration::from_micros(if rng.chance(1, 2) { 0 } else { rng.below(2_000) }),
     }
 }
 

@@ -18,7 +18,7 @@ use proto::wire::frame::Frame;
 use proto::wire::header::{HEADER_BYTES, Header, Incarnation, PacketType};
 use proto::wire::{MAX_PACKET_BYTES, Reader, TAG_BYTES};
 
-use crate::farm::publish;
+use crate::farm::running::publish;
 
 /// The node.
 pub const NODE: Incarnation = Incarnation(1);
@@ -127,7 +127,7 @@ impl Target {
             self.table.apply(&record, self.now.wall);
             let keys = [self.table.hash(&record.key)];
             let frame = Frame::Record(record);
-            publish(&mut self.node, &frame, &keys, Ack::All, WriteId(number));
+            publish(&mut self.node, &frame, &keys, (Ack::All, WriteId(number)));
         }
         self.pass(Duration::from_micros(1));
     }

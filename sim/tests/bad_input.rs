@@ -12,8 +12,8 @@ use proto::time::Wall;
 use proto::wire::control::{Message, Range};
 use proto::wire::header::{Header, Incarnation, MAX_SEQUENCE, PacketType};
 use sim::farm::{Farm, Layout};
-use sim::network::Weather;
 use sim::target::{MEMBER, NODE, Target};
+use sim::weather::{Loss, Weather};
 
 /// How many repairs a sender lets wait.
 const MAX_REPAIRS: usize = 4_096;
@@ -175,12 +175,12 @@ fn a_flood_of_forged_packets_changes_nothing() {
 }
 
 fn farm() -> Farm {
-    let weather =
-        Weather { loss: 10, doubled: 10, delay: Duration::from_micros(50), jitter: Duration::ZERO };
-    let mut farm = Farm::new(
-        Layout { nodes: 3, multicast: true, weather, compares: true, begins_after: 0 },
-        1,
-    );
+    let weather = Weather {
+        loss: Loss::Independent(10),
+        doubled: 10,
+        ..Weather::calm(Duration::from_micros(50))
+    };
+    let mut farm = Farm::new(Layout { compares: true, ..Layout::of(3, weather) }, 1);
     farm.run(Duration::from_secs(2)).unwrap();
     farm
 }
@@ -194,7 +194,7 @@ fn write(farm: &mut Farm, at: usize, number: u64) -> Hlc {
         Record { key, version, deadlines, body: Body::Value(b"value") }
     });
     farm.run(Duration::from_millis(10)).unwrap();
-    written.unwrap().1.version.time
+    written.unwrap().holding.version.time
 }
 
 #[test]

@@ -7,7 +7,7 @@ use proto::node::Config;
 use proto::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer};
 use proto::time::Wall;
 use sim::farm::{Farm, Layout};
-use sim::network::Weather;
+use sim::weather::Weather;
 
 /// A packet of digests is longer than this; in these farms no other is.
 const DIGESTS_BYTES: usize = 1_024;
@@ -17,9 +17,8 @@ const DELAY: Duration = Duration::from_millis(2);
 
 /// A farm whose nodes have met.
 fn farm(nodes: usize, multicast: bool) -> Farm {
-    let weather = Weather { loss: 0, doubled: 0, delay: DELAY, jitter: Duration::ZERO };
-    let mut farm =
-        Farm::new(Layout { nodes, multicast, weather, compares: true, begins_after: 0 }, 1);
+    let layout = Layout::of(nodes, Weather::calm(DELAY));
+    let mut farm = Farm::new(Layout { multicast, compares: true, ..layout }, 1);
     farm.run(Duration::from_secs(2)).expect("no invariant breaks");
     farm
 }

@@ -8,18 +8,17 @@ use proto::nak::acks::Ack;
 use proto::node::Counters;
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use sim::farm::{Farm, Layout};
-use sim::network::Weather;
+use sim::weather::{Loss, Weather};
 
 /// A farm of three that loses so many of 1,000 packets.
 fn farm(loss: u64) -> Farm {
     let weather = Weather {
-        loss,
+        loss: Loss::Independent(loss),
         doubled: 10,
-        delay: Duration::from_micros(50),
         jitter: Duration::from_micros(500),
+        ..Weather::calm(Duration::from_micros(50))
     };
-    let begins_after = (1 << 32) - 1_000;
-    let layout = Layout { nodes: 3, multicast: true, weather, compares: false, begins_after };
+    let layout = Layout { begins_after: (1 << 32) - 1_000, ..Layout::of(3, weather) };
     let mut farm = Farm::new(layout, 1);
     farm.run(Duration::from_secs(2)).unwrap();
     farm

@@ -6,15 +6,11 @@ use proto::nak::acks::Ack;
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use proto::rng::Rng;
 use sim::farm::{Farm, Layout};
-use sim::network::Weather;
+use sim::weather::Weather;
 
 fn farm() -> Farm {
-    let weather =
-        Weather { loss: 0, doubled: 0, delay: Duration::from_micros(50), jitter: Duration::ZERO };
-    Farm::new(
-        Layout { nodes: 2, multicast: true, weather, compares: true, begins_after: 0 },
-        Rng::from_u64(1).next_u64(),
-    )
+    let layout = Layout::of(2, Weather::calm(Duration::from_micros(50)));
+    Farm::new(Layout { compares: true, ..layout }, Rng::from_u64(1).next_u64())
 }
 
 /// Writes some records at node 0.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::nak::acks::Ack;
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use sim::farm::{Farm, Layout};
-use sim::network::Weather;
+use sim::weather::Weather;
 
 /// More than fit three pages.
 const RECORDS: usize = 400;
@@ -13,9 +13,8 @@ const RECORDS: usize = 400;
 const REST: Duration = Duration::from_secs(120);
 
 fn farm(compares: bool) -> Farm {
-    let weather =
-        Weather { loss: 0, doubled: 0, delay: Duration::from_micros(50), jitter: Duration::ZERO };
-    Farm::new(Layout { nodes: 4, multicast: true, weather, compares, begins_after: 0 }, 1)
+    let layout = Layout::of(4, Weather::calm(Duration::from_micros(50)));
+    Farm::new(Layout { compares, ..layout }, 1)
 }
 
 /// Writes [`RECORDS`] records at node 3.
