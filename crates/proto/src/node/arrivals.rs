@@ -1,6 +1,14 @@
-//! What a run of packets says of records, until all of it is taken in at once.
+//! What packets say of records: gathered for a run of them, and taken in at
+//! once.
 
-use crate::record::{Record, Touch};
+use std::iter;
+
+use super::{Event, Node, Observer};
+use crate::record::{Hlc, Observed, Record, Touch, furthest_ahead};
+use crate::table::{Applied, Touched};
+use crate::time::Now;
+use crate::wire::codec::{Malformed, Reader};
+use crate::wire::frame::Frame;
 use crate::wire::header::Incarnation;
 
 /// Records and touches that have come from one sender. As many as a datagram
@@ -21,5 +29,107 @@ impl Arrivals<'_> {
         let records = self.records.into_iter().map(|_| unreachable!("it is empty")).collect();
         self.touches.clear();
         Arrivals { sender: None, records, touches: self.touches }
+    }
+}
+
+impl Node {
+    /// Puts a packet's frames to the others that have come with it.
+    pub(super) fn gather<'p>(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        mut frames: Reader<'p>,
+        arrivals: &mut Arrivals<'p>,
+    ) -> Result<(), Malformed> {
+        if arrivals.sender != Some(sender) {
+            self.take_in(now, arrivals);
+            arrivals.sender = Some(sender);
+        }
+        while let Some(frame) = Frame::decode(&mut frames, now.wall)? {
+            match frame {
+                Frame::Record(record) => arrivals.records.push(record),
+                // What is touched may be among the records.
+                Frame::Touch(touch) => arrivals.touches.push(touch),
+                Frame::Rotate { .. } => self.apply_frame(now, sender, &frame),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what has been gathered.
+    pub(super) fn take_in(&mut self, now: Now, arrivals: &mut Arrivals<'_>) {
+        let Some(sender) = arrivals.sender.take() else { return };
+        self.observe_times(now, sender, arrivals.records.iter().map(|record| record.version.time));
+        let observer = &mut self.observer;
+        let told = |record: &Record<'_>, applied| tell(observer, record, applied);
+        self.table.apply_all(&arrivals.records, now.wall, told);
+        arrivals.records.clear();
+        for touch in arrivals.touches.drain(..) {
+            self.apply_touch(now, sender, &touch);
+        }
+    }
+
+    pub(super) fn apply_frames(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        mut frames: Reader<'_>,
+    ) -> Result<(), Malformed> {
+        while let Some(frame) = Frame::decode(&mut frames, now.wall)? {
+            self.apply_frame(now, sender, &frame);
+        }
+        Ok(())
+    }
+
+    /// Takes in what another node says of a record.
+    pub(super) fn apply_frame(&mut self, now: Now, sender: Incarnation, frame: &Frame<'_>) {
+        match frame {
+            Frame::Record(record) => self.apply_record(now, sender, record),
+            Frame::Touch(touch) => self.apply_touch(now, sender, touch),
+            Frame::Rotate { old, new } => {
+                self.apply_record(now, sender, new);
+                self.apply_record(now, sender, old);
+            }
+        }
+    }
+
+    fn apply_record(&mut self, now: Now, sender: Incarnation, record: &Record<'_>) {
+        self.observe_times(now, sender, iter::once(record.version.time));
+        let applied = self.table.apply(record, now.wall);
+        tell(&mut self.observer, record, applied);
+    }
+
+    /// Takes note of the times that a node's versions have.
+    fn observe_times(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        times: impl Iterator<Item = Hlc> + Clone,
+    ) {
+        let Some(latest) = times.clone().max() else { return };
+        if self.versions.observe(latest, now.wall) == Observed::Clamped {
+            self.counters.clocks_ahead +=
+                times.filter(|&time| time > furthest_ahead(now.wall)).count() as u64;
+            if let Some(peer) = self.peers.get(&sender) {
+                self.event(Event::ClockAhead(peer.name.clone()));
+            }
+        }
+    }
+
+    fn apply_touch(&mut self, now: Now, sender: Incarnation, touch: &Touch) {
+        if self.table.touch(touch, now.wall) == Touched::Missing
+            && let Some(peer) = self.peers.get_mut(&sender)
+        {
+            peer.miss_touch(now.instant, touch.hash);
+        }
+    }
+}
+
+/// Tells of a record that is news.
+fn tell(observer: &mut Option<Observer>, record: &Record<'_>, applied: Applied) {
+    if let Some(observer) = observer
+        && matches!(applied, Applied::New | Applied::Replaced)
+    {
+        observer(record);
     }
 }

@@ -13,21 +13,19 @@ use zeroize::Zeroizing;
 use super::arrivals::Arrivals;
 use super::join::Answer;
 use super::peer::State;
-use super::{Event, Node, Observer, Origin, Way};
+use super::{Event, Node, Origin, Way};
 use crate::nak::progress::Report;
 use crate::nak::reassembly::{Assembled, Fragment};
 use crate::nak::receiver::Remains;
 use crate::nak::sender::Destination;
 use crate::nak::spacing::FEW_RECEIVERS;
-use crate::record::{Hlc, Observed, Record, Touch, furthest_ahead};
+use crate::record::Hlc;
 use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
-use crate::table::{Applied, Touched};
 use crate::time::{Instant, Now};
 use crate::wire::MAX_PACKET_BYTES;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::control::{Item, Message, Range};
-use crate::wire::frame::Frame;
 use crate::wire::header::{FLAG_FRAGMENT, Header, Incarnation, PacketType};
 
 /// What a status says, besides whose stream it is of.
@@ -157,101 +155,11 @@ impl Node {
         peer.receiver.handle_packet(now.instant, header.sequence, &mut peer.rtt, back_off);
         self.look_at(header.incarnation);
         self.heard(now, header.incarnation, way);
-        match whole {
+        let taken = match whole {
             None => self.gather(now, header.incarnation, Reader::new(body), arrivals),
             Some(frame) => self.apply_frames(now, header.incarnation, Reader::new(&frame)),
-        }
-    }
-
-    /// Puts a packet's frames to the others that have come with it.
-    fn gather<'p>(
-        &mut self,
-        now: Now,
-        sender: Incarnation,
-        mut frames: Reader<'p>,
-        arrivals: &mut Arrivals<'p>,
-    ) -> Result<(), Rejection> {
-        if arrivals.sender != Some(sender) {
-            self.take_in(now, arrivals);
-            arrivals.sender = Some(sender);
-        }
-        while let Some(frame) = Frame::decode(&mut frames, now.wall)? {
-            match frame {
-                Frame::Record(record) => arrivals.records.push(record),
-                // What is touched may be among the records.
-                Frame::Touch(touch) => arrivals.touches.push(touch),
-                Frame::Rotate { .. } => self.apply_frame(now, sender, &frame),
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes in what has been gathered.
-    fn take_in(&mut self, now: Now, arrivals: &mut Arrivals<'_>) {
-        let Some(sender) = arrivals.sender.take() else { return };
-        self.observe_times(now, sender, arrivals.records.iter().map(|record| record.version.time));
-        let observer = &mut self.observer;
-        let told = |record: &Record<'_>, applied| tell(observer, record, applied);
-        self.table.apply_all(&arrivals.records, now.wall, told);
-        arrivals.records.clear();
-        for touch in arrivals.touches.drain(..) {
-            self.apply_touch(now, sender, &touch);
-        }
-    }
-
-    fn apply_frames(
-        &mut self,
-        now: Now,
-        sender: Incarnation,
-        mut frames: Reader<'_>,
-    ) -> Result<(), Rejection> {
-        while let Some(frame) = Frame::decode(&mut frames, now.wall)? {
-            self.apply_frame(now, sender, &frame);
-        }
-        Ok(())
-    }
-
-    /// Takes in what another node says of a record.
-    pub(super) fn apply_frame(&mut self, now: Now, sender: Incarnation, frame: &Frame<'_>) {
-        match frame {
-            Frame::Record(record) => self.apply_record(now, sender, record),
-            Frame::Touch(touch) => self.apply_touch(now, sender, touch),
-            Frame::Rotate { old, new } => {
-                self.apply_record(now, sender, new);
-                self.apply_record(now, sender, old);
-            }
-        }
-    }
-
-    fn apply_record(&mut self, now: Now, sender: Incarnation, record: &Record<'_>) {
-        self.observe_times(now, sender, iter::once(record.version.time));
-        let applied = self.table.apply(record, now.wall);
-        tell(&mut self.observer, record, applied);
-    }
-
-    /// Takes note of the times that a node's versions have.
-    fn observe_times(
-        &mut self,
-        now: Now,
-        sender: Incarnation,
-        times: impl Iterator<Item = Hlc> + Clone,
-    ) {
-        let Some(latest) = times.clone().max() else { return };
-        if self.versions.observe(latest, now.wall) == Observed::Clamped {
-            self.counters.clocks_ahead +=
-                times.filter(|&time| time > furthest_ahead(now.wall)).count() as u64;
-            if let Some(peer) = self.peers.get(&sender) {
-                self.event(Event::ClockAhead(peer.name.clone()));
-            }
-        }
-    }
-
-    fn apply_touch(&mut self, now: Now, sender: Incarnation, touch: &Touch) {
-        if self.table.touch(touch, now.wall) == Touched::Missing
-            && let Some(peer) = self.peers.get_mut(&sender)
-        {
-            peer.miss_touch(now.instant, touch.hash);
-        }
+        };
+        Ok(taken?)
     }
 
     fn handle_control(
@@ -445,15 +353,6 @@ impl Node {
         /// The longest back-off: four round trips of a busy LAN.
         const LONGEST: Duration = Duration::from_millis(4);
         truncated_exponential(LONGEST, receivers, &mut self.rng)
-    }
-}
-
-/// Tells of a record that is news.
-fn tell(observer: &mut Option<Observer>, record: &Record<'_>, applied: Applied) {
-    if let Some(observer) = observer
-        && matches!(applied, Applied::New | Applied::Replaced)
-    {
-        observer(record);
     }
 }
 

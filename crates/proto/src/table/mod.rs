@@ -13,7 +13,7 @@
 //! In reading order: `layout` divides the capacity; `entry` is a record in
 //! the log, `ring` and `segment` are the log's arithmetic and its summaries;
 //! `index` and `hashes` find an entry; `shard` brings them together, `batch`
-//! has it take many records at a time, `room` evicts, `ghost` remembers what
+//! has it take many records at a time, `tally` counts, `room` evicts, `ghost` remembers what
 //! was evicted, `sweep` expires and scans.
 
 mod batch;
@@ -31,6 +31,7 @@ mod room;
 mod segment;
 mod shard;
 mod sweep;
+mod tally;
 #[cfg(test)]
 mod tests;
 

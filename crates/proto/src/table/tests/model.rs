@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::entry;
-use super::super::shard::mix;
+use super::super::tally::mix;
 use super::super::{Applied, KeyRange, Refusal, Stats, Table, Touched};
 use super::{Owned, contents, key, table, version, wall};
 use crate::record::merge::{Merge, merge};
