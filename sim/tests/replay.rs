@@ -8,9 +8,17 @@ use proto::rng::Rng;
 use sim::farm::{Farm, Layout};
 use sim::weather::Weather;
 
-fn farm() -> Farm {
+/// A farm whose node 1 holds ten records of node 0, and all that was sent.
+fn recorded_farm() -> (Farm, Vec<(usize, Vec<u8>)>) {
     let layout = Layout::of(2, Weather::calm(Duration::from_micros(50)));
-    Farm::new(Layout { compares: true, ..layout }, Rng::from_u64(1).next_u64())
+    let mut farm = Farm::new(Layout { compares: true, ..layout }, Rng::from_u64(1).next_u64());
+    farm.network.record();
+    farm.run(Duration::from_secs(1)).unwrap();
+    write(&mut farm);
+    farm.run(Duration::from_secs(1)).unwrap();
+    assert_eq!(farm.held(1).len(), 10);
+    let recorded = farm.network.recorded();
+    (farm, recorded)
 }
 
 /// Writes some records at node 0.
@@ -40,13 +48,7 @@ fn replay(farm: &mut Farm, recorded: &[(usize, Vec<u8>)]) -> u64 {
 
 #[test]
 fn a_node_that_restarted_takes_nothing_from_a_recording() {
-    let mut farm = farm();
-    farm.network.record();
-    farm.run(Duration::from_secs(1)).unwrap();
-    write(&mut farm);
-    farm.run(Duration::from_secs(1)).unwrap();
-    assert_eq!(farm.held(1).len(), 10);
-    let recorded = farm.network.recorded();
+    let (mut farm, recorded) = recorded_farm();
     farm.crash(0);
     farm.crash(1);
     farm.start(1);
@@ -60,18 +62,12 @@ fn a_node_that_restarted_takes_nothing_from_a_recording() {
 /// The sender lives on, and the receiver has met it again.
 #[test]
 fn a_node_that_restarted_and_joined_takes_nothing_from_a_recording() {
-    let mut farm = farm();
-    farm.network.record();
-    farm.run(Duration::from_secs(1)).unwrap();
-    write(&mut farm);
-    farm.run(Duration::from_secs(1)).unwrap();
-    let recorded = farm.network.recorded();
+    let (mut farm, recorded) = recorded_farm();
     farm.crash(1);
     farm.run(Duration::from_secs(2)).unwrap();
     farm.start(1);
     farm.run(Duration::from_secs(2)).unwrap();
     let (before, held) = (replayed(&farm, 1), farm.held(1));
-    assert_eq!(held.len(), 10);
     let packets = replay(&mut farm, &recorded);
     assert_eq!(replayed(&farm, 1) - before, packets);
     assert!(held == farm.held(1));
@@ -80,12 +76,7 @@ fn a_node_that_restarted_and_joined_takes_nothing_from_a_recording() {
 
 #[test]
 fn a_node_takes_no_packet_twice() {
-    let mut farm = farm();
-    farm.network.record();
-    farm.run(Duration::from_secs(1)).unwrap();
-    write(&mut farm);
-    farm.run(Duration::from_secs(1)).unwrap();
-    let recorded = farm.network.recorded();
+    let (mut farm, recorded) = recorded_farm();
     // What was on its way comes first.
     farm.run(Duration::from_millis(1)).unwrap();
     let (before, held) = (replayed(&farm, 1), farm.held(1));
