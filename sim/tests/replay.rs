@@ -13,9 +13,9 @@ fn recorded_farm() -> (Farm, Vec<(usize, Vec<u8>)>) {
     let layout = Layout::of(2, Weather::calm(Duration::from_micros(50)));
     let mut farm = Farm::new(Layout { compares: true, ..layout }, Rng::from_u64(1).next_u64());
     farm.network.record();
-    farm.run(Duration::from_secs(1)).unwrap();
+    farm.run(Duration::from_secs(1)).expect("every promise holds");
     write(&mut farm);
-    farm.run(Duration::from_secs(1)).unwrap();
+    farm.run(Duration::from_secs(1)).expect("every promise holds");
     assert_eq!(farm.held(1).len(), 10);
     let recorded = farm.network.recorded();
     (farm, recorded)
