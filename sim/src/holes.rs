@@ -68,7 +68,7 @@ impl Holes {
                 break;
             }
             looked.writes += 1;
-            let held = holding(&running.table, &wrote.key);
+            let held = holding(&running.holdings, &wrote.key);
             let has = held.as_ref().is_some_and(|held| wrote.is_superseded_by(held));
             // What was written before it followed the stream comes otherwise.
             if *sequence > looked.start && !has {

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use proto::holdings::Holdings;
 use proto::nak::acks::{Ack, WriteId};
 use proto::node::Event;
 use proto::record::merge::{Merge, merge};
 use proto::record::{Body, Deadlines, Key, Record, Version};
-use proto::table::Table;
 use proto::wire::header::Incarnation;
 
 use crate::farm::Farm;
@@ -66,10 +66,10 @@ impl std::fmt::Debug for Holding {
     }
 }
 
-/// What a table holds of a key, a tombstone too.
+/// What a node holds of a key, a tombstone too.
 #[must_use]
-pub fn holding(table: &Table, key: &Key) -> Option<Holding> {
-    table.peek_hash(table.hash(key), Holding::of)
+pub fn holding(holdings: &Holdings, key: &Key) -> Option<Holding> {
+    holdings.peek_hash(holdings.hash(key), Holding::of)
 }
 
 /// A write that was made.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::holdings::Holdings;
 use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use proto::nak::acks::{Ack, WriteId};
 use proto::nak::sender::Destination;
@@ -38,7 +39,7 @@ pub struct Target {
     /// The node.
     pub node: Node,
     /// Its cache memory.
-    pub table: Arc<Table>,
+    pub holdings: Arc<Holdings>,
     /// What it has said so far.
     pub events: Vec<Event>,
     versions: Arc<HybridClock>,
@@ -81,10 +82,11 @@ impl Target {
             seed: [4; 32],
         };
         let now = Now { instant: Instant::from_micros(1), wall: EPOCH };
-        let (table, versions) = (Arc::new(Table::new(config)), Arc::new(HybridClock::default()));
-        let node = Node::new(config_of_node, Arc::clone(&table), Arc::clone(&versions), now);
+        let holdings = Arc::new(Holdings::new(Table::new(config)));
+        let versions = Arc::new(HybridClock::default());
+        let node = Node::new(config_of_node, Arc::clone(&holdings), Arc::clone(&versions), now);
         let events = Vec::new();
-        Self { node, table, events, versions, now, control, data, keyring, opener, nonce: None }
+        Self { node, holdings, events, versions, now, control, data, keyring, opener, nonce: None }
     }
 
     /// What time it is for the node.
@@ -124,8 +126,8 @@ impl Target {
                 deadlines: Deadlines::at(self.now.wall + Duration::from_secs(3_600)),
                 body: Body::Value(&[7; 100]),
             };
-            self.table.apply(&record, self.now.wall);
-            let keys = [self.table.hash(&record.key)];
+            self.holdings.admit(&record, self.now.wall);
+            let keys = [self.holdings.hash(&record.key)];
             let frame = Frame::Record(record);
             publish(&mut self.node, &frame, &keys, (Ack::All, WriteId(number)));
         }

@@ -145,7 +145,7 @@ fn a_flood_of_forged_packets_changes_nothing() {
     const PACKETS: u64 = 20_000;
     let mut target = target(10);
     let key_id = target.node.keyring().sealing().id();
-    let held = target.table.stats().records;
+    let held = target.holdings.stats().records;
     // In the names of the member, of others, of their later streams; and with
     // a key that is none of the farm's.
     for number in 0..PACKETS {
@@ -166,7 +166,7 @@ fn a_flood_of_forged_packets_changes_nothing() {
     assert_eq!(counters.forged + counters.replayed, PACKETS);
     assert!(counters.forged > PACKETS * 9 / 10, "{counters:?}");
     assert_eq!(target.node.peers().len(), 1);
-    assert_eq!(target.table.stats().records, held);
+    assert_eq!(target.holdings.stats().records, held);
     assert_eq!(target.node.peers()[&MEMBER].receiver.high(), 0);
     assert!(target.pass(Duration::ZERO) < 5, "nobody is answered");
     // Who is a member is heard on.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::holdings::Holdings;
 use proto::nak::acks::Ack;
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use proto::table::{self, Table};
@@ -41,7 +42,7 @@ fn put_in_place(farm: &mut Farm, number: usize, records: &[Holding]) {
     for record in records {
         table.apply(&record.as_record(), Wall::from_millis(1));
     }
-    farm.nodes[number].as_mut().unwrap().table = Arc::new(table);
+    farm.nodes[number].as_mut().unwrap().holdings = Arc::new(Holdings::new(table));
 }
 
 #[test]

@@ -28,8 +28,8 @@ fn hold(farm: &Farm, node: usize, number: u64, value: &[u8]) {
     let key = Key::new(Kind::Tls, &number.to_be_bytes()).expect("eight bytes");
     let version = Version { time: Hlc(number), writer: Writer(1) };
     let (deadlines, body) = (Deadlines::at(Wall::MAX), Body::Value(value));
-    let table = &farm.nodes[node].as_ref().expect("it runs").table;
-    table.apply(&Record { key, version, deadlines, body }, Wall::from_millis(1));
+    let holdings = &farm.nodes[node].as_ref().expect("it runs").holdings;
+    holdings.apply(&Record { key, version, deadlines, body }, Wall::from_millis(1));
 }
 
 fn ranges_fetched(farm: &Farm, node: usize) -> u64 {
@@ -95,10 +95,10 @@ fn what_nine_nodes_have_comes_from_one_of_them() {
     for node in 1..10 {
         (0..40).for_each(|number| hold(&farm, node, number, b"they have it"));
     }
-    let table = &farm.nodes[1].as_ref().unwrap().table;
-    let empty = &farm.nodes[0].as_ref().unwrap().table;
+    let holdings = &farm.nodes[1].as_ref().unwrap().holdings;
+    let empty = &farm.nodes[0].as_ref().unwrap().holdings;
     let differ = proto::table::KeyRange::all()
-        .filter(|&range| table.digest(range) != empty.digest(range))
+        .filter(|&range| holdings.digest(range) != empty.digest(range))
         .count();
     farm.run(Duration::from_secs(60)).unwrap();
     assert_eq!(farm.held(0).len(), 40);

@@ -11,6 +11,8 @@
 //! - [`buzhash`]: the hash that finds a record and places it in the farm;
 //! - [`record`]: what a cache memory holds, and how two versions merge;
 //! - [`table`]: the cache memory itself;
+//! - [`cluster`]: who of the farm keeps what;
+//! - [`holdings`]: what a node holds, its portion and beside it;
 //! - [`keyring`]: the farm's keys and what is derived from them;
 //! - [`wire`], [`seal`]: what nodes say to each other, as sealed bytes;
 //! - [`nak`]: the reliable multicast, one machine per stream and side;
@@ -19,6 +21,8 @@
 //! - [`load`]: how full things are that are bounded.
 
 pub mod buzhash;
+pub mod cluster;
+pub mod holdings;
 pub mod keyring;
 pub mod load;
 pub mod nak;

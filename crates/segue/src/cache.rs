@@ -4,11 +4,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use proto::holdings::Holdings;
 use proto::nak::acks::Ack;
 use proto::record::{
     Body, Deadlines, HybridClock, Key, KeyHash, MAX_PAYLOAD_BYTES, Record, Touch, Version, Writer,
 };
-use proto::table::{Applied, Put, Refusal, Table, Touched};
+use proto::table::{Applied, Put, Refusal, Touched};
 use proto::time::Wall;
 use proto::wire::frame::Frame;
 use sys::wait::Waker;
@@ -63,7 +64,7 @@ pub struct Cache {
 
 /// What the handles share with the node's driver.
 pub(crate) struct Shared {
-    pub(crate) table: Arc<Table>,
+    pub(crate) holdings: Arc<Holdings>,
     pub(crate) versions: Arc<HybridClock>,
     pub(crate) clock: Clock,
     pub(crate) writer: Writer,
@@ -89,7 +90,7 @@ impl Cache {
     ///
     /// Looks in the node's own table; nothing is sent and nothing waits.
     pub fn peek(&self, key: &Key) -> Option<Found> {
-        self.shared.table.get(key, self.now(), |record| {
+        self.shared.holdings.get(key, self.now(), |record| {
             let Body::Value(value) = record.body else { unreachable!("get gives values only") };
             Found {
                 value: Zeroizing::new(value.to_vec()),
@@ -128,9 +129,9 @@ impl Cache {
             return Err(WriteError::TooLarge { found });
         }
         let now = self.now();
-        let hash = self.shared.table.hash(key);
+        let hash = self.shared.holdings.hash(key);
         let record = self.record(key, deadlines, Body::Value(value), now);
-        match self.shared.table.put(hash, &record, now) {
+        match self.shared.holdings.put(hash, &record, now) {
             Put::Applied(applied) => {
                 let record = self.accepted((hash, record), applied, now)?;
                 self.publish(&Frame::Record(record), &[hash], ack).await?;
@@ -160,12 +161,12 @@ impl Cache {
     pub async fn touch(&self, key: &Key, idle: Wall, ack: Ack) -> Result<Written, WriteError> {
         let version = self
             .shared
-            .table
+            .holdings
             .get(key, self.now(), |record| record.version)
             .ok_or(WriteError::NotFound)?;
-        let hash = self.shared.table.hash(key);
+        let hash = self.shared.holdings.hash(key);
         let touch = Touch { hash, time: version.time, idle };
-        match self.shared.table.touch(&touch, self.now()) {
+        match self.shared.holdings.touch(&touch, self.now()) {
             Touched::Moved => self.publish(&Frame::Touch(touch), &[hash], ack).await?,
             Touched::Stale => {}
             Touched::Missing => return Err(WriteError::NotFound),
@@ -217,7 +218,7 @@ impl Cache {
     /// Whether there is a live record, and when it (or else its tombstone)
     /// ends for good.
     fn end_of(&self, key: &Key, now: Wall) -> (bool, Wall) {
-        let absolute = self.shared.table.get(key, now, |record| record.deadlines.absolute);
+        let absolute = self.shared.holdings.get(key, now, |record| record.deadlines.absolute);
         (absolute.is_some(), absolute.unwrap_or(now + UNKNOWN_LIFETIME))
     }
 
@@ -228,8 +229,8 @@ impl Cache {
         record: Record<'a>,
         now: Wall,
     ) -> Result<(KeyHash, Record<'a>), WriteError> {
-        let hash = self.shared.table.hash(&record.key);
-        let applied = self.shared.table.apply(&record, now);
+        let hash = self.shared.holdings.hash(&record.key);
+        let applied = self.shared.holdings.admit(&record, now);
         Ok((hash, self.accepted((hash, record), applied, now)?))
     }
 
@@ -242,14 +243,14 @@ impl Cache {
         applied: Applied,
         now: Wall,
     ) -> Result<Record<'a>, WriteError> {
-        let Shared { table, versions, .. } = &*self.shared;
+        let Shared { holdings, versions, .. } = &*self.shared;
         if applied == Applied::Kept
-            && let Some(held) = table.peek_hash(hash, |held| held.version.time)
+            && let Some(held) = holdings.peek_hash(hash, |held| held.version.time)
             && held >= record.version.time
             && let Some(time) = versions.tick_past(held)
         {
             let later = Record { version: Version { time, ..record.version }, ..record };
-            return accepted(table.apply(&later, now)).map(|()| later);
+            return accepted(holdings.admit(&later, now)).map(|()| later);
         }
         accepted(applied).map(|()| record)
     }

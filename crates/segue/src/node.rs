@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::{io, mem, sync};
 
 use parking_lot::Mutex;
+use proto::holdings::Holdings;
 use proto::keyring::{Keyring, RekeyError};
 use proto::record::{Body, Deadlines, HybridClock, Key, Record, Version};
 use proto::rng::Rng;
@@ -121,11 +122,11 @@ impl Node {
             compare_every: proto::node::Config::COMPARE_EVERY,
             seed: random()?,
         };
-        let (table, versions) = (Arc::clone(&shared.table), Arc::clone(&shared.versions));
+        let (holdings, versions) = (Arc::clone(&shared.holdings), Arc::clone(&shared.versions));
         let (keys, own_keys) = watch::channel(config.keys);
         let (now_ready, ready) = watch::channel(false);
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
-        let mut node = proto::node::Node::new(machine, table, versions, shared.clock.now());
+        let mut node = proto::node::Node::new(machine, holdings, versions, shared.clock.now());
         if let Some(mut observer) = observer {
             node.observe(Box::new(move |record| observer(&Arrived::from(record))));
         }
@@ -169,7 +170,7 @@ impl Node {
             ready: *self.ready.borrow(),
             keys,
             members,
-            cache: self.cache.shared.table.stats(),
+            cache: self.cache.shared.holdings.stats(),
             multicast,
             lag,
         }
@@ -241,7 +242,7 @@ fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Sha
     let table = Table::with_memory(table, pages).map_err(StartError::Memory)?;
     let table = table.with_prefetch(sys::memory::prefetch);
     Ok(Shared {
-        table: Arc::new(table),
+        holdings: Arc::new(Holdings::new(table)),
         versions: Arc::new(HybridClock::default()),
         clock: Clock::start(),
         writer: incarnation.writer(),

@@ -268,7 +268,7 @@ impl Farm {
     #[must_use]
     pub fn held_of(&self, number: usize, key: &Key) -> Option<Holding> {
         let running = self.nodes[number].as_ref()?;
-        holding(&running.table, key)
+        holding(&running.holdings, key)
     }
 
     /// Sets a node's wall clock so far ahead of the true one, or back.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::holdings::Holdings;
 use proto::keyring::Keyring;
 use proto::nak::acks::{Ack, WriteId};
 use proto::nak::stage::Stage;
@@ -29,7 +30,7 @@ pub struct Running {
     /// The machine.
     pub node: Node,
     /// Its cache memory.
-    pub table: Arc<Table>,
+    pub holdings: Arc<Holdings>,
     versions: Arc<HybridClock>,
     incarnation: Incarnation,
     /// How far its wall clock is ahead of the true one, in milliseconds.
@@ -76,7 +77,7 @@ impl Running {
         let [own_secret, seed] = secrets;
         let placement_secret = keyring.placement_secret();
         let capacity_bytes = layout.table_bytes;
-        let table = table(table::Config { capacity_bytes, placement_secret, own_secret });
+        let holdings = holdings(table::Config { capacity_bytes, placement_secret, own_secret });
         let versions = Arc::new(HybridClock::default());
         let peers = (0..layout.nodes).filter(|&other| other != number && layout.configured);
         let config = Config {
@@ -94,9 +95,9 @@ impl Running {
         };
         let skew_millis = rng.below(400).cast_signed();
         let now = clocks(now, skew_millis);
-        let node = Node::new(config, Arc::clone(&table), Arc::clone(&versions), now);
+        let node = Node::new(config, Arc::clone(&holdings), Arc::clone(&versions), now);
         let events = Vec::new();
-        Self { node, table, versions, incarnation, skew_millis, events }
+        Self { node, holdings, versions, incarnation, skew_millis, events }
     }
 
     /// Which start of a node this is.
@@ -137,11 +138,11 @@ impl Running {
             return None;
         }
         let record = make(self.version(wall), wall);
-        match self.table.apply(&record, wall) {
+        match self.holdings.admit(&record, wall) {
             Applied::New | Applied::Replaced => {}
             Applied::Touched | Applied::Kept | Applied::Refused(_) => return None,
         }
-        let keys = [self.table.hash(&record.key)];
+        let keys = [self.holdings.hash(&record.key)];
         let packet = self.publish(&Frame::Record(record), &keys, (ack, write));
         Some(Written { write, holding: Holding::of(&record), packet })
     }
@@ -158,13 +159,13 @@ impl Running {
         if !self.node.has_room() {
             return None;
         }
-        let held = self.table.get(&old, wall, Holding::of)?;
+        let held = self.holdings.get(&old, wall, Holding::of)?;
         let versions = [self.version(wall), self.version(wall)];
         let renamed = Holding { key: new, version: versions[1], ..held.clone() };
         let tombstone = Holding { version: versions[0], value: None, ..held };
-        self.table.apply(&renamed.as_record(), wall);
-        self.table.apply(&tombstone.as_record(), wall);
-        let keys = [self.table.hash(&old), self.table.hash(&new)];
+        self.holdings.admit(&renamed.as_record(), wall);
+        self.holdings.admit(&tombstone.as_record(), wall);
+        let keys = [self.holdings.hash(&old), self.holdings.hash(&new)];
         let frame = Frame::Rotate { old: tombstone.as_record(), new: renamed.as_record() };
         let packet = self.publish(&frame, &keys, (Ack::Local, WriteId(0)));
         Some(([tombstone, renamed], packet))
@@ -173,10 +174,10 @@ impl Running {
     /// Moves a record's idle deadline so far into the future.
     pub(super) fn touch(&mut self, now: Instant, key: Key, further: Duration) {
         let wall = clocks(now, 0).wall + further;
-        let found = self.table.get(&key, wall, |record| record.version.time);
+        let found = self.holdings.get(&key, wall, |record| record.version.time);
         if let Some(time) = found.filter(|_| self.node.has_room()) {
-            let touch = Touch { hash: self.table.hash(&key), time, idle: wall };
-            if self.table.touch(&touch, wall) == Touched::Moved {
+            let touch = Touch { hash: self.holdings.hash(&key), time, idle: wall };
+            if self.holdings.touch(&touch, wall) == Touched::Moved {
                 let keys = [touch.hash];
                 self.publish(&Frame::Touch(touch), &keys, (Ack::Local, WriteId(0)));
             }
@@ -189,7 +190,7 @@ impl Running {
         let mut held = Vec::new();
         let mut cursor = Some(Cursor::START);
         while let Some(from) = cursor {
-            cursor = self.table.scan(from, KeyRanges::ALL, 1 << 20, |record| {
+            cursor = self.holdings.scan(from, KeyRanges::ALL, 1 << 20, |record| {
                 held.push(Holding::of(record));
             });
         }
@@ -255,8 +256,8 @@ fn clocks(now: Instant, skew_millis: i64) -> Now {
     Now { instant: now, wall }
 }
 
-fn table(config: table::Config) -> Arc<Table> {
+fn holdings(config: table::Config) -> Arc<Holdings> {
     let memory = |len| Ok::<_, Infallible>(Box::new(Sparse::new(len)) as Box<dyn Region>);
     let Ok(table) = Table::with_memory(config, memory);
-    Arc::new(table)
+    Arc::new(Holdings::new(table))
 }

@@ -62,7 +62,7 @@ impl Node {
         self.observe_times(now, sender, arrivals.records.iter().map(|record| record.version.time));
         let observer = &mut self.observer;
         let told = |record: &Record<'_>, applied| tell(observer, record, applied);
-        self.table.apply_all(&arrivals.records, now.wall, told);
+        self.holdings.apply_all(&mut arrivals.records, now.wall, told);
         arrivals.records.clear();
         for touch in arrivals.touches.drain(..) {
             self.apply_touch(now, sender, &touch);
@@ -95,8 +95,9 @@ impl Node {
 
     fn apply_record(&mut self, now: Now, sender: Incarnation, record: &Record<'_>) {
         self.observe_times(now, sender, iter::once(record.version.time));
-        let applied = self.table.apply(record, now.wall);
-        tell(&mut self.observer, record, applied);
+        if let Some(applied) = self.holdings.apply(record, now.wall) {
+            tell(&mut self.observer, record, applied);
+        }
     }
 
     /// Takes note of the times that a node's versions have.
@@ -117,7 +118,7 @@ impl Node {
     }
 
     fn apply_touch(&mut self, now: Now, sender: Incarnation, touch: &Touch) {
-        if self.table.touch(touch, now.wall) == Touched::Missing
+        if self.holdings.touch(touch, now.wall) == Touched::Missing
             && let Some(peer) = self.peers.get_mut(&sender)
         {
             peer.miss_touch(now.instant, touch.hash);

@@ -178,7 +178,7 @@ impl Node {
         let ranges: Vec<KeyRange> = KeyRange::all().collect();
         let hearers = self.alive().count();
         for ranges in ranges.chunks(MAX_DIGESTS) {
-            let digests = ranges.iter().map(|&range| self.table.digest(range)).collect();
+            let digests = ranges.iter().map(|&range| self.holdings.digest(range)).collect();
             let message = Message::Digests { first: ranges[0], digests };
             self.counters.digest_bytes += (self.outbox.push_to_farm(&message) * hearers) as u64;
         }
@@ -201,7 +201,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&from).filter(|peer| !peer.unmerged) else { return };
         let (mut still, mut otherwise) = (Vec::new(), Vec::new());
         for (range, &theirs) in (first.0..=u8::MAX).map(KeyRange).zip(digests) {
-            let ours = self.table.digest(range);
+            let ours = self.holdings.digest(range);
             match peer.differences.compare(range, [theirs, ours]) {
                 Found::Nothing | Found::Differs => {}
                 Found::DiffersOtherwise => otherwise.push(range),
@@ -255,7 +255,7 @@ impl Node {
     }
 
     fn look_for_shortage(&mut self, now: Instant) {
-        let stats = self.table.stats();
+        let stats = self.holdings.stats();
         self.pace.shortage.look(now, stats.evicted + stats.forgotten);
     }
 }

@@ -247,7 +247,7 @@ impl Node {
             nonce,
             hello: self.hello(),
             high: self.sender.whole_sent_high(),
-            holds: !self.table.is_empty(),
+            holds: !self.holdings.is_empty(),
             members,
         };
         let address = reachable(hello.address, from);

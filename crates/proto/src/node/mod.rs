@@ -3,8 +3,8 @@
 //! [`Node`] composes the multicast, the transfer of records and what is known
 //! of the other nodes. A driver hands it datagrams, writes and the time
 //! (`handle_*`, [`Node::take`]), sends what [`Node::poll_transmit`] gives,
-//! and calls again at [`Node::poll_timeout`]. The table and the version clock
-//! are shared with whoever reads and writes records; everything else is the
+//! and calls again at [`Node::poll_timeout`]. What it holds and the version
+//! clock are shared with whoever reads and writes records; everything else is the
 //! node's own.
 //!
 //! - [`peer`]: what is known of another node;
@@ -38,6 +38,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::holdings::Holdings;
 use crate::keyring::Keyring;
 use crate::nak::acks::{Waiting, WriteId};
 use crate::nak::sender::{Sender, Transmit};
@@ -45,7 +46,6 @@ use crate::nak::stage::Stage;
 use crate::record::{HybridClock, Record};
 use crate::rng::Rng;
 use crate::seal::Sealer;
-use crate::table::Table;
 use crate::time::{Instant, Now};
 use crate::transfer::provider::Provider;
 use crate::transfer::puller::Puller;
@@ -167,7 +167,7 @@ pub type Observer = Box<dyn FnMut(&Record<'_>) + Send>;
 /// A node of the farm.
 pub struct Node {
     config: Config,
-    table: Arc<Table>,
+    holdings: Arc<Holdings>,
     versions: Arc<HybridClock>,
     rng: Rng,
     sender: Sender,
@@ -195,7 +195,12 @@ pub struct Node {
 impl Node {
     /// A node that knows nobody yet.
     #[must_use]
-    pub fn new(config: Config, table: Arc<Table>, versions: Arc<HybridClock>, now: Now) -> Self {
+    pub fn new(
+        config: Config,
+        holdings: Arc<Holdings>,
+        versions: Arc<HybridClock>,
+        now: Now,
+    ) -> Self {
         let sealer = |packet_type| {
             Sealer::new(&config.keyring, config.incarnation, packet_type, config.begins_after)
         };
@@ -205,7 +210,7 @@ impl Node {
             outbox: Outbox::new(sealer(PacketType::Control)),
             join: Join::new(now.instant, &mut rng),
             rng,
-            table,
+            holdings,
             versions,
             waiting: Waiting::default(),
             peers: BTreeMap::new(),

@@ -57,7 +57,7 @@ impl Node {
     ) {
         let Some(peer) = self.peers.get(&sender) else { return };
         let request = Request { page, source, cursor, missing };
-        let view = View { table: &self.table, log: self.sender.log() };
+        let view = View { holdings: &self.holdings, log: self.sender.log() };
         let positions = || {
             // Of what one stream's sender had before it was met nothing is
             // said: it may not be here yet.
@@ -159,7 +159,7 @@ impl Node {
     pub(super) fn keep_house(&mut self, now: Now) {
         /// Ended records dropped at a time; the rest waits for the next time.
         const EXPIRED_AT_ONCE: usize = 4_096;
-        self.table.expire(now.wall, EXPIRED_AT_ONCE);
+        self.holdings.expire(now.wall, EXPIRED_AT_ONCE);
         self.begin_to_tell_orphans();
         let mut silent = Vec::new();
         let mut forgotten = Vec::new();

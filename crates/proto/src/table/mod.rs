@@ -162,6 +162,12 @@ impl Table {
         self.shard(hash).lock().peek(self.hashed(hash), read)
     }
 
+    /// Whether anything is held under `hash`, a tombstone or an ended value too.
+    #[must_use]
+    pub fn holds(&self, hash: KeyHash) -> bool {
+        self.peek_hash(hash, |_| ()).is_some()
+    }
+
     /// Merges `record` into what is held under its key.
     pub fn apply(&self, record: &Record<'_>, now: Wall) -> Applied {
         let hashed = self.hashed(self.hash(&record.key));

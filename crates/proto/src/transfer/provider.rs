@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::page::{Page, Position};
+use crate::holdings::Holdings;
 use crate::load::Load;
 use crate::nak::log::KeyLog;
 use crate::record::{KeyHash, Version};
-use crate::table::{Cursor, KeyRanges, Table};
+use crate::table::{Cursor, KeyRanges};
 use crate::wire::control::{Part, Range, Source};
 use crate::wire::frame::Frame;
 use crate::wire::header::Incarnation;
@@ -37,7 +38,7 @@ pub struct Request<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// The node's records.
-    pub table: &'a Table,
+    pub holdings: &'a Holdings,
     /// The keys of the node's own packets.
     pub log: &'a KeyLog,
 }
@@ -102,14 +103,14 @@ impl Provider {
 /// Fills a page with what is requested. Gives where the next one begins.
 fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
     match request.source {
-        Source::Table => scan(page, request.cursor, (view.table, KeyRanges::ALL), |_| true),
-        Source::Ranges(ranges) => scan(page, request.cursor, (view.table, *ranges), |_| true),
+        Source::Table => scan(page, request.cursor, (view.holdings, KeyRanges::ALL), |_| true),
+        Source::Ranges(ranges) => scan(page, request.cursor, (view.holdings, *ranges), |_| true),
         Source::Since(time) => {
             let since = |version: &Version| version.time >= *time;
-            scan(page, request.cursor, (view.table, KeyRanges::ALL), since)
+            scan(page, request.cursor, (view.holdings, KeyRanges::ALL), since)
         }
         Source::Log(range) => follow(page, *range, request.cursor, view),
-        Source::Keys(keys) => look_up(page, keys, request.cursor, view.table),
+        Source::Keys(keys) => look_up(page, keys, request.cursor, view.holdings),
     }
 }
 
@@ -117,14 +118,14 @@ fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
 fn scan(
     page: &mut Page,
     cursor: u64,
-    (table, ranges): (&Table, KeyRanges),
+    (holdings, ranges): (&Holdings, KeyRanges),
     wants: impl Fn(&Version) -> bool,
 ) -> Option<u64> {
     /// A step of a scan holds a shard's lock; this keeps it short.
     const STEP_BYTES: usize = 16 << 10;
     let mut cursor = Cursor::from_u64(cursor);
     for _ in 0..SCAN_BYTES / STEP_BYTES {
-        let next = table.scan(cursor, ranges, STEP_BYTES, |record| {
+        let next = holdings.scan(cursor, ranges, STEP_BYTES, |record| {
             if wants(&record.version) {
                 page.push(&Frame::Record(*record));
             }
@@ -160,7 +161,7 @@ fn follow(page: &mut Page, range: Range, cursor: u64, view: View<'_>) -> Option<
                 let passed = (position - view.log.position(sequence)) as u64;
                 return Some(sequence << KEYS_BITS | passed);
             }
-            push(page, view.table, key);
+            push(page, view.holdings, key);
         }
         before = Some(key);
     }
@@ -169,18 +170,18 @@ fn follow(page: &mut Page, range: Range, cursor: u64, view: View<'_>) -> Option<
 
 /// Fills the page with the records of `keys`. The cursor counts those that
 /// earlier pages had.
-fn look_up(page: &mut Page, keys: &[KeyHash], cursor: u64, table: &Table) -> Option<u64> {
+fn look_up(page: &mut Page, keys: &[KeyHash], cursor: u64, holdings: &Holdings) -> Option<u64> {
     for (at, &key) in (0..).zip(keys) {
         if at >= cursor {
             if page.is_full() {
                 return Some(at);
             }
-            push(page, table, key);
+            push(page, holdings, key);
         }
     }
     None
 }
 
-fn push(page: &mut Page, table: &Table, key: KeyHash) {
-    table.peek_hash(key, |record| page.push(&Frame::Record(*record)));
+fn push(page: &mut Page, holdings: &Holdings, key: KeyHash) {
+    holdings.peek_hash(key, |record| page.push(&Frame::Record(*record)));
 }

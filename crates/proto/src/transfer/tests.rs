@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::page::Contents;
 use super::provider::{Provider, Request, View};
 use super::puller::{Pull, Pulled, Puller, Purpose};
+use crate::holdings::Holdings;
 use crate::nak::log::KeyLog;
 use crate::record::{
     Body, Deadlines, Hlc, Key, KeyHash, Kind, MAX_PAYLOAD_BYTES, Record, Version, Writer,
@@ -21,7 +22,7 @@ const WALL: Wall = Wall::from_millis(1_000);
 
 struct Pair {
     now: Instant,
-    table: Table,
+    holdings: Holdings,
     log: KeyLog,
     provider: Provider,
     puller: Puller,
@@ -42,7 +43,7 @@ impl Pair {
         };
         Self {
             now: Instant::from_micros(1),
-            table: Table::new(config),
+            holdings: Holdings::new(Table::new(config)),
             log: KeyLog::default(),
             provider: Provider::default(),
             puller: Puller::default(),
@@ -58,8 +59,9 @@ impl Pair {
         let version = Version { time: Hlc(number), writer: Writer(1) };
         let payload = vec![7; len];
         let body = Body::Value(&payload);
-        self.table.apply(&Record { key, version, deadlines: Deadlines::at(Wall::MAX), body }, WALL);
-        self.table.hash(&key)
+        self.holdings
+            .apply(&Record { key, version, deadlines: Deadlines::at(Wall::MAX), body }, WALL);
+        self.holdings.hash(&key)
     }
 
     /// Pulls until it has all, or has failed. Whether it has all.
@@ -87,7 +89,7 @@ impl Pair {
         };
         self.requests += 1;
         let request = Request { page: *page, source, cursor: *cursor, missing };
-        let view = View { table: &self.table, log: &self.log };
+        let view = View { holdings: &self.holdings, log: &self.log };
         let parts = self.provider.handle_pull(PULLER, &request, view, Vec::new);
         let mut done = false;
         for part in parts {

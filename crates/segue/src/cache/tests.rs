@@ -12,7 +12,7 @@ fn written_ahead(cache: &Cache, key: &Key) {
     let version = Version { time: Hlc::at(ahead), writer: Writer(7) };
     let deadlines = Deadlines::at(ahead + HOURS);
     let record = Record { key: *key, version, deadlines, body: Body::Value(b"ahead") };
-    assert_eq!(cache.shared.table.apply(&record, cache.now()), Applied::New);
+    assert_eq!(cache.shared.holdings.admit(&record, cache.now()), Applied::New);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::*;
+use crate::holdings::Holdings;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::sender::Destination;
 use crate::node::{Config, Origin, Way};
@@ -126,7 +127,12 @@ fn node(number: usize, capacity_bytes: usize, now: Now) -> Node {
         compare_every: Config::COMPARE_EVERY,
         seed: [u8::try_from(number).unwrap(); 32],
     };
-    Node::new(config, Arc::new(Table::new(table)), Arc::new(HybridClock::default()), now)
+    Node::new(
+        config,
+        Arc::new(Holdings::new(Table::new(table))),
+        Arc::new(HybridClock::default()),
+        now,
+    )
 }
 
 #[test]
@@ -155,9 +161,9 @@ fn a_node_that_is_short_of_room_says_that_it_does_not_compare() {
         let key = Key::new(Kind::Web, &number.to_be_bytes()).unwrap();
         let (version, deadlines) = (Version::default(), Deadlines::at(Wall::MAX));
         let record = Record { key, version, deadlines, body: Body::Value(&[7; 200]) };
-        pair.nodes[0].table.apply(&record, pair.now.wall);
+        pair.nodes[0].holdings.apply(&record, pair.now.wall);
     }
-    assert!(pair.nodes[0].table.stats().evicted > 0);
+    assert!(pair.nodes[0].holdings.stats().evicted > 0);
     pair.run(Config::COMPARE_EVERY, |_| ());
     assert!(!pair.nodes[0].comparing());
     assert!(pair.nodes[1].comparing());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::holdings::Holdings;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::acks::{Ack, WriteId};
 use crate::nak::sender::Destination;
@@ -181,8 +182,8 @@ impl Farm {
         let deadlines = Deadlines::at(Wall::MAX);
         let record =
             Record { key, version: Version::default(), deadlines, body: Body::Value(&[7; 900]) };
-        node.table.apply(&record, self.now.wall);
-        let hash = node.table.hash(&key);
+        node.holdings.apply(&record, self.now.wall);
+        let hash = node.holdings.hash(&key);
         let mut stage = Stage::default();
         stage.push(&Frame::Record(record), &[hash], Ack::All, WriteId(self.written));
         stage.end_packet();
@@ -190,7 +191,7 @@ impl Farm {
         self.data = [0; 2];
         self.run(Duration::from_millis(100));
         for node in &self.nodes {
-            assert_eq!(node.table.stats().records, self.written);
+            assert_eq!(node.holdings.stats().records, self.written);
         }
         self.data
     }
@@ -224,7 +225,12 @@ fn node(number: usize, multicast: bool, now: Now) -> Node {
         compare_every: Duration::MAX,
         seed: [u8::try_from(number).unwrap(); 32],
     };
-    Node::new(config, Arc::new(Table::new(table)), Arc::new(HybridClock::default()), now)
+    Node::new(
+        config,
+        Arc::new(Holdings::new(Table::new(table))),
+        Arc::new(HybridClock::default()),
+        now,
+    )
 }
 
 #[test]
