@@ -109,6 +109,7 @@ fn fits(message: &Message) -> bool {
         | Message::Status { .. }
         | Message::Gone { .. }
         | Message::Hearing { .. }
+        | Message::Gossip(_)
         | Message::Leave => true,
     }
 }

@@ -11,12 +11,12 @@
 //! - [`buzhash`]: the hash that finds a record and places it in the farm;
 //! - [`record`]: what a cache memory holds, and how two versions merge;
 //! - [`table`]: the cache memory itself;
-//! - [`cluster`]: who of the farm keeps what;
 //! - [`holdings`]: what a node holds, its portion and beside it;
 //! - [`keyring`]: the farm's keys and what is derived from them;
 //! - [`wire`], [`seal`]: what nodes say to each other, as sealed bytes;
 //! - [`nak`]: the reliable multicast, one machine per stream and side;
 //! - [`transfer`]: records in bulk, for what no repair can bring;
+//! - [`cluster`]: who belongs to the farm, who is up, and who keeps what;
 //! - [`node`]: all of it together, the machine that a driver runs;
 //! - [`load`]: how full things are that are bounded.
 

@@ -129,6 +129,12 @@ pub struct MulticastStats {
     pub comparing: bool,
     /// Clocks of other nodes seen too far ahead of ours.
     pub clocks_ahead: u64,
+    /// Bytes of packets in which this node said who is up.
+    pub gossip_bytes: u64,
+    /// What members said of each other that makes no sense.
+    pub gossip_refused: u64,
+    /// Live members with the name of another live one, or of this node.
+    pub same_name: usize,
     /// Bytes of packets with digests of what this node holds, each counted
     /// once for each node that it was sent to.
     pub digest_bytes: u64,

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto::nak::acks::Ack;
-use proto::node::Counters;
+use proto::node::{Counters, Event};
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use proto::time::Instant;
 
+use crate::farm::running::Running;
 use crate::farm::traffic::{Count, Traffic};
-use crate::farm::{Farm, Layout};
+use crate::farm::{Configured, Farm, Layout};
 use crate::weather::{Loss, Weather};
 use report::{Idle, Report, Row};
 
@@ -38,8 +39,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 const BURST: u64 = 1_200;
 /// How long an idle farm is watched.
 const WATCHED: Duration = Duration::from_secs(1);
-/// How long that takes before: until heartbeats and statuses are seldom.
-const CALM: Duration = Duration::from_millis(500);
+/// How long that takes before: until heartbeats and statuses are seldom, and
+/// everybody has passed on who has joined.
+const CALM: Duration = Duration::from_secs(3);
 /// By then everything is repaired, or never will be.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -56,7 +58,9 @@ pub fn measure(nodes: usize) -> Result<Report, String> {
     for (independent, shared) in [(0, 0), (10, 0), (50, 0), (0, 10), (0, 50)] {
         rows.push(crowd.row(independent, shared)?);
     }
-    Ok(Report { nodes, joined, idle, rows })
+    let mistaken = crowd.deaths();
+    let [first_knew, all_knew] = crowd.death()?;
+    Ok(Report { nodes, joined, idle, rows, mistaken, first_knew, all_knew })
 }
 
 /// The first node has found that it is alone by then: the others have somebody
@@ -75,7 +79,7 @@ struct Crowd {
 impl Crowd {
     fn join(nodes: usize) -> Result<Self, String> {
         let layout = Layout {
-            configured: false,
+            configured: Configured::Nobody,
             audited: false,
             table_bytes: 256 << 10,
             ring_bytes: 3 << 20,
@@ -125,13 +129,16 @@ impl Crowd {
     fn idle(&mut self) -> Result<Idle, String> {
         self.farm.run(CALM)?;
         self.farm.traffic = Some(Traffic::default());
+        let gossip = self.counters().gossip_bytes;
         self.farm.run(WATCHED)?;
+        let gossip = self.counters().gossip_bytes - gossip;
         let Traffic { control_to_farm, control_to_node, .. } = self.traffic();
         let each = |count: Count| Count {
             packets: count.packets / self.nodes / WATCHED.as_secs(),
             bytes: count.bytes / self.nodes / WATCHED.as_secs(),
         };
-        Ok(Idle { to_farm: each(control_to_farm), to_node: each(control_to_node) })
+        let gossip = gossip / self.nodes / WATCHED.as_secs();
+        Ok(Idle { to_farm: each(control_to_farm), to_node: each(control_to_node), gossip })
     }
 
     fn row(&mut self, independent: u64, shared: u64) -> Result<Row, String> {
@@ -198,6 +205,37 @@ impl Crowd {
         Ok(())
     }
 
+    /// How often some node took another for dead.
+    fn deaths(&self) -> usize {
+        let dead = |(event, _): &&(Event, _)| matches!(event, Event::MemberDead(_));
+        let nodes = self.farm.nodes.iter().flatten();
+        nodes.map(|running| running.events.iter().filter(dead).count()).sum()
+    }
+
+    /// One dies, while one packet in 20 is lost at everybody. Gives how long it took until
+    /// some other knew, and until all others did.
+    fn death(&mut self) -> Result<[Duration; 2], String> {
+        let dies = self.farm.nodes.len() - 1;
+        let dead = self.farm.nodes[dies].as_ref().map(Running::incarnation).expect("it runs");
+        self.farm.crash(dies);
+        let began = self.farm.now();
+        let mut first = None;
+        loop {
+            self.farm.run(Duration::from_millis(10))?;
+            let took = self.farm.now() - began;
+            let others = self.farm.nodes.iter().flatten();
+            let unaware = others.filter(|other| other.node.peers()[&dead].is_alive()).count();
+            if unaware as u64 + 1 < self.nodes {
+                first.get_or_insert(took);
+            }
+            match first {
+                Some(first) if unaware == 0 => return Ok([first, took]),
+                _ if took < PATIENCE => {}
+                _ => return Err(format!("{unaware} do not know after {took:?} that one died")),
+            }
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.farm.nodes[WRITER].as_ref().is_some_and(|running| running.node.has_room())
     }
@@ -224,6 +262,7 @@ impl Crowd {
         for running in self.farm.nodes.iter().flatten() {
             sum.naks_sent += running.node.counters().naks_sent;
             sum.unrecovered += running.node.counters().unrecovered;
+            sum.gossip_bytes += running.node.counters().gossip_bytes;
         }
         sum
     }

@@ -16,6 +16,13 @@ pub struct Report {
     pub idle: Idle,
     /// What it measured with each sort of loss.
     pub rows: Vec<Row>,
+    /// How often a node was taken for dead by another while all lived.
+    pub mistaken: usize,
+    /// How long it took some node to find that one had died, while packets
+    /// were lost as in the last row.
+    pub first_knew: Duration,
+    /// And all of them.
+    pub all_knew: Duration,
 }
 
 /// What one node sends in a second of an idle farm.
@@ -25,6 +32,8 @@ pub struct Idle {
     pub to_farm: Count,
     /// To one: statuses.
     pub to_node: Count,
+    /// Of that, what members say of each other, in bytes.
+    pub gossip: u64,
 }
 
 /// What was measured with one sort of loss.
@@ -53,12 +62,13 @@ pub struct Row {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { nodes, joined, idle, rows } = self;
+        let Self { nodes, joined, idle, rows, mistaken, first_knew, all_knew } = self;
         writeln!(f, "{nodes} nodes, which joined in {} ms", joined.as_millis())?;
         let Count { packets, bytes } = idle.to_farm;
         writeln!(f, "idle, each to all: {packets} packets/s, {bytes} bytes/s")?;
         let Count { packets, bytes } = idle.to_node;
         writeln!(f, "idle, each to single nodes: {packets} packets/s, {bytes} bytes/s")?;
+        writeln!(f, "of these gossip: {} bytes/s", idle.gossip)?;
         writeln!(f)?;
         writeln!(
             f,
@@ -67,7 +77,10 @@ impl Display for Report {
              own link  shared   MB/s     lost     lost      per lost  /s        \
              p50     p99     longest"
         )?;
-        rows.iter().try_for_each(|row| writeln!(f, "{row}"))
+        rows.iter().try_for_each(|row| writeln!(f, "{row}"))?;
+        writeln!(f, "\ntaken for dead by mistake: {mistaken}")?;
+        let [first, all] = [first_knew, all_knew].map(|knew| knew.as_millis());
+        writeln!(f, "one died: the first knew after {first} ms, all after {all} ms")
     }
 }
 

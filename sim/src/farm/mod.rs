@@ -5,7 +5,9 @@
 //! machine's business ([`running`]); what it sends is counted ([`traffic`]).
 
 mod agenda;
+mod layout;
 pub mod running;
+mod standstill;
 pub mod traffic;
 
 use std::net::SocketAddr;
@@ -28,9 +30,10 @@ use crate::keys;
 use crate::model::{Holding, holding};
 use crate::network::{Flight, Hop, Network};
 use crate::nonces::Nonces;
-use crate::weather::Weather;
 use agenda::Agenda;
+pub use layout::{Configured, Layout};
 use running::{Packet, Running, Written, address, number_of};
+use standstill::Standstill;
 use traffic::Traffic;
 
 /// A farm on a simulated network.
@@ -53,51 +56,9 @@ pub struct Farm {
     last_write: u64,
     nonces: Option<Nonces>,
     agenda: Agenda,
+    standstill: Standstill,
     /// How many threads nodes are shared by.
     threads: usize,
-}
-
-/// How a farm begins.
-#[derive(Debug, Clone, Copy)]
-pub struct Layout {
-    /// How many nodes it has.
-    pub nodes: usize,
-    /// Whether there is multicast, or each node sends to each.
-    pub multicast: bool,
-    /// Whether each node is told where all others are.
-    pub configured: bool,
-    /// How the network treats packets.
-    pub weather: Weather,
-    /// Whether nodes compare what they hold.
-    pub compares: bool,
-    /// The number that packets' numbers begin after.
-    pub begins_after: u64,
-    /// Whether it is checked that no number is sealed twice: all tags are kept.
-    pub audited: bool,
-    /// What each node's table may take.
-    pub table_bytes: usize,
-    /// What each node keeps for repair.
-    pub ring_bytes: usize,
-}
-
-impl Layout {
-    /// Nodes with multicast that compare nothing, with tables of several
-    /// shards, and with rings so small that runs reach past them: what is gone
-    /// must be recovered.
-    #[must_use]
-    pub const fn of(nodes: usize, weather: Weather) -> Self {
-        Self {
-            nodes,
-            multicast: true,
-            configured: true,
-            weather,
-            compares: false,
-            begins_after: 0,
-            audited: true,
-            table_bytes: 64 << 20,
-            ring_bytes: 64 << 10,
-        }
-    }
 }
 
 /// So many nodes that act at one moment are shared by threads: what each does
@@ -156,6 +117,7 @@ impl Farm {
             nonces: layout.audited.then(Nonces::default),
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             agenda: Agenda::of(layout.nodes),
+            standstill: Standstill::default(),
         };
         farm.nodes.resize_with(layout.nodes, || None);
         farm
@@ -331,6 +293,7 @@ impl Farm {
         while let Some(arrived) = self.network.arrive(now) {
             flights.extend(arrived);
         }
+        let mut flights = self.standstill.keep(flights);
         // Each node takes in what has come to it in the order in which it came.
         flights.sort_by_key(|flight| flight.hop.to);
         let mut acting: Vec<usize> = flights.iter().map(|flight| flight.hop.to).collect();
@@ -360,7 +323,8 @@ impl Farm {
 
     /// Sends what a node has to send, and asks it when it is to act again.
     fn send(&mut self, from: usize) -> Result<(), String> {
-        let Some(running) = &mut self.nodes[from] else {
+        let runs = !self.standstill.is_of(from);
+        let Some(running) = self.nodes[from].as_mut().filter(|_| runs) else {
             self.agenda.set(from, None);
             return Ok(());
         };

@@ -17,7 +17,7 @@ use proto::time::{Instant, Now, Wall};
 use proto::wire::frame::Frame;
 use proto::wire::header::Incarnation;
 
-use super::Layout;
+use super::{Configured, Layout};
 use crate::memory::Sparse;
 use crate::model::Holding;
 
@@ -79,7 +79,12 @@ impl Running {
         let capacity_bytes = layout.table_bytes;
         let holdings = holdings(table::Config { capacity_bytes, placement_secret, own_secret });
         let versions = Arc::new(HybridClock::default());
-        let peers = (0..layout.nodes).filter(|&other| other != number && layout.configured);
+        let is_told = |other: usize| match layout.configured {
+            Configured::Nobody => false,
+            Configured::One(one) => other == one,
+            Configured::All => true,
+        };
+        let peers = (0..layout.nodes).filter(|&other| other != number && is_told(other));
         let config = Config {
             name: format!("node-{number}"),
             incarnation,

@@ -1,6 +1,16 @@
-//! Who of the farm keeps what.
+//! Who belongs to the farm, who of them is up, and who keeps what.
 //!
-//! [`slots`] are what keys are given to nodes by. It knows nothing of packets,
-//! time or tables.
+//! It knows nodes by their incarnations and addresses, and nothing of streams,
+//! packets or tables.
+//!
+//! - [`identity`]: how a node is named among the members;
+//! - [`codec`]: what nodes say of each other, as bytes;
+//! - [`swim`]: the machine that says it, and judges;
+//! - [`slots`]: what keys are given to nodes by.
 
+pub mod codec;
+pub mod identity;
 pub mod slots;
+pub mod swim;
+mod timers;
+mod wishes;

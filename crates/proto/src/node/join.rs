@@ -215,7 +215,12 @@ impl Node {
         }
         let waited = instant - self.join.started;
         match self.join.stage {
-            Stage::Calling if waited >= ALONE || self.cannot_be_heard() => self.become_ready(),
+            Stage::Calling if waited >= ALONE || self.cannot_be_heard() => {
+                if !self.config.peers.is_empty() {
+                    self.event(Event::NobodyAnswers(self.config.peers.len()));
+                }
+                self.become_ready();
+            }
             Stage::Met(since) if instant - since >= SETTLE => self.fetch_portion(waited, instant),
             Stage::Calling | Stage::Met(_) | Stage::Fetching | Stage::Ready => {}
         }
@@ -322,6 +327,7 @@ impl Node {
             replay: Replay::new(header.sequence),
             rtt: Rtt::default(),
             trips_from: Instant::default(),
+            met: now.instant,
             heard: now.instant,
             hearing: Hearing::new(now.instant, self.first_way()),
             complete: Hlc::default(),
@@ -337,6 +343,7 @@ impl Node {
         self.look_at(sender);
         self.tell_orphans_again();
         self.event(Event::MemberAlive(hello.name));
+        self.met(now.instant, sender, reachable(hello.address, from));
         if self.join.stage == Stage::Calling {
             self.join.stage = Stage::Met(now.instant);
         }
@@ -460,7 +467,7 @@ impl Node {
     }
 
     /// Calls at an address where no member is known to be.
-    fn call_unknown(&mut self, address: SocketAddr) {
+    pub(super) fn call_unknown(&mut self, address: SocketAddr) {
         let member = self.peers.values().any(|peer| peer.is_alive() && peer.address == address);
         if !member && address != self.config.address {
             let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };

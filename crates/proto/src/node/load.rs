@@ -18,6 +18,8 @@ impl Node {
         loads.extend(self.sender.loads());
         loads.extend(self.waiting.loads());
         loads.extend(self.join.loads());
+        loads.extend(self.members.loads());
+        loads.push(self.misfits.load());
         for peer in self.peers.values() {
             loads.push(peer.load());
             loads.extend(peer.receiver.loads());

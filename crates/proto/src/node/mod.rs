@@ -12,6 +12,8 @@
 //! - `receive`: what arrives, and what it makes the node do;
 //! - `arrivals`: records of a run of packets, taken in together;
 //! - `join`: finding the others and fetching the portion;
+//! - `members`: who is up, and who is to be met;
+//! - `misfits`: what somebody should put right;
 //! - `recover`: what repair cannot bring;
 //! - `orphan`: what the dead left with their survivors;
 //! - `compare`: what differs all the same;
@@ -24,6 +26,8 @@ mod arrivals;
 mod compare;
 mod join;
 mod load;
+mod members;
+mod misfits;
 mod orphan;
 mod outbox;
 pub mod peer;
@@ -38,6 +42,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cluster::identity::Identity;
 use crate::holdings::Holdings;
 use crate::keyring::Keyring;
 use crate::nak::acks::{Waiting, WriteId};
@@ -49,12 +54,14 @@ use crate::seal::Sealer;
 use crate::time::{Instant, Now};
 use crate::transfer::provider::Provider;
 use crate::transfer::puller::Puller;
-use crate::wire::control::{Hello, Message};
+use crate::wire::control::Hello;
 use crate::wire::header::{Incarnation, PacketType};
 
 use arrivals::Arrivals;
 use compare::Pace;
 use join::Join;
+use members::Members;
+use misfits::Misfits;
 use outbox::Outbox;
 use peer::Peer;
 use timer::Streams;
@@ -127,6 +134,12 @@ pub enum Event {
     MemberReached(String, Way),
     /// A node's clock is too far ahead of ours.
     ClockAhead(String),
+    /// Two nodes that live have one name.
+    NameTwice(String, [SocketAddr; 2]),
+    /// What comes from a configured peer opens with none of our keys.
+    KeysDiffer(SocketAddr),
+    /// None of so many configured peers answers. They are called on.
+    NobodyAnswers(usize),
     /// What the farm key of this id sealed opens no more.
     KeyRetired(u8),
 }
@@ -156,6 +169,10 @@ pub struct Counters {
     pub ranges_fetched: u64,
     /// Versions from too far ahead of our clock.
     pub clocks_ahead: u64,
+    /// Bytes of packets in which members say who is up.
+    pub gossip_bytes: u64,
+    /// Messages of members that make no sense as such.
+    pub gossip_refused: u64,
     /// Bytes of packets with digests of what is held, each counted once for
     /// each node that it was sent to.
     pub digest_bytes: u64,
@@ -174,6 +191,8 @@ pub struct Node {
     waiting: Waiting,
     peers: BTreeMap<Incarnation, Peer>,
     join: Join,
+    members: Members,
+    misfits: Misfits,
     outbox: Outbox,
     puller: Puller,
     provider: Provider,
@@ -205,10 +224,13 @@ impl Node {
             Sealer::new(&config.keyring, config.incarnation, packet_type, config.begins_after)
         };
         let mut rng = Rng::new(config.seed);
+        let own = Identity::new(config.incarnation, config.address);
         Self {
             sender: Sender::new(sealer(PacketType::Data), config.ring_bytes),
             outbox: Outbox::new(sealer(PacketType::Control)),
             join: Join::new(now.instant, &mut rng),
+            members: Members::new(own, &config.seed),
+            misfits: Misfits::new(&config.peers),
             rng,
             holdings,
             versions,
@@ -259,11 +281,6 @@ impl Node {
     /// Sends what is left as fast as it goes: the node is about to leave.
     pub fn hurry(&mut self) {
         self.sender.hurry();
-    }
-
-    /// Takes leave: the others need not wait to find that it is gone.
-    pub fn leave(&mut self) {
-        self.outbox.push_to_farm(&Message::Leave);
     }
 
     /// Whether there is something to send that must not wait: repairs, and what

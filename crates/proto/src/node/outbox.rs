@@ -48,9 +48,9 @@ impl Outbox {
         self.push(Destination::Group, |body| message.encode(body));
     }
 
-    /// A message to one.
-    pub(super) fn push_to_node(&mut self, address: SocketAddr, message: &Message) {
-        self.push(Destination::Node(address), |body| message.encode(body));
+    /// A message to one. Gives how long its packet is, in bytes.
+    pub(super) fn push_to_node(&mut self, address: SocketAddr, message: &Message) -> usize {
+        self.push(Destination::Node(address), |body| message.encode(body))
     }
 
     /// Two messages to one, in one packet.

@@ -22,7 +22,7 @@ use crate::nak::spacing::FEW_RECEIVERS;
 use crate::record::Hlc;
 use crate::rng::Rng;
 use crate::seal::{Forged, Opener};
-use crate::time::{Instant, Now};
+use crate::time::Now;
 use crate::wire::MAX_PACKET_BYTES;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::control::{Item, Message, Range};
@@ -54,7 +54,10 @@ impl Node {
         for packet in packets {
             match self.handle_packet(now, from, packet, &mut arrivals) {
                 Ok(()) => {}
-                Err(Rejection::Forged) => self.counters.forged += 1,
+                Err(Rejection::Forged) => {
+                    self.counters.forged += 1;
+                    self.misfits.forged(from.address);
+                }
                 Err(Rejection::Replayed) => self.counters.replayed += 1,
                 Err(Rejection::Malformed) => self.counters.malformed += 1,
             }
@@ -242,6 +245,7 @@ impl Node {
             Message::Hearing { group, high } => {
                 self.handle_hearing(now, sender, group, high);
             }
+            Message::Gossip(gossip) => self.handle_gossip(now.instant, sender, &gossip),
             Message::Leave => self.handle_leave(now.instant, sender),
         }
     }
@@ -296,16 +300,6 @@ impl Node {
         if let Some(range) = gone {
             let logged = self.sender.log().covers(range);
             self.outbox.push_to_node(peer.address, &Message::Gone { range, logged });
-        }
-    }
-
-    fn handle_leave(&mut self, now: Instant, sender: Incarnation) {
-        let Some(peer) = self.peers.get_mut(&sender) else { return };
-        if peer.state != State::Left {
-            peer.state = State::Left;
-            let name = peer.name.clone();
-            self.lost(now, sender);
-            self.event(Event::MemberLeft(name));
         }
     }
 

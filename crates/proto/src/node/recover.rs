@@ -1,8 +1,6 @@
 //! What repair cannot bring: packets that are gone, records that were touched
 //! but never arrived, and whole tables; and what is looked at now and then.
 
-use super::orphan::ORPHAN_TELLS;
-use super::peer::{REMEMBERED, State, longest_silence};
 use super::{Event, Node};
 use crate::record::Hlc;
 use crate::time::{Instant, Now, Wall};
@@ -161,28 +159,8 @@ impl Node {
         const EXPIRED_AT_ONCE: usize = 4_096;
         self.holdings.expire(now.wall, EXPIRED_AT_ONCE);
         self.begin_to_tell_orphans();
-        let mut silent = Vec::new();
-        let mut forgotten = Vec::new();
-        let longest_silence = longest_silence(self.sender.progress.count());
-        for (&incarnation, peer) in &self.peers {
-            let silence = now.instant - peer.heard;
-            if peer.is_alive() && silence >= longest_silence {
-                silent.push(incarnation);
-            } else if silence >= REMEMBERED {
-                forgotten.push(incarnation);
-            } else if !peer.is_alive() && peer.orphan_told < ORPHAN_TELLS {
-                // Told again on the next rounds, as any packet may be lost.
-                silent.push(incarnation);
-            }
-        }
-        self.look_for_deafness(now.instant);
-        for incarnation in silent {
-            self.bury(now.instant, incarnation);
-        }
-        for incarnation in forgotten {
-            self.peers.remove(&incarnation);
-            self.join.renew_nonce(&mut self.rng);
-        }
+        self.look_at_members(now.instant);
+        self.look_for_misfits(now.instant);
         // When nothing waits to be sent nobody is held back.
         let stalled = if self.sender.unsent() > 0 {
             self.sender.progress.drop_stalled(now.instant, self.sender.high())
@@ -199,18 +177,6 @@ impl Node {
         self.merge_histories(now.instant);
         self.pull_untouched(now.instant);
         self.tell_digests(now.instant);
-    }
-
-    fn bury(&mut self, now: Instant, incarnation: Incarnation) {
-        let Some(peer) = self.peers.get_mut(&incarnation) else { return };
-        if peer.is_alive() {
-            peer.state = State::Dead;
-            let name = peer.name.clone();
-            self.lost(now, incarnation);
-            self.event(Event::MemberDead(name));
-        } else {
-            self.tell_orphan(incarnation);
-        }
     }
 
     /// Asks the touchers for what they touched and is not here.

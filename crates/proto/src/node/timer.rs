@@ -28,6 +28,8 @@ pub enum Timer {
     Join,
     /// To ask for a page.
     Pull,
+    /// To ask a member whether it is up, or to say what is known of them.
+    Members,
     /// To look at the silent, the stalled and the ended.
     Housekeeping,
 }
@@ -44,13 +46,14 @@ pub(super) struct Streams {
 }
 
 impl Timer {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Heartbeat,
         Self::Pace,
         Self::Nak,
         Self::Status,
         Self::Join,
         Self::Pull,
+        Self::Members,
         Self::Housekeeping,
     ];
 }
@@ -76,9 +79,10 @@ impl Node {
     /// Finds out whether this node did not run for a while: stopped, suspended
     /// or starved. What the others said meanwhile waits in the socket, or
     /// overflowed it. So that time is no silence of theirs: else a node that
-    /// comes back would take all others for dead, and confirm to whoever waits
-    /// for all of them what none of them has. Nor is it a round trip: else
-    /// lost packets would be asked for only once in seconds.
+    /// comes back would take all others for dead, or call them down, and
+    /// confirm to whoever waits for all of them what none of them has. Nor is
+    /// it a round trip: else lost packets would be asked for only once in
+    /// seconds.
     pub(super) fn notice_absence(&mut self, now: Instant) {
         let absence = now - self.housekeeping_due;
         if absence < HOUSEKEEPING {
@@ -91,6 +95,7 @@ impl Node {
             peer.trips_from = now;
             peer.receiver.excuse();
         }
+        self.members.excuse(absence);
         self.sender.progress.excuse(now, absence);
     }
 
@@ -102,6 +107,7 @@ impl Node {
             Timer::Status => self.streams.status_due,
             Timer::Join => Some(self.join.timeout()),
             Timer::Pull => self.puller.poll_timeout(),
+            Timer::Members => self.members.poll_timeout(),
             Timer::Housekeeping => Some(self.housekeeping_due),
         }
     }
@@ -115,6 +121,7 @@ impl Node {
             Timer::Status => self.send_statuses(now.instant),
             Timer::Join => self.handle_join_timeout(now),
             Timer::Pull => self.send_pull(now.instant),
+            Timer::Members => self.handle_members_timeout(now.instant),
             Timer::Housekeeping => {
                 self.housekeeping_due = now.instant + HOUSEKEEPING;
                 self.keep_house(now);

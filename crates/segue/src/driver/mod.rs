@@ -238,6 +238,9 @@ impl Driver {
                 | Event::MemberStalled(_)
                 | Event::MemberReached(..)
                 | Event::KeyRetired(_)
+                | Event::NameTwice(..)
+                | Event::KeysDiffer(_)
+                | Event::NobodyAnswers(_)
                 | Event::ClockAhead(_) => self.report.log(&event),
             }
         }

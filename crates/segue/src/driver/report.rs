@@ -65,6 +65,29 @@ impl Report {
                 }
                 self.clocks_ahead += 1;
             }
+            Event::NameTwice(name, [one, other]) => {
+                tracing::warn!(
+                    name,
+                    %one,
+                    %other,
+                    "two nodes that live have one name: give each [node] name once in the farm; \
+                     both are served on"
+                );
+            }
+            Event::KeysDiffer(peer) => {
+                tracing::error!(
+                    %peer,
+                    "what this peer sends opens with none of our keys: the farm keys differ; \
+                     give both nodes the same key file ([farm] keys)"
+                );
+            }
+            Event::NobodyAnswers(peers) => {
+                tracing::warn!(
+                    peers,
+                    "none of the {peers} configured peers answers ([farm] peers): serving alone, \
+                     and calling on"
+                );
+            }
             Event::Ready | Event::Acknowledged(_) | Event::Lag(_) => {}
         }
     }
@@ -117,6 +140,8 @@ fn multicast(node: &Node) -> MulticastStats {
         stalled,
         ranges_fetched,
         clocks_ahead,
+        gossip_bytes,
+        gossip_refused,
         digest_bytes,
     } = *node.counters();
     MulticastStats {
@@ -132,7 +157,10 @@ fn multicast(node: &Node) -> MulticastStats {
         ranges_fetched,
         comparing: node.comparing(),
         clocks_ahead,
+        gossip_bytes,
+        gossip_refused,
         digest_bytes,
+        same_name: node.same_name(),
         rejected: Rejected { forged, replayed, malformed },
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn put_u64(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-pub(super) fn put_stream(stream: Incarnation, out: &mut Vec<u8>) {
+pub(crate) fn put_stream(stream: Incarnation, out: &mut Vec<u8>) {
     out.extend_from_slice(&stream.0.to_be_bytes());
 }
 
@@ -130,7 +130,7 @@ fn take_key_ranges(fields: &mut Reader<'_>) -> Result<KeyRanges, Malformed> {
     Ok(KeyRange::all().filter(is_set).collect())
 }
 
-pub(super) fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
+pub(crate) fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
     match address.ip() {
         IpAddr::V4(ip) => {
             out.push(4);
@@ -144,7 +144,7 @@ pub(super) fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
     out.extend_from_slice(&address.port().to_be_bytes());
 }
 
-pub(super) fn take_stream(fields: &mut Reader<'_>) -> Result<Incarnation, Malformed> {
+pub(crate) fn take_stream(fields: &mut Reader<'_>) -> Result<Incarnation, Malformed> {
     Ok(Incarnation(u128::from_be_bytes(fields.array("stream")?)))
 }
 
@@ -184,7 +184,7 @@ pub(super) fn take_ranges(fields: &mut Reader<'_>) -> Result<Vec<Range>, Malform
     })
 }
 
-pub(super) fn take_address(fields: &mut Reader<'_>) -> Result<SocketAddr, Malformed> {
+pub(crate) fn take_address(fields: &mut Reader<'_>) -> Result<SocketAddr, Malformed> {
     let ip: IpAddr = match fields.u8("family")? {
         4 => fields.array::<4>("address")?.into(),
         6 => fields.array::<16>("address")?.into(),

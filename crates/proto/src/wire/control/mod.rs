@@ -11,18 +11,18 @@
 //! ```
 
 mod fields;
+mod message;
 
 use std::net::SocketAddr;
 
-use fields::{
-    put_address, put_range, put_ranges, put_stream, put_u64, take_address, take_bool, take_list,
-    take_range, take_ranges, take_stream,
-};
+use fields::put_u64;
+pub(crate) use fields::{put_address, put_stream, take_address, take_stream};
+pub use message::Message;
 
+use super::MAX_BODY_BYTES;
 use super::codec::{Malformed, Reader};
-use super::header::Incarnation;
 use crate::record::{Hlc, KeyHash};
-use crate::table::{KeyRange, KeyRanges};
+use crate::table::KeyRanges;
 
 /// The most ranges that one message names.
 pub const MAX_NAK_RANGES: usize = 100;
@@ -32,6 +32,9 @@ pub const MAX_LISTED: usize = 40;
 pub const MAX_KEYS: usize = 64;
 /// The most digests that one message tells.
 pub const MAX_DIGESTS: usize = 128;
+/// The most bytes of gossip in one message: what a packet has room for beside
+/// the message's own type and length.
+pub const MAX_GOSSIP_BYTES: usize = MAX_BODY_BYTES - 3;
 /// The longest node name, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
@@ -81,115 +84,6 @@ pub struct Hello {
     pub ready: bool,
 }
 
-/// A control message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
-    /// Prove that you are alive: send the nonce back.
-    Challenge {
-        /// Drawn by who asks, and anew whenever it forgets a node.
-        nonce: u64,
-        /// Who asks.
-        hello: Hello,
-    },
-    /// I am alive; follow my stream from here.
-    Answer {
-        /// The challenge's.
-        nonce: u64,
-        /// Who answers.
-        hello: Hello,
-        /// The last packet of its stream.
-        high: u64,
-        /// Whether it holds any records, its own or others'.
-        holds: bool,
-        /// Where other members are.
-        members: Vec<SocketAddr>,
-    },
-    /// My stream has come this far.
-    Heartbeat {
-        /// The last packet of the sender's stream.
-        high: u64,
-        /// What every version so far is earlier than.
-        time: Hlc,
-        /// Whether the sender's portion has arrived.
-        ready: bool,
-        /// When it was sent, in the sender's microseconds.
-        sent_micros: u64,
-    },
-    /// I have all of your stream between `after` and the watermark.
-    Status {
-        /// Whose stream.
-        stream: Incarnation,
-        /// The number where I began to follow the stream, while I am still
-        /// fetching what was before; else 0.
-        after: u64,
-        /// The number up to which nothing is missing.
-        watermark: u64,
-        /// The highest number that has arrived.
-        reached: u64,
-        /// How many packets the receiver's socket holds at the most.
-        credit: u32,
-        /// How many packets its socket dropped since it was opened.
-        overflowed: u32,
-        /// The `sent_micros` of the last heartbeat, for the round trip.
-        echo_micros: u64,
-        /// How long the receiver kept that echo, in microseconds.
-        held_micros: u32,
-    },
-    /// These are missing: send them again.
-    Nak {
-        /// Whose stream.
-        stream: Incarnation,
-        /// At most [`MAX_NAK_RANGES`], in order.
-        ranges: Vec<Range>,
-    },
-    /// I cannot send these packets of my stream again. Pull the current
-    /// values of their keys, or all records when the log is too short.
-    Gone {
-        /// Which.
-        range: Range,
-        /// Whether the log still has all their keys.
-        logged: bool,
-    },
-    /// A stream whose sender died: how much of it I have.
-    Orphan {
-        /// The dead sender.
-        stream: Incarnation,
-        /// Up to where I have everything, as whole frames.
-        watermark: u64,
-        /// What I have beyond it, as whole frames: at most
-        /// [`MAX_NAK_RANGES`], in order.
-        beyond: Vec<Range>,
-    },
-    /// Send me a page of records.
-    Pull {
-        /// The puller's number for this page.
-        page: u64,
-        /// What is pulled.
-        source: Source,
-        /// Where the page begins: 0, or the `next` of the page before.
-        cursor: u64,
-        /// The parts that are missing, when some have come.
-        missing: Vec<Range>,
-    },
-    /// The digests of what I hold, range by range.
-    Digests {
-        /// The range of the first.
-        first: KeyRange,
-        /// At most [`MAX_DIGESTS`], of ranges that follow one another.
-        digests: Vec<u64>,
-    },
-    /// How your packets come to me, and where my stream stands: what you do not
-    /// hear by the group is said by unicast.
-    Hearing {
-        /// Whether what you send to the group comes here.
-        group: bool,
-        /// The last packet of the sender's stream.
-        high: u64,
-    },
-    /// I leave the farm.
-    Leave,
-}
-
 /// One part of a page: the only message that borrows, since it carries
 /// records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,118 +112,11 @@ pub enum Item<'a> {
     Part(Part<'a>),
 }
 
-const CHALLENGE: u8 = 1;
-const ANSWER: u8 = 2;
-const HEARTBEAT: u8 = 3;
-const STATUS: u8 = 4;
-const NAK: u8 = 5;
-const GONE: u8 = 6;
-const ORPHAN: u8 = 7;
-const PULL: u8 = 8;
-const LEAVE: u8 = 9;
+/// The type of a part, which no message has.
 const PART: u8 = 10;
-const DIGESTS: u8 = 11;
-const HEARING: u8 = 12;
-
 const NO_NEXT: u64 = u64::MAX;
 /// What a part needs in a packet besides its bytes.
 pub const PART_OVERHEAD_BYTES: usize = 3 + 8 + 8 + 8 + 2 + 2;
-
-impl Message {
-    /// Appends the message to `out`.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&[self.type_byte(), 0, 0]);
-        self.encode_fields(out);
-        let len = u16::try_from(out.len() - start - 3).expect("a message fits a packet");
-        out[start + 1..start + 3].copy_from_slice(&len.to_be_bytes());
-    }
-
-    const fn type_byte(&self) -> u8 {
-        match self {
-            Self::Challenge { .. } => CHALLENGE,
-            Self::Answer { .. } => ANSWER,
-            Self::Heartbeat { .. } => HEARTBEAT,
-            Self::Status { .. } => STATUS,
-            Self::Nak { .. } => NAK,
-            Self::Gone { .. } => GONE,
-            Self::Orphan { .. } => ORPHAN,
-            Self::Pull { .. } => PULL,
-            Self::Digests { .. } => DIGESTS,
-            Self::Hearing { .. } => HEARING,
-            Self::Leave => LEAVE,
-        }
-    }
-
-    fn encode_fields(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Challenge { nonce, hello } => {
-                put_u64(*nonce, out);
-                hello.encode(out);
-            }
-            Self::Answer { nonce, hello, high, holds, members } => {
-                put_u64(*nonce, out);
-                hello.encode(out);
-                put_u64(*high, out);
-                out.push(u8::from(*holds));
-                members.iter().take(MAX_LISTED).for_each(|member| put_address(*member, out));
-            }
-            Self::Heartbeat { high, time, ready, sent_micros } => {
-                put_u64(*high, out);
-                put_u64(time.0, out);
-                out.push(u8::from(*ready));
-                put_u64(*sent_micros, out);
-            }
-            Self::Status {
-                stream,
-                after,
-                watermark,
-                reached,
-                credit,
-                overflowed,
-                echo_micros,
-                held_micros,
-            } => {
-                put_stream(*stream, out);
-                put_u64(*after, out);
-                put_u64(*watermark, out);
-                put_u64(*reached, out);
-                out.extend_from_slice(&credit.to_be_bytes());
-                out.extend_from_slice(&overflowed.to_be_bytes());
-                put_u64(*echo_micros, out);
-                out.extend_from_slice(&held_micros.to_be_bytes());
-            }
-            Self::Nak { stream, ranges } => {
-                put_stream(*stream, out);
-                put_ranges(ranges, out);
-            }
-            Self::Gone { range, logged } => {
-                put_range(*range, out);
-                out.push(u8::from(*logged));
-            }
-            Self::Orphan { stream, watermark, beyond } => {
-                put_stream(*stream, out);
-                put_u64(*watermark, out);
-                put_ranges(beyond, out);
-            }
-            Self::Pull { page, source, cursor, missing } => {
-                put_u64(*page, out);
-                put_u64(*cursor, out);
-                source.encode(out);
-                put_ranges(missing, out);
-            }
-            Self::Digests { first, digests } => {
-                out.push(first.0);
-                digests.iter().take(MAX_DIGESTS).for_each(|digest| put_u64(*digest, out));
-            }
-            Self::Hearing { group, high } => {
-                out.push(u8::from(*group));
-                put_u64(*high, out);
-            }
-            Self::Leave => {}
-        }
-    }
-}
 
 impl Part<'_> {
     /// Appends the part to `out`.
@@ -359,7 +146,7 @@ impl<'a> Item<'a> {
             let mut fields = Reader::new(reader.take(len.into(), "message")?);
             let item = match type_byte {
                 PART => Some(Self::Part(decode_part(&mut fields)?)),
-                _ => decode_message(type_byte, &mut fields)?.map(Self::Message),
+                _ => Message::decode_fields(type_byte, &mut fields)?.map(Self::Message),
             };
             if item.is_some() {
                 return Ok(item);
@@ -367,60 +154,6 @@ impl<'a> Item<'a> {
         }
         Ok(None)
     }
-}
-
-fn decode_message(type_byte: u8, fields: &mut Reader<'_>) -> Result<Option<Message>, Malformed> {
-    let message = match type_byte {
-        CHALLENGE => {
-            Message::Challenge { nonce: fields.u64("nonce")?, hello: Hello::decode(fields)? }
-        }
-        ANSWER => Message::Answer {
-            nonce: fields.u64("nonce")?,
-            hello: Hello::decode(fields)?,
-            high: fields.sequence("high")?,
-            holds: take_bool(fields)?,
-            members: take_list(fields, take_address)?,
-        },
-        HEARTBEAT => Message::Heartbeat {
-            high: fields.sequence("high")?,
-            time: Hlc(fields.u64("time")?),
-            ready: take_bool(fields)?,
-            sent_micros: fields.u64("sent")?,
-        },
-        STATUS => Message::Status {
-            stream: take_stream(fields)?,
-            after: fields.sequence("after")?,
-            watermark: fields.sequence("watermark")?,
-            reached: fields.sequence("reached")?,
-            credit: fields.u32("credit")?,
-            overflowed: fields.u32("overflowed")?,
-            echo_micros: fields.u64("echo")?,
-            held_micros: fields.u32("held")?,
-        },
-        NAK => Message::Nak { stream: take_stream(fields)?, ranges: take_ranges(fields)? },
-        GONE => Message::Gone { range: take_range(fields)?, logged: take_bool(fields)? },
-        ORPHAN => Message::Orphan {
-            stream: take_stream(fields)?,
-            watermark: fields.sequence("watermark")?,
-            beyond: take_ranges(fields)?,
-        },
-        PULL => Message::Pull {
-            page: fields.u64("page")?,
-            cursor: fields.u64("cursor")?,
-            source: Source::decode(fields)?,
-            missing: take_ranges(fields)?,
-        },
-        DIGESTS => {
-            let first = KeyRange(fields.u8("first range")?);
-            let digests = take_list(fields, |fields| fields.u64("digest"))?;
-            Message::Digests { first, digests }
-        }
-        HEARING => Message::Hearing { group: take_bool(fields)?, high: fields.sequence("high")? },
-        LEAVE => Message::Leave,
-        _ => return Ok(None),
-    };
-    fields.finish("message")?;
-    Ok(Some(message))
 }
 
 fn decode_part<'a>(fields: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {

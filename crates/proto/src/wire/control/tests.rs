@@ -1,5 +1,6 @@
 use super::*;
-use crate::wire::header::MAX_SEQUENCE;
+use crate::table::KeyRange;
+use crate::wire::header::{Incarnation, MAX_SEQUENCE};
 
 fn check(message: Message) {
     let mut bytes = Vec::new();
@@ -56,6 +57,8 @@ fn what_is_encoded_is_decoded() {
     }
     check(Message::Digests { first: KeyRange(128), digests: vec![1] });
     check(Message::Hearing { group: true, high: 1 });
+    check(Message::Gossip(vec![1, 2, 3]));
+    check(Message::Gossip(Vec::new()));
     check(Message::Leave);
 }
 
@@ -113,10 +116,17 @@ fn a_hundred_ranges_fit_a_packet() {
         (0..200).map(|at| Range { first: 10 * at, last: 10 * at + 3 }).collect();
     let mut bytes = Vec::new();
     Message::Nak { stream: Incarnation(1), ranges: ranges.clone() }.encode(&mut bytes);
-    assert!(bytes.len() <= crate::wire::MAX_BODY_BYTES, "{} bytes", bytes.len());
+    assert!(bytes.len() <= MAX_BODY_BYTES, "{} bytes", bytes.len());
     let ranges = ranges[..MAX_NAK_RANGES].to_vec();
     let nak = Item::Message(Message::Nak { stream: Incarnation(1), ranges });
     assert_eq!(Item::decode(&mut Reader::new(&bytes)), Ok(Some(nak)));
+}
+
+#[test]
+fn the_longest_gossip_fits_a_packet() {
+    let mut bytes = Vec::new();
+    Message::Gossip(vec![0; MAX_GOSSIP_BYTES]).encode(&mut bytes);
+    assert_eq!(bytes.len(), MAX_BODY_BYTES);
 }
 
 #[test]
