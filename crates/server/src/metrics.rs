@@ -64,6 +64,8 @@ impl Metrics {
             (state, count as u64)
         });
         page.gauges("members", "Other nodes of the farm that this one knows", "state", &members)?;
+        let help = "Live members with the name of another live one, or of this node";
+        page.gauge("members_same_name", help, node.same_name)?;
         let alive = MemberState::Alive.name();
         let reached = [By::Multicast, By::Unicast].map(By::name).map(|by| {
             let alive = self.status.members.iter().filter(|member| member.state == alive);
@@ -132,6 +134,12 @@ impl Metrics {
             "multicast_ahead_versions",
             "Versions from clocks more than half a second ahead of this node's",
             stats.clocks_ahead,
+        )?;
+        counter("gossip_sent_bytes", "Bytes sent to say who is up", stats.gossip_bytes)?;
+        counter(
+            "gossip_refused_messages",
+            "What members said of each other that makes no sense",
+            stats.gossip_refused,
         )?;
         counter(
             "multicast_sent_digest_bytes",

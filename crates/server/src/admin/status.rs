@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) version: String,
     /// Whether its portion has arrived and it takes new clients.
     pub(crate) ready: bool,
+    /// How many live members have another live one's name, or this node's.
+    pub(crate) same_name: u64,
     /// The ids of the farm keys that it uses: the first seals, all open.
     pub(crate) keys: Vec<u8>,
 }
@@ -113,6 +115,9 @@ pub(crate) struct Multicast {
     pub(crate) overflowed: u32,
     /// Versions from clocks that are too far ahead of this node's.
     pub(crate) clocks_ahead: u64,
+    /// Bytes sent to say who is up, and what came of that and made no sense.
+    pub(crate) gossip_bytes: u64,
+    pub(crate) gossip_refused: u64,
     /// Bytes of digests sent, each counted once for each node that it was for.
     pub(crate) digest_bytes: u64,
     /// Ranges of keys that were fetched anew, since digests differed.
@@ -162,6 +167,7 @@ impl Status {
                 incarnation: node.incarnation,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ready,
+                same_name: multicast.same_name as u64,
                 keys: node.keys,
             },
             members: node.members.into_iter().map(Member::from).collect(),
@@ -227,6 +233,8 @@ impl From<segue::MulticastStats> for Multicast {
             stalled: stats.stalled,
             overflowed: stats.overflowed,
             clocks_ahead: stats.clocks_ahead,
+            gossip_bytes: stats.gossip_bytes,
+            gossip_refused: stats.gossip_refused,
             digest_bytes: stats.digest_bytes,
             ranges_fetched: stats.ranges_fetched,
             comparing: stats.comparing,

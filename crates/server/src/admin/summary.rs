@@ -94,6 +94,7 @@ fn multicast(status: &Status) -> Section {
         ("stalled", format!("{} members", stats.stalled)),
         ("too slow for", format!("{} packets", stats.overflowed)),
         ("clocks ahead", stats.clocks_ahead.to_string()),
+        ("gossip", format!("{} sent", ByteSize(stats.gossip_bytes).display().iec())),
         ("digests", format!("{} sent", ByteSize(stats.digest_bytes).display().iec())),
         ("ranges fetched", format!("{}{paused}", stats.ranges_fetched)),
         (

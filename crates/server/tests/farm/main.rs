@@ -26,6 +26,7 @@ mod cli;
 mod demo;
 mod keys;
 mod loss;
+mod members;
 mod serving;
 mod stalled;
 mod tls_backend;

@@ -154,6 +154,11 @@ impl Node {
         self.ready.admin
     }
 
+    /// Where it takes what other nodes send to it.
+    pub(crate) fn farm(&self) -> SocketAddr {
+        self.ready.farm
+    }
+
     /// What it has logged so far.
     pub(crate) fn logged(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
