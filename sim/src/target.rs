@@ -204,6 +204,7 @@ impl Target {
     }
 }
 
-fn address(number: u16) -> SocketAddr {
+/// Where the node, or the member, takes its packets.
+pub(crate) fn address(number: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 7_700 + number))
 }

@@ -48,6 +48,39 @@ fn source() -> impl Strategy<Value = Source> {
     ]
 }
 
+/// What members may say of each other, in the node's own form; and what not.
+fn gossip() -> impl Strategy<Value = Vec<u8>> {
+    let member = (any::<u16>(), 0u8..4, stream(), 0u32..3).prop_map(
+        |(number, state, incarnation, generation)| {
+            let mut out = number.to_be_bytes().to_vec();
+            out.push(state);
+            out.extend(incarnation.0.to_be_bytes());
+            out.extend(generation.to_be_bytes());
+            out.extend([4, 10, 0, 0, 1, 30, 30]);
+            out
+        },
+    );
+    let members = prop::collection::vec(member, 0..8);
+    let whole = (any::<u16>(), 0u32..3, 0u8..11, any::<u8>(), members).prop_map(
+        |(number, generation, kind, probe, members)| {
+            let mut out = vec![0; 4];
+            out.extend(number.to_be_bytes());
+            out.extend(1u128.to_be_bytes());
+            out.extend(generation.to_be_bytes());
+            out.push(kind);
+            out.extend((kind < 6).then_some(probe));
+            if (2..6).contains(&kind) {
+                out.extend(members.first().map_or(&[][..], |member| &member[3..]));
+            }
+            let count = u16::try_from(members.len()).expect("a few");
+            out.extend(count.to_be_bytes());
+            out.extend(members.concat());
+            out
+        },
+    );
+    prop_oneof![4 => whole, 1 => prop::collection::vec(any::<u8>(), 0..200)]
+}
+
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         (number(), any::<u64>(), any::<bool>(), any::<u64>()).prop_map(
@@ -82,6 +115,7 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u8>(), prop::collection::vec(any::<u64>(), 0..=MAX_DIGESTS))
             .prop_map(|(first, digests)| Message::Digests { first: KeyRange(first), digests }),
         (any::<bool>(), number()).prop_map(|(group, high)| Message::Hearing { group, high }),
+        gossip().prop_map(Message::Gossip),
         Just(Message::Leave),
     ]
 }
@@ -131,6 +165,18 @@ proptest! {
     }
 
     #[test]
+    fn a_member_may_say_of_others_what_it_likes(
+        said in prop::collection::vec((any::<u8>(), gossip()), 1..60),
+    ) {
+        let mut bytes = Vec::new();
+        for (pause, message) in said {
+            bytes.extend([pause, u8::try_from(message.len()).unwrap_or(u8::MAX)]);
+            bytes.extend(&message[..message.len().min(usize::from(u8::MAX))]);
+        }
+        hostile::gossip(&bytes);
+    }
+
+    #[test]
     fn a_member_may_send_any_parts(
         parts in prop::collection::vec((1u64..4, any::<(u16, u16)>(), 0usize..1_300), 1..20),
     ) {
@@ -158,6 +204,7 @@ fn the_corpus_does_no_harm() {
     replay("fragment", decoders::fragment);
     replay("control", decoders::control);
     replay("page", decoders::page);
+    replay("gossip", hostile::gossip);
     replay("receiver", receiving::run);
     replay("stranger", |bytes| {
         hostile::stranger(bytes);
