@@ -71,6 +71,7 @@ pub fn control(bytes: &[u8]) {
             Item::Message(message) if !fits(message) => continue,
             Item::Message(message) => message.encode(&mut written),
             Item::Part(part) => part.encode(&mut written),
+            Item::Found(part) => part.encode_found(&mut written),
         }
         assert_eq!(Item::decode(&mut Reader::new(&written)), Ok(Some(item)));
     }
@@ -101,7 +102,8 @@ fn fits(message: &Message) -> bool {
     match message {
         Message::Nak { ranges, .. }
         | Message::Orphan { beyond: ranges, .. }
-        | Message::Pull { missing: ranges, .. } => ranges.len() <= MAX_NAK_RANGES,
+        | Message::Pull { missing: ranges, .. }
+        | Message::Ask { missing: ranges, .. } => ranges.len() <= MAX_NAK_RANGES,
         Message::Digests { digests, .. } => digests.len() <= MAX_DIGESTS,
         Message::Answer { members, .. } => members.len() <= MAX_LISTED,
         Message::Challenge { .. }
@@ -110,6 +112,7 @@ fn fits(message: &Message) -> bool {
         | Message::Gone { .. }
         | Message::Hearing { .. }
         | Message::Gossip(_)
+        | Message::Absent { .. }
         | Message::Leave => true,
     }
 }

@@ -79,6 +79,7 @@ impl Target {
             ring_bytes,
             credit: 100,
             compare_every: Config::COMPARE_EVERY,
+            lookup_timeout: Config::LOOKUP_TIMEOUT,
             seed: [4; 32],
         };
         let now = Now { instant: Instant::from_micros(1), wall: EPOCH };

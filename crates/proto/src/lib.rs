@@ -17,6 +17,7 @@
 //! - [`nak`]: the reliable multicast, one machine per stream and side;
 //! - [`transfer`]: records in bulk, for what no repair can bring;
 //! - [`cluster`]: who belongs to the farm, who is up, and who keeps what;
+//! - [`lookup`]: finding what this node does not hold;
 //! - [`node`]: all of it together, the machine that a driver runs;
 //! - [`load`]: how full things are that are bounded.
 
@@ -25,6 +26,7 @@ pub mod cluster;
 pub mod holdings;
 pub mod keyring;
 pub mod load;
+pub mod lookup;
 pub mod nak;
 pub mod node;
 pub mod record;

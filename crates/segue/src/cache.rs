@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::driver::Driver;
 use crate::driver::clock::{self, Clock};
 use crate::error::WriteError;
+use crate::lookup::Lookups;
 use crate::writes::{Pushed, Write, Writes};
 
 /// How long a tombstone lives when the deadline of what it deletes is not
@@ -70,7 +71,9 @@ pub(crate) struct Shared {
     pub(crate) writer: Writer,
     pub(crate) ack_timeout: Duration,
     pub(crate) closed: AtomicBool,
+    pub(crate) lookup_timeout: Duration,
     pub(crate) writes: Writes,
+    pub(crate) lookups: Lookups,
     /// Wakes the driver's thread, after something was left for it.
     pub(crate) waker: Waker,
 }
@@ -98,14 +101,6 @@ impl Cache {
                 deadlines: record.deadlines,
             }
         })
-    }
-
-    /// The live record of `key`, wherever in the farm it is.
-    ///
-    /// Every node keeps the whole cache, so this looks in the node's own.
-    #[expect(clippy::unused_async, reason = "asks the farm once nodes keep portions")]
-    pub async fn get(&self, key: &Key) -> Option<Found> {
-        self.peek(key)
     }
 
     /// Writes a record and waits until `ack` is met.
@@ -159,16 +154,20 @@ impl Cache {
     /// [`WriteError::NotFound`] when there is no live record of that key;
     /// else as [`Cache::put`].
     pub async fn touch(&self, key: &Key, idle: Wall, ack: Ack) -> Result<Written, WriteError> {
-        let version = self
-            .shared
-            .holdings
-            .get(key, self.now(), |record| record.version)
-            .ok_or(WriteError::NotFound)?;
+        let held = self.shared.holdings.get(key, self.now(), |record| record.version);
+        let version = match held {
+            Some(version) => version,
+            None => self.look_up(key).await.ok_or(WriteError::NotFound)?.version,
+        };
         let hash = self.shared.holdings.hash(key);
         let touch = Touch { hash, time: version.time, idle };
         match self.shared.holdings.touch(&touch, self.now()) {
             Touched::Moved => self.publish(&Frame::Touch(touch), &[hash], ack).await?,
             Touched::Stale => {}
+            // Others hold what there is no room for here.
+            Touched::Missing if held.is_none() => {
+                self.publish(&Frame::Touch(touch), &[hash], ack).await?;
+            }
             Touched::Missing => return Err(WriteError::NotFound),
         }
         Ok(Written { version })
@@ -182,8 +181,8 @@ impl Cache {
     ///
     /// As [`Cache::put`].
     pub async fn remove(&self, key: &Key, ack: Ack) -> Result<bool, WriteError> {
+        let (held, absolute) = self.end_of(key).await;
         let now = self.now();
-        let (held, absolute) = self.end_of(key, now);
         let record = self.record(key, Deadlines::at(absolute), Body::Deleted, now);
         let (hash, record) = self.take_in(record, now)?;
         self.publish(&Frame::Record(record), &[hash], ack).await?;
@@ -198,7 +197,7 @@ impl Cache {
     /// [`WriteError::NotFound`] when there is no live record of `old`; else
     /// as [`Cache::put`].
     pub async fn rotate(&self, old: &Key, new: &Key, ack: Ack) -> Result<Written, WriteError> {
-        let found = self.peek(old).ok_or(WriteError::NotFound)?;
+        let found = self.get(old).await.ok_or(WriteError::NotFound)?;
         let (now, ends) = (self.now(), Deadlines::at(found.deadlines.absolute));
         let old = self.record(old, ends, Body::Deleted, now);
         let new = self.record(new, found.deadlines, Body::Value(&found.value), now);
@@ -217,8 +216,13 @@ impl Cache {
 
     /// Whether there is a live record, and when it (or else its tombstone)
     /// ends for good.
-    fn end_of(&self, key: &Key, now: Wall) -> (bool, Wall) {
-        let absolute = self.shared.holdings.get(key, now, |record| record.deadlines.absolute);
+    async fn end_of(&self, key: &Key) -> (bool, Wall) {
+        let now = self.now();
+        let held = self.shared.holdings.get(key, now, |record| record.deadlines.absolute);
+        let absolute = match held {
+            Some(absolute) => Some(absolute),
+            None => self.look_up(key).await.map(|found| found.deadlines.absolute),
+        };
         (absolute.is_some(), absolute.unwrap_or(now + UNKNOWN_LIFETIME))
     }
 
@@ -285,15 +289,15 @@ impl Cache {
         }
     }
 
-    /// Sees to it that what was written is sent: by the driver itself, which is
-    /// lent to writers while its thread sleeps, or else by that thread.
-    fn tell_driver(&self) {
+    /// Sees to it that what was written or asked for is sent: by the driver itself, which is
+    /// lent to others while its thread sleeps, or else by that thread.
+    pub(crate) fn tell_driver(&self) {
         if !self.shared.waker.is_asleep() {
             // It looks once more before it sleeps.
             return;
         }
         let sent = self.driver.upgrade().is_some_and(|driver| {
-            driver.try_lock().is_ok_and(|mut driver| driver.send_for_writer())
+            driver.try_lock().is_ok_and(|mut driver| driver.send_for_others())
         });
         if !sent {
             self.shared.waker.wake();

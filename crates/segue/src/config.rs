@@ -21,13 +21,27 @@ pub struct Config {
     pub peers: Vec<SocketAddr>,
     /// How what is for all nodes travels.
     pub transport: Transport,
+    /// Which of the farm's records the node keeps. Default all.
+    pub keep: Keep,
     /// All memory that the cache may use, in bytes. Default 256 MiB.
     pub memory_bytes: usize,
     /// How long a write waits for its acknowledgement. Default 1 s.
     pub ack_timeout: Duration,
+    /// How long a look-up at other nodes takes at the most. Default
+    /// 30 ms.
+    pub lookup_timeout: Duration,
     /// The share of received packets, from 0 to 1, that is dropped unread, to
     /// see repair at work. Default 0; for tests and demonstrations only.
     pub drop_received: f64,
+}
+
+/// Which of the farm's records a node keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// All of them.
+    All,
+    /// None: it asks the others, and holds for a while what it was asked for.
+    Nothing,
 }
 
 /// How packets for all nodes travel.
@@ -76,8 +90,10 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             peers: Vec::new(),
             transport: Transport::Multicast(Multicast::default()),
+            keep: Keep::All,
             memory_bytes: 256 << 20,
             ack_timeout: Duration::from_secs(1),
+            lookup_timeout: proto::node::Config::LOOKUP_TIMEOUT,
             drop_received: 0.0,
         }
     }

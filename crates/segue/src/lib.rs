@@ -26,12 +26,13 @@ mod cache;
 mod config;
 mod driver;
 mod error;
+mod lookup;
 mod node;
 mod status;
 mod writes;
 
 pub use cache::{Cache, Found, Written};
-pub use config::{Config, Multicast, Transport};
+pub use config::{Config, Keep, Multicast, Transport};
 pub use error::{StartError, WriteError};
 pub use node::{Arrived, Node, Observer};
 pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError, RekeyError};
@@ -41,5 +42,7 @@ pub use proto::record::{
 };
 pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
-pub use status::{By, Lag, Member, MemberState, MulticastStats, Rejected, Status, Warning};
+pub use status::{
+    By, Histogram, LookupStats, Member, MemberState, MulticastStats, Rejected, Status, Warning,
+};
 pub use sys::interface::Interface;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::{io, mem, sync};
 
 use parking_lot::Mutex;
+use proto::cluster::slots::SlotSet;
 use proto::holdings::Holdings;
 use proto::keyring::{Keyring, RekeyError};
 use proto::record::{Body, Deadlines, HybridClock, Key, Record, Version};
@@ -20,11 +21,12 @@ use sys::wait::{Sleeper, Waker};
 use tokio::sync::watch;
 
 use crate::cache::{Cache, Shared};
-use crate::config::{Config, Transport};
+use crate::config::{Config, Keep, Transport};
 use crate::driver::clock::Clock;
 use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
-use crate::status::{Status, Warning};
+use crate::lookup::Lookups;
+use crate::status::{LookupStats, Status, Warning};
 use crate::writes::Writes;
 
 /// Told of what comes from other nodes ([`Node::start_observed`]).
@@ -120,6 +122,7 @@ impl Node {
             ring_bytes: proto::node::Config::RING_BYTES,
             credit: sockets.credit,
             compare_every: proto::node::Config::COMPARE_EVERY,
+            lookup_timeout: config.lookup_timeout,
             seed: random()?,
         };
         let (holdings, versions) = (Arc::clone(&shared.holdings), Arc::clone(&shared.versions));
@@ -162,7 +165,7 @@ impl Node {
     /// The node's state and figures, at most a tenth of a second old.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Snapshot { keys, members, multicast, lag } = self.snapshot.lock().clone();
+        let Snapshot { keys, members, multicast, lag, lookups } = self.snapshot.lock().clone();
         Status {
             name: self.name.clone(),
             incarnation: self.incarnation.to_string(),
@@ -171,6 +174,7 @@ impl Node {
             keys,
             members,
             cache: self.cache.shared.holdings.stats(),
+            lookups: self.lookups(&lookups),
             multicast,
             lag,
         }
@@ -212,6 +216,23 @@ impl Node {
         }
     }
 
+    /// What the machine counted, and what is counted where it is asked.
+    fn lookups(&self, counted: &proto::lookup::Counters) -> LookupStats {
+        let Shared { holdings, lookups, .. } = &*self.cache.shared;
+        let here = lookups.stats();
+        LookupStats {
+            hits_local: holdings.portion().stats().hits,
+            hits_near: holdings.near_stats().map_or(0, |near| near.hits),
+            queries: counted.queries,
+            hedged: counted.hedged,
+            repeated: counted.repeated,
+            known_absent: counted.known_absent,
+            unanswered: counted.unanswered,
+            refused: counted.refused + here.refused,
+            ..here
+        }
+    }
+
     fn stop(&self) {
         self.cache.shared.closed.store(true, Ordering::SeqCst);
         self.cache.shared.waker.wake();
@@ -231,8 +252,33 @@ impl std::fmt::Debug for Node {
 }
 
 fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Shared, StartError> {
+    // A table that is to hold nothing.
+    const NO_ROOM: usize = 64 << 10;
+    let holdings = match config.keep {
+        Keep::All => Holdings::new(table(config, config.memory_bytes)?),
+        Keep::Nothing => {
+            let holdings = Holdings::new(table(config, NO_ROOM)?);
+            holdings.kept().set(&SlotSet::none());
+            holdings.with_near(table(config, config.memory_bytes)?)
+        }
+    };
+    Ok(Shared {
+        holdings: Arc::new(holdings),
+        versions: Arc::new(HybridClock::default()),
+        clock: Clock::start(),
+        writer: incarnation.writer(),
+        ack_timeout: config.ack_timeout,
+        lookup_timeout: config.lookup_timeout,
+        closed: AtomicBool::new(false),
+        writes: Writes::default(),
+        lookups: Lookups::default(),
+        waker,
+    })
+}
+
+fn table(config: &Config, capacity_bytes: usize) -> Result<Table, StartError> {
     let table = table::Config {
-        capacity_bytes: config.memory_bytes,
+        capacity_bytes,
         placement_secret: config.keys.placement_secret(),
         own_secret: random()?,
     };
@@ -240,17 +286,7 @@ fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Sha
     // wiped before the system gets its pages back.
     let pages = |bytes| Ok(Box::new(Region::new(bytes)?) as Box<dyn table::Region>);
     let table = Table::with_memory(table, pages).map_err(StartError::Memory)?;
-    let table = table.with_prefetch(sys::memory::prefetch);
-    Ok(Shared {
-        holdings: Arc::new(Holdings::new(table)),
-        versions: Arc::new(HybridClock::default()),
-        clock: Clock::start(),
-        writer: incarnation.writer(),
-        ack_timeout: config.ack_timeout,
-        closed: AtomicBool::new(false),
-        writes: Writes::default(),
-        waker,
-    })
+    Ok(table.with_prefetch(sys::memory::prefetch))
 }
 
 fn check_name(name: &str) -> Result<(), StartError> {

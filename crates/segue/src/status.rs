@@ -22,10 +22,12 @@ pub struct Status {
     pub members: Vec<Member>,
     /// Its cache.
     pub cache: Stats,
+    /// What came of looking for records.
+    pub lookups: LookupStats,
     /// Its multicast.
     pub multicast: MulticastStats,
     /// How long writes took to be at other members.
-    pub lag: Lag,
+    pub lag: Histogram,
 }
 
 /// Another node, as this one sees it.
@@ -99,6 +101,34 @@ impl By {
     }
 }
 
+/// What came of looking for records, and what it took.
+#[derive(Debug, Clone, Default)]
+pub struct LookupStats {
+    /// Look-ups that found a record in this node's portion.
+    pub hits_local: u64,
+    /// Those that found one that this node does not keep, and held all the
+    /// same, as it was asked for lately.
+    pub hits_near: u64,
+    /// Those that another node answered with a record.
+    pub hits_remote: u64,
+    /// Those that found none.
+    pub misses: u64,
+    /// Keys that other nodes were asked for.
+    pub queries: u64,
+    /// Questions to another holder, as the one before was slow to answer.
+    pub hedged: u64,
+    /// Questions that were asked once more, as nobody had answered.
+    pub repeated: u64,
+    /// Misses that were known from a moment ago.
+    pub known_absent: u64,
+    /// Misses for which not every holder had answered in time.
+    pub unanswered: u64,
+    /// Misses that nobody was asked for, as too many others were asked for.
+    pub refused: u64,
+    /// How long those took that other nodes were asked for.
+    pub latency: Histogram,
+}
+
 /// What the multicast did.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MulticastStats {
@@ -153,27 +183,27 @@ pub struct Rejected {
     pub malformed: u64,
 }
 
-/// A histogram of how long writes took to be at other members.
+/// How long something took, each time that it did.
 #[derive(Debug, Clone, Default)]
-pub struct Lag {
-    /// How many took at most [`Lag::BOUNDS`] of the same index; the last
+pub struct Histogram {
+    /// How many took at most [`Histogram::BOUNDS`] of the same index; the last
     /// counts the rest. Not cumulative.
     pub counts: [u64; Self::BOUNDS.len() + 1],
     /// Their sum.
     pub sum: Duration,
 }
 
-impl Lag {
+impl Histogram {
     /// The buckets' upper bounds, in seconds.
     pub const BOUNDS: [f64; 12] =
         [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
     /// Takes one measurement in.
-    pub(crate) fn record(&mut self, lag: Duration) {
-        let seconds = lag.as_secs_f64();
+    pub(crate) fn record(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
         let bucket = Self::BOUNDS.iter().position(|&bound| seconds <= bound);
         self.counts[bucket.unwrap_or(Self::BOUNDS.len())] += 1;
-        self.sum += lag;
+        self.sum += took;
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub(crate) struct Metrics {
     pub(crate) status: Status,
     pub(crate) front: Figures,
-    pub(crate) lag: segue::Lag,
+    pub(crate) lag: segue::Histogram,
 }
 
 /// The figures as a scrape reads them.
@@ -188,7 +188,7 @@ impl Metrics {
     }
 
     fn lag(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let bounds = segue::Lag::BOUNDS.into_iter().chain([f64::INFINITY]);
+        let bounds = segue::Histogram::BOUNDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(self.lag.counts).collect();
         let count = self.lag.counts.iter().sum();
         let help = "How long a write took to be at another node, by its confirmation";

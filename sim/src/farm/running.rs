@@ -96,6 +96,7 @@ impl Running {
             ring_bytes: layout.ring_bytes,
             credit: 1_000,
             compare_every: if layout.compares { Config::COMPARE_EVERY } else { Duration::MAX },
+            lookup_timeout: Config::LOOKUP_TIMEOUT,
             seed,
         };
         let skew_millis = rng.below(400).cast_signed();

@@ -93,6 +93,22 @@ impl Holdings {
         }
     }
 
+    /// Reads what is held under `hash` and has not ended, a tombstone too, and
+    /// marks it used: answers for nodes that ask. Not counted.
+    ///
+    /// A part of a table is locked while `read` runs: it must not call back.
+    pub fn answer<R>(
+        &self,
+        hash: KeyHash,
+        now: Wall,
+        read: impl FnOnce(&Record<'_>) -> R,
+    ) -> Option<R> {
+        match &self.near {
+            Some(near) if !self.portion.holds(hash) => near.answer(hash, now, read),
+            _ => self.portion.answer(hash, now, read),
+        }
+    }
+
     /// Merges a record that comes from another node into what is held under
     /// its key; `None` when the record is of no concern to this node: neither
     /// kept nor held.
@@ -145,12 +161,11 @@ impl Holdings {
     }
 
     /// Takes in what another node answered: into the portion where it is kept,
-    /// else among the near records. Nothing without room for such.
-    pub fn remember(&self, record: &Record<'_>, now: Wall) {
+    /// else among the near records. `None` without room for such.
+    pub fn remember(&self, record: &Record<'_>, now: Wall) -> Option<Applied> {
         let hash = self.hash(&record.key);
-        if self.kept.keeps(hash) || self.near.is_some() {
-            self.place(hash, |table| table.apply(record, now));
-        }
+        let has_room = self.kept.keeps(hash) || self.near.is_some();
+        has_room.then(|| self.place(hash, |table| table.apply(record, now)))
     }
 
     /// Moves an idle deadline on, and marks the value used. What is neither

@@ -60,6 +60,7 @@ impl Node {
     pub(super) fn take_in(&mut self, now: Now, arrivals: &mut Arrivals<'_>) {
         let Some(sender) = arrivals.sender.take() else { return };
         self.observe_times(now, sender, arrivals.records.iter().map(|record| record.version.time));
+        self.notice(now, arrivals.records.iter());
         let observer = &mut self.observer;
         let told = |record: &Record<'_>, applied| tell(observer, record, applied);
         self.holdings.apply_all(&mut arrivals.records, now.wall, told);
@@ -95,13 +96,14 @@ impl Node {
 
     fn apply_record(&mut self, now: Now, sender: Incarnation, record: &Record<'_>) {
         self.observe_times(now, sender, iter::once(record.version.time));
+        self.notice(now, iter::once(record));
         if let Some(applied) = self.holdings.apply(record, now.wall) {
             tell(&mut self.observer, record, applied);
         }
     }
 
     /// Takes note of the times that a node's versions have.
-    fn observe_times(
+    pub(super) fn observe_times(
         &mut self,
         now: Now,
         sender: Incarnation,

@@ -335,6 +335,7 @@ impl Node {
             untouched: Vec::new(),
             untouched_due: now.instant,
             orphan_told: 0,
+            answers: 0,
             differences: Differences::default(),
         };
         self.ways.meet(&peer);

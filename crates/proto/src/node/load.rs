@@ -20,6 +20,7 @@ impl Node {
         loads.extend(self.join.loads());
         loads.extend(self.members.loads());
         loads.push(self.misfits.load());
+        loads.extend(self.lookups.loads());
         for peer in self.peers.values() {
             loads.push(peer.load());
             loads.extend(peer.receiver.loads());

@@ -161,7 +161,8 @@ impl Node {
         let longest = longest_silence(self.sender.progress.count());
         let (mut ended, mut told, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
         let mut called_down = Vec::new();
-        for (&incarnation, peer) in &self.peers {
+        for (&incarnation, peer) in &mut self.peers {
+            peer.answers = 0;
             let silence = now - peer.heard;
             if peer.is_alive() {
                 let end = self.members.end(incarnation, silence, longest);

@@ -19,6 +19,7 @@
 //! - `compare`: what differs all the same;
 //! - `rekey`: one farm key after another;
 //! - `way`: by multicast or one by one;
+//! - `lookup`: asking for what is not here, and being asked;
 //! - `load`: how full everything is that has a limit;
 //! - `timer`: what happens when.
 
@@ -26,6 +27,7 @@ mod arrivals;
 mod compare;
 mod join;
 mod load;
+mod lookup;
 mod members;
 mod misfits;
 mod orphan;
@@ -45,10 +47,11 @@ use std::time::Duration;
 use crate::cluster::identity::Identity;
 use crate::holdings::Holdings;
 use crate::keyring::Keyring;
+use crate::lookup::{Lookups, Outcome};
 use crate::nak::acks::{Waiting, WriteId};
 use crate::nak::sender::{Sender, Transmit};
 use crate::nak::stage::Stage;
-use crate::record::{HybridClock, Record};
+use crate::record::{HybridClock, KeyHash, Record};
 use crate::rng::Rng;
 use crate::seal::Sealer;
 use crate::time::{Instant, Now};
@@ -99,6 +102,8 @@ pub struct Config {
     pub credit: u32,
     /// How often it tells digests of what it holds to the others.
     pub compare_every: Duration,
+    /// How long a look-up at other nodes takes at the most.
+    pub lookup_timeout: Duration,
     /// What everything that looks random comes from.
     pub seed: [u8; 32],
 }
@@ -106,6 +111,10 @@ pub struct Config {
 impl Config {
     /// The default of `ring_bytes`: 32 MiB, some 24,000 packets.
     pub const RING_BYTES: usize = 32 << 20;
+    /// The default of `lookup_timeout`. A handshake takes a client's round trip
+    /// and some more; this is little beside one over the internet, and a hundred
+    /// round trips of a LAN.
+    pub const LOOKUP_TIMEOUT: Duration = Duration::from_millis(30);
     /// The default of `compare_every`. Two packets of 1.1 KB then, so that in
     /// an idle farm a node sends 0.15 KB/s of them, to each other node where
     /// there is no multicast: three nodes send less than 1 KB/s together. A
@@ -122,6 +131,8 @@ pub enum Event {
     Acknowledged(WriteId),
     /// A member confirmed a packet this long after it was sent.
     Lag(Duration),
+    /// What came of looking a key up.
+    LookedUp(KeyHash, Outcome),
     /// A node is heard, or heard again.
     MemberAlive(String),
     /// A node has been silent for too long.
@@ -196,6 +207,7 @@ pub struct Node {
     outbox: Outbox,
     puller: Puller,
     provider: Provider,
+    lookups: Lookups,
     events: VecDeque<Event>,
     counters: Counters,
     observer: Option<Observer>,
@@ -238,6 +250,7 @@ impl Node {
             peers: BTreeMap::new(),
             puller: Puller::default(),
             provider: Provider::default(),
+            lookups: Lookups::new(config.lookup_timeout),
             events: VecDeque::new(),
             counters: Counters::default(),
             observer: None,
@@ -352,6 +365,12 @@ impl Node {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What look-ups did.
+    #[must_use]
+    pub const fn lookups(&self) -> &Lookups {
+        &self.lookups
     }
 
     /// Whether the portion has arrived.

@@ -65,6 +65,11 @@ impl Outbox {
         self.push(Destination::Node(address), |body| part.encode(body));
     }
 
+    /// A part of a record that was asked for to one.
+    pub(super) fn push_found(&mut self, address: SocketAddr, part: &Part<'_>) {
+        self.push(Destination::Node(address), |body| part.encode_found(body));
+    }
+
     pub(super) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
         let (to, packet) = self.packets.pop_front()?;
         self.sending = packet;

@@ -101,6 +101,8 @@ pub struct Peer {
     pub(super) untouched_due: Instant,
     /// How often its survivors were told how much of its stream is here.
     pub(super) orphan_told: u32,
+    /// How many packets of answers it was sent since the last housekeeping.
+    pub(super) answers: u32,
     /// Where what it holds differs from what is here.
     pub(super) differences: Differences,
 }

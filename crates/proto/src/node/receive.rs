@@ -121,7 +121,7 @@ impl Node {
                     self.handle_answer(now, from, header, answer);
                     introduced = true;
                 }
-                Item::Message(_) | Item::Part(_) => {}
+                Item::Message(_) | Item::Part(_) | Item::Found(_) => {}
             }
         }
         if introduced {
@@ -184,6 +184,7 @@ impl Node {
         while let Some(item) = Item::decode(&mut items)? {
             match item {
                 Item::Part(part) => self.handle_part(now, header.incarnation, &part)?,
+                Item::Found(part) => self.handle_found(now, header.incarnation, &part)?,
                 Item::Message(message) => {
                     self.handle_message(now, from.address, header, message);
                 }
@@ -246,6 +247,12 @@ impl Node {
                 self.handle_hearing(now, sender, group, high);
             }
             Message::Gossip(gossip) => self.handle_gossip(now.instant, sender, &gossip),
+            Message::Ask { number, key, missing } => {
+                self.handle_ask(now, sender, (number, key), &missing);
+            }
+            Message::Absent { number, certain } => {
+                self.handle_absent(now.instant, sender, number, certain);
+            }
             Message::Leave => self.handle_leave(now.instant, sender),
         }
     }

@@ -145,6 +145,8 @@ impl Node {
         // There is one receiver less: statuses are due sooner.
         self.look_at_all();
         self.provider.forget(sender);
+        self.lookups.lost(now, sender);
+        self.send_asks(now);
         for pull in self.puller.give_up(sender) {
             self.pull_failed(pull, now);
         }

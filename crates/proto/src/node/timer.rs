@@ -30,6 +30,8 @@ pub enum Timer {
     Pull,
     /// To ask a member whether it is up, or to say what is known of them.
     Members,
+    /// To ask another holder, or give a look-up up.
+    Lookup,
     /// To look at the silent, the stalled and the ended.
     Housekeeping,
 }
@@ -46,7 +48,7 @@ pub(super) struct Streams {
 }
 
 impl Timer {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Heartbeat,
         Self::Pace,
         Self::Nak,
@@ -54,6 +56,7 @@ impl Timer {
         Self::Join,
         Self::Pull,
         Self::Members,
+        Self::Lookup,
         Self::Housekeeping,
     ];
 }
@@ -108,6 +111,7 @@ impl Node {
             Timer::Join => Some(self.join.timeout()),
             Timer::Pull => self.puller.poll_timeout(),
             Timer::Members => self.members.poll_timeout(),
+            Timer::Lookup => self.lookups.timeout(),
             Timer::Housekeeping => Some(self.housekeeping_due),
         }
     }
@@ -122,6 +126,7 @@ impl Node {
             Timer::Join => self.handle_join_timeout(now),
             Timer::Pull => self.send_pull(now.instant),
             Timer::Members => self.handle_members_timeout(now.instant),
+            Timer::Lookup => self.send_asks(now.instant),
             Timer::Housekeeping => {
                 self.housekeeping_due = now.instant + HOUSEKEEPING;
                 self.keep_house(now);

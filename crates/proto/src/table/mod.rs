@@ -168,6 +168,19 @@ impl Table {
         self.peek_hash(hash, |_| ()).is_some()
     }
 
+    /// Reads what is held under `hash` and has not ended, a tombstone too, and
+    /// marks it used: answers for nodes that were asked for it. Not counted.
+    ///
+    /// A shard is locked while `read` runs: it must not call the table.
+    pub fn answer<R>(
+        &self,
+        hash: KeyHash,
+        now: Wall,
+        read: impl FnOnce(&Record<'_>) -> R,
+    ) -> Option<R> {
+        self.shard(hash).lock().answer(self.hashed(hash), now, read)
+    }
+
     /// Merges `record` into what is held under its key.
     pub fn apply(&self, record: &Record<'_>, now: Wall) -> Applied {
         let hashed = self.hashed(self.hash(&record.key));

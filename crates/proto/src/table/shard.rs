@@ -271,6 +271,23 @@ impl Shard {
         Some(read(&entry::record(log, at, entry::key(log, at))))
     }
 
+    /// Reads what is held under `hash` and has not ended, and marks it used.
+    pub(super) fn answer<R>(
+        &mut self,
+        hashed: Hashed,
+        now: Wall,
+        read: impl FnOnce(&Record<'_>) -> R,
+    ) -> Option<R> {
+        let at = self.find_hash(hashed)?.at;
+        let log = self.memory.parts().1;
+        let key = entry::key(log, at);
+        if entry::record_end(&entry::record(log, at, key)) <= now {
+            return None;
+        }
+        entry::visit(log, at);
+        Some(read(&entry::record(log, at, key)))
+    }
+
     #[inline]
     pub(super) fn log(&self) -> &[u8] {
         self.memory.log()

@@ -10,6 +10,7 @@
 //! often or late it comes.
 
 pub mod page;
+pub(crate) mod parts;
 pub mod provider;
 pub mod puller;
 

@@ -68,8 +68,7 @@ impl Page {
     /// How many parts it has.
     #[must_use]
     pub fn parts(&self) -> u16 {
-        let parts = self.bytes.len().div_ceil(PART_BYTES);
-        u16::try_from(parts).expect("a page has at most MAX_PARTS parts")
+        parts_of(&self.bytes)
     }
 
     /// The provider's number for it.
@@ -85,6 +84,13 @@ impl Page {
         let (edition, next, count) = (self.edition, self.next, self.parts());
         Some(Part { page, edition, next, index, count, bytes })
     }
+}
+
+/// How many parts the bytes of a page have, or those of a frame, which are no
+/// more.
+pub(crate) fn parts_of(bytes: &[u8]) -> u16 {
+    let parts = bytes.len().div_ceil(PART_BYTES);
+    u16::try_from(parts).expect("a page has at most MAX_PARTS parts")
 }
 
 /// What a page says.

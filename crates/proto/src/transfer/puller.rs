@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::page::{MAX_PARTS, PART_BYTES};
+use super::parts::Parts;
 use super::provider::BURST_PARTS;
 use crate::load::Load;
 use crate::nak::receiver::Remains;
 use crate::time::Instant;
-use crate::wire::control::{MAX_NAK_RANGES, Message, Part, Range, Source};
+use crate::wire::control::{Message, Part, Range, Source};
 use crate::wire::header::Incarnation;
 
 /// How long a request waits for its first answer. Making a page takes longer
@@ -75,17 +75,6 @@ struct Fetch {
     due: Instant,
     patience: Duration,
     tries: u32,
-}
-
-/// The parts of a page that are here.
-#[derive(Debug, Default)]
-struct Parts {
-    edition: u64,
-    bytes: Zeroizing<Vec<u8>>,
-    here: Vec<bool>,
-    missing: usize,
-    next: Option<u64>,
-    len: usize,
 }
 
 /// Fetches pages, one pull after another.
@@ -228,59 +217,5 @@ impl Fetch {
             patience: PATIENCE,
             tries: 0,
         }
-    }
-}
-
-impl Parts {
-    /// Takes a part in; false when it does not fit the others or is here.
-    fn insert(&mut self, part: &Part<'_>) -> bool {
-        let (index, count) = (usize::from(part.index), usize::from(part.count));
-        let last = index + 1 == count;
-        let fits = part.bytes.len() == PART_BYTES || (last && part.bytes.len() <= PART_BYTES);
-        if !fits || count > MAX_PARTS {
-            return false;
-        }
-        if self.here.is_empty() || self.edition != part.edition {
-            self.edition = part.edition;
-            self.bytes = Zeroizing::new(vec![0; count * PART_BYTES]);
-            self.here = vec![false; count];
-            self.missing = count;
-            self.next = part.next;
-        }
-        if count != self.here.len() || part.next != self.next || self.here[index] {
-            return false;
-        }
-        self.here[index] = true;
-        self.missing -= 1;
-        let start = index * PART_BYTES;
-        self.bytes[start..start + part.bytes.len()].copy_from_slice(part.bytes);
-        if last {
-            self.len = start + part.bytes.len();
-        }
-        true
-    }
-
-    /// The bytes of the complete page.
-    fn take(&mut self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.truncate(self.len);
-        bytes
-    }
-
-    fn missing_ranges(&self) -> Vec<Range> {
-        let mut ranges: Vec<Range> = Vec::new();
-        for index in (0..self.here.len()).filter(|&index| !self.here[index]) {
-            let index = index as u64;
-            if let Some(range) = ranges.last_mut()
-                && range.last + 1 == index
-            {
-                range.last = index;
-            } else if ranges.len() < MAX_NAK_RANGES {
-                ranges.push(Range { first: index, last: index });
-            } else {
-                break;
-            }
-        }
-        ranges
     }
 }

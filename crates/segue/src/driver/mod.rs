@@ -24,12 +24,13 @@ use proto::nak::acks::WriteId;
 use proto::nak::sender::RUN_PACKETS;
 use proto::nak::stage::Stage;
 use proto::node::{Event, Node};
+use proto::record::KeyHash;
 use proto::time::{Instant, Now};
 use sys::wait::{Alarm, Readable, Sleeper};
 use tokio::sync::{oneshot, watch};
 
 use crate::cache::Shared;
-use crate::status::Lag;
+use crate::status::Histogram;
 use report::Report;
 pub(crate) use report::Snapshot;
 use sockets::Poll;
@@ -71,7 +72,9 @@ pub(crate) struct Driver {
     waiting: HashMap<WriteId, oneshot::Sender<()>>,
     /// What was taken of the writes; empty between two calls.
     taken: Stage,
-    lag: Lag,
+    /// Keys that others are to be asked for; empty between two calls.
+    asked: Vec<KeyHash>,
+    lag: Histogram,
     report: Report,
 }
 
@@ -94,7 +97,8 @@ impl Driver {
             lingers: false,
             waiting: HashMap::new(),
             taken: Stage::default(),
-            lag: Lag::default(),
+            asked: Vec::new(),
+            lag: Histogram::default(),
             report: Report::default(),
         }
     }
@@ -109,6 +113,7 @@ impl Driver {
         self.parts.node.handle_timeout(now);
         sleeper.drowse();
         self.take_keys(now.instant);
+        self.take_asked(now);
         self.send(now)?;
         self.take_events();
         self.publish_snapshot(now.instant);
@@ -124,15 +129,16 @@ impl Driver {
     }
 
     /// Sends what a writer has just left, or sees to it that it is sent within
-    /// [`LINGER`]. If not, the thread is to be woken: for an error, for want of
+    /// [`LINGER`]; and asks at once for what a reader misses. If not, the thread is to be woken: for an error, for want of
     /// room in the socket, or where there is more to do than a writer should.
-    pub(crate) fn send_for_writer(&mut self) -> bool {
+    pub(crate) fn send_for_others(&mut self) -> bool {
         let node = &self.parts.node;
         let busy = node.sender().unsent() > LENT_PACKETS || node.is_urgent();
         if busy || self.parts.shared.closed.load(Ordering::SeqCst) {
             return false;
         }
         let now = self.now();
+        self.take_asked(now);
         self.send(now).is_ok() && {
             self.take_events();
             !self.parts.sockets.waits_for_room() && self.set_alarm(now.instant).is_ok()
@@ -207,6 +213,14 @@ impl Driver {
         }
     }
 
+    /// Has the machine look for the keys that were missed here.
+    fn take_asked(&mut self, now: Now) {
+        self.parts.shared.lookups.take(&mut self.asked);
+        for key in self.asked.drain(..) {
+            self.parts.node.look_up(now, key);
+        }
+    }
+
     /// Has the machine use other keys, if it is to.
     fn take_keys(&mut self, now: Instant) {
         // An error says that the node is gone, which ends the driver soon.
@@ -223,6 +237,7 @@ impl Driver {
             match event {
                 Event::Ready => {
                     tracing::info!("the portion has arrived");
+                    self.parts.shared.lookups.be_ready();
                     self.parts.ready.send_replace(true);
                 }
                 Event::Acknowledged(write) => {
@@ -231,6 +246,7 @@ impl Driver {
                         let _ = done.send(());
                     }
                 }
+                Event::LookedUp(key, outcome) => self.parts.shared.lookups.tell(key, &outcome),
                 Event::Lag(lag) => self.lag.record(lag),
                 Event::MemberAlive(_)
                 | Event::MemberDead(_)
@@ -278,5 +294,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.parts.shared.closed.store(true, Ordering::SeqCst);
         self.parts.shared.writes.give_up();
+        self.parts.shared.lookups.close();
     }
 }

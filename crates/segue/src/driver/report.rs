@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use proto::lookup;
 use proto::node::{Counters, Event, Node, Way, peer};
 use proto::time::Instant;
 
-use crate::status::{By, Lag, Member, MemberState, MulticastStats, Rejected};
+use crate::status::{By, Histogram, Member, MemberState, MulticastStats, Rejected};
 
 /// How old the figures may be.
 const FRESH: Duration = Duration::from_millis(40);
@@ -20,7 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) keys: Vec<u8>,
     pub(crate) members: Vec<Member>,
     pub(crate) multicast: MulticastStats,
-    pub(crate) lag: Lag,
+    pub(crate) lag: Histogram,
+    pub(crate) lookups: lookup::Counters,
 }
 
 /// Decides what is told when.
@@ -89,12 +91,13 @@ impl Report {
                 );
             }
             Event::Ready | Event::Acknowledged(_) | Event::Lag(_) => {}
+            Event::Ready | Event::Acknowledged(_) | Event::Lag(_) | Event::LookedUp(..) => {}
         }
     }
 }
 
 /// The machine's figures.
-pub(super) fn snapshot(node: &Node, lag: &Lag) -> Snapshot {
+pub(super) fn snapshot(node: &Node, lag: &Histogram) -> Snapshot {
     let members = node
         .peers()
         .iter()
@@ -116,7 +119,8 @@ pub(super) fn snapshot(node: &Node, lag: &Lag) -> Snapshot {
         })
         .collect();
     let keys = node.keyring().ids().collect();
-    Snapshot { keys, members, multicast: multicast(node), lag: lag.clone() }
+    let lookups = *node.lookups().counters();
+    Snapshot { keys, members, multicast: multicast(node), lag: lag.clone(), lookups }
 }
 
 const fn by(way: Way) -> By {

@@ -125,6 +125,7 @@ fn node(number: usize, capacity_bytes: usize, now: Now) -> Node {
         ring_bytes: 64 << 10,
         credit: 100,
         compare_every: Config::COMPARE_EVERY,
+        lookup_timeout: Config::LOOKUP_TIMEOUT,
         seed: [u8::try_from(number).unwrap(); 32],
     };
     Node::new(

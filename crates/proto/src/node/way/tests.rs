@@ -223,6 +223,7 @@ fn node(number: usize, multicast: bool, now: Now) -> Node {
         ring_bytes: 64 << 10,
         credit: 100,
         compare_every: Duration::MAX,
+        lookup_timeout: Config::LOOKUP_TIMEOUT,
         seed: [u8::try_from(number).unwrap(); 32],
     };
     Node::new(

@@ -7,7 +7,7 @@ use super::fields::{
     take_range, take_ranges, take_stream,
 };
 use super::{Hello, MAX_DIGESTS, MAX_LISTED, Range, Source};
-use crate::record::Hlc;
+use crate::record::{Hlc, KeyHash};
 use crate::table::KeyRange;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::header::Incarnation;
@@ -23,7 +23,9 @@ const PULL: u8 = 8;
 const LEAVE: u8 = 9;
 const DIGESTS: u8 = 11;
 const HEARING: u8 = 12;
-const GOSSIP: u8 = 13;
+const ASK: u8 = 13;
+const ABSENT: u8 = 14;
+const GOSSIP: u8 = 16;
 
 /// A control message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +132,23 @@ pub enum Message {
         /// The last packet of the sender's stream.
         high: u64,
     },
+    /// Send me the record of this key.
+    Ask {
+        /// The asker's number for this message.
+        number: u64,
+        /// Whose record.
+        key: KeyHash,
+        /// The parts that are missing, when some have come.
+        missing: Vec<Range>,
+    },
+    /// I do not have the record that was asked for.
+    Absent {
+        /// The ask's number.
+        number: u64,
+        /// Whether I would have it if it were anywhere: I keep its key, and
+        /// my portion has arrived.
+        certain: bool,
+    },
     /// What I know of the members, in SWIM's words: the bytes are
     /// [`cluster`](crate::cluster)'s to read, at most [`MAX_GOSSIP_BYTES`].
     Gossip(Vec<u8>),
@@ -159,11 +178,14 @@ impl Message {
             Self::Pull { .. } => PULL,
             Self::Digests { .. } => DIGESTS,
             Self::Hearing { .. } => HEARING,
+            Self::Ask { .. } => ASK,
+            Self::Absent { .. } => ABSENT,
             Self::Gossip(_) => GOSSIP,
             Self::Leave => LEAVE,
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for each message")]
     fn encode_fields(&self, out: &mut Vec<u8>) {
         match self {
             Self::Challenge { nonce, hello } => {
@@ -229,6 +251,15 @@ impl Message {
                 out.push(u8::from(*group));
                 put_u64(*high, out);
             }
+            Self::Ask { number, key, missing } => {
+                put_u64(*number, out);
+                put_u64(key.0, out);
+                put_ranges(missing, out);
+            }
+            Self::Absent { number, certain } => {
+                put_u64(*number, out);
+                out.push(u8::from(*certain));
+            }
             Self::Gossip(bytes) => out.extend_from_slice(bytes),
             Self::Leave => {}
         }
@@ -284,6 +315,12 @@ impl Message {
                 Self::Digests { first, digests }
             }
             HEARING => Self::Hearing { group: take_bool(fields)?, high: fields.sequence("high")? },
+            ASK => Self::Ask {
+                number: fields.u64("number")?,
+                key: KeyHash(fields.u64("key hash")?),
+                missing: take_ranges(fields)?,
+            },
+            ABSENT => Self::Absent { number: fields.u64("number")?, certain: take_bool(fields)? },
             GOSSIP => Self::Gossip(fields.take(fields.rest().len(), "gossip")?.to_vec()),
             LEAVE => Self::Leave,
             _ => return Ok(None),

@@ -12,12 +12,13 @@
 
 mod fields;
 mod message;
+mod part;
 
 use std::net::SocketAddr;
 
-use fields::put_u64;
 pub(crate) use fields::{put_address, put_stream, take_address, take_stream};
 pub use message::Message;
+pub use part::{PART_OVERHEAD_BYTES, Part};
 
 use super::MAX_BODY_BYTES;
 use super::codec::{Malformed, Reader};
@@ -84,25 +85,6 @@ pub struct Hello {
     pub ready: bool,
 }
 
-/// One part of a page: the only message that borrows, since it carries
-/// records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part<'a> {
-    /// The puller's number for the page.
-    pub page: u64,
-    /// The provider's number for it: one that it had to make anew may differ,
-    /// and its parts do not fit those of the one before.
-    pub edition: u64,
-    /// Where the next page begins; `None` when this is the last.
-    pub next: Option<u64>,
-    /// Which part this is, from 0.
-    pub index: u16,
-    /// How many parts the page has; at least 1.
-    pub count: u16,
-    /// This part's share of the page's bytes, which are a run of frames.
-    pub bytes: &'a [u8],
-}
-
 /// What stands in a control packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item<'a> {
@@ -110,28 +92,15 @@ pub enum Item<'a> {
     Message(Message),
     /// A part of a page.
     Part(Part<'a>),
+    /// A part of the record that was asked for: the page is the ask's number,
+    /// and has one frame.
+    Found(Part<'a>),
 }
 
 /// The type of a part, which no message has.
 const PART: u8 = 10;
-const NO_NEXT: u64 = u64::MAX;
-/// What a part needs in a packet besides its bytes.
-pub const PART_OVERHEAD_BYTES: usize = 3 + 8 + 8 + 8 + 2 + 2;
-
-impl Part<'_> {
-    /// Appends the part to `out`.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let len = PART_OVERHEAD_BYTES - 3 + self.bytes.len();
-        out.push(PART);
-        out.extend_from_slice(&u16::try_from(len).expect("a part fits a packet").to_be_bytes());
-        put_u64(self.page, out);
-        put_u64(self.edition, out);
-        put_u64(self.next.unwrap_or(NO_NEXT), out);
-        out.extend_from_slice(&self.index.to_be_bytes());
-        out.extend_from_slice(&self.count.to_be_bytes());
-        out.extend_from_slice(self.bytes);
-    }
-}
+/// The type of a part of a record that was asked for.
+const FOUND: u8 = 15;
 
 impl<'a> Item<'a> {
     /// Reads the next item that is known; `None` at the end of the packet.
@@ -145,7 +114,8 @@ impl<'a> Item<'a> {
             let len = reader.u16("message length")?;
             let mut fields = Reader::new(reader.take(len.into(), "message")?);
             let item = match type_byte {
-                PART => Some(Self::Part(decode_part(&mut fields)?)),
+                PART => Some(Self::Part(Part::decode(&mut fields)?)),
+                FOUND => Some(Self::Found(Part::decode(&mut fields)?)),
                 _ => Message::decode_fields(type_byte, &mut fields)?.map(Self::Message),
             };
             if item.is_some() {
@@ -154,17 +124,6 @@ impl<'a> Item<'a> {
         }
         Ok(None)
     }
-}
-
-fn decode_part<'a>(fields: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
-    let (page, edition) = (fields.u64("page")?, fields.u64("edition")?);
-    let next = fields.u64("next")?;
-    let (index, count) = (fields.u16("index")?, fields.u16("count")?);
-    if index >= count {
-        return Err(Malformed::Invalid("part index"));
-    }
-    let next = (next != NO_NEXT).then_some(next);
-    Ok(Part { page, edition, next, index, count, bytes: fields.rest() })
 }
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ fn what_is_encoded_is_decoded() {
     check(Message::Hearing { group: true, high: 1 });
     check(Message::Gossip(vec![1, 2, 3]));
     check(Message::Gossip(Vec::new()));
+    check(Message::Ask { number: 1, key: KeyHash(2), missing: vec![] });
+    check(Message::Ask { number: u64::MAX, key: KeyHash(u64::MAX), missing: vec![range, next] });
+    check(Message::Absent { number: 3, certain: true });
     check(Message::Leave);
 }
 
@@ -69,6 +72,9 @@ fn a_part_is_decoded_and_an_unknown_message_passed_over() {
     part.encode(&mut bytes);
     assert_eq!(bytes.len(), 5 + PART_OVERHEAD_BYTES + part.bytes.len());
     assert_eq!(Item::decode(&mut Reader::new(&bytes)), Ok(Some(Item::Part(part))));
+    bytes.clear();
+    part.encode_found(&mut bytes);
+    assert_eq!(Item::decode(&mut Reader::new(&bytes)), Ok(Some(Item::Found(part))));
 }
 
 #[test]

@@ -1,0 +1,201 @@
+//! Finding records that other nodes hold.
+//!
+//! Whoever misses a key leaves its hash for the driver and waits. All who miss
+//! one key wait for one query. Whom the driver asks, and for how long, is the
+//! machine's business (`proto::lookup`).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use proto::lookup::{Carried, MAX_QUERIES, Outcome};
+use proto::record::{Body, Key, KeyHash, Record};
+use proto::wire::Reader;
+use proto::wire::frame::Frame;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::cache::{Cache, Found};
+use crate::status::{Histogram, LookupStats};
+
+/// The most keys that are waited for: those that the machine asks for, and as
+/// many that it was not told of yet.
+const MAX_KEYS: usize = 2 * MAX_QUERIES;
+/// The most that wait for one key. A client opens a few connections at a time,
+/// an application asks for one session in a few requests.
+const MAX_WAITING: usize = 256;
+/// The machine says within ten timeouts what came of a look-up. One more is for
+/// a driver that does not get to run.
+const LAST_RESORT: u32 = 11;
+
+/// What those who look for records share with the driver.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    state: Mutex<State>,
+    /// Whether the portion has arrived: what is missing of it then is nowhere.
+    ready: AtomicBool,
+    hits_remote: AtomicU64,
+    misses: AtomicU64,
+    refused: AtomicU64,
+    latency: Mutex<Histogram>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Keys that the driver has not taken yet.
+    asked: Vec<KeyHash>,
+    /// Who waits for which key.
+    waiting: HashMap<KeyHash, Vec<oneshot::Sender<Outcome>>>,
+    /// Whether nobody takes anything any more.
+    closed: bool,
+}
+
+/// Somebody waits for a key from here on.
+struct Joined {
+    outcome: oneshot::Receiver<Outcome>,
+    /// Whether the driver is to be told.
+    tell: bool,
+}
+
+impl Lookups {
+    /// Gives the keys that were asked for since the last time to `take`.
+    pub(crate) fn take(&self, asked: &mut Vec<KeyHash>) {
+        asked.append(&mut self.state.lock().asked);
+    }
+
+    /// Tells those who wait for a key what came of it.
+    pub(crate) fn tell(&self, key: KeyHash, outcome: &Outcome) {
+        let waiting = self.state.lock().waiting.remove(&key);
+        for waiting in waiting.into_iter().flatten() {
+            // Who waited may have gone.
+            let _ = waiting.send(outcome.clone());
+        }
+    }
+
+    /// The portion has arrived.
+    pub(crate) fn be_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Tells all that nothing will come.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.asked.clear();
+        state.waiting.clear();
+    }
+
+    /// What came of look-ups, as far as it is known here.
+    pub(crate) fn stats(&self) -> LookupStats {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        LookupStats {
+            hits_remote: read(&self.hits_remote),
+            misses: read(&self.misses),
+            refused: read(&self.refused),
+            latency: self.latency.lock().clone(),
+            ..LookupStats::default()
+        }
+    }
+
+    fn join(&self, key: KeyHash) -> Option<Joined> {
+        let (told, outcome) = oneshot::channel();
+        let mut state = self.state.lock();
+        let State { asked, waiting, closed } = &mut *state;
+        if *closed || (waiting.len() >= MAX_KEYS && !waiting.contains_key(&key)) {
+            return None;
+        }
+        let others = waiting.entry(key).or_default();
+        if others.len() >= MAX_WAITING {
+            others.retain(|other| !other.is_closed());
+            if others.len() >= MAX_WAITING {
+                return None;
+            }
+        }
+        let is_first = others.is_empty();
+        others.push(told);
+        let tell = is_first && asked.is_empty();
+        if is_first {
+            asked.push(key);
+        }
+        Some(Joined { outcome, tell })
+    }
+}
+
+impl Cache {
+    /// The live record of `key`, wherever in the farm it is.
+    ///
+    /// Looks in what this node holds. Where that has none, and others keep the
+    /// key, they are asked: for [`crate::Config::lookup_timeout`] at the
+    /// longest, but ten times as long for a large record of which some has
+    /// come. A future that is dropped leaves nothing behind.
+    ///
+    /// What is found is no older than the last version that every holder had
+    /// confirmed when the look-up began ([`crate::Ack::All`]), unless a holder
+    /// was taken for dead or stalled then and is neither.
+    pub async fn get(&self, key: &Key) -> Option<Found> {
+        if let Some(found) = self.peek(key) {
+            return Some(found);
+        }
+        self.look_up(key).await
+    }
+
+    /// The live record of a key that this node does not hold.
+    pub(crate) async fn look_up(&self, key: &Key) -> Option<Found> {
+        let lookups = &self.shared.lookups;
+        let hash = self.shared.holdings.hash(key);
+        let is_certain =
+            lookups.ready.load(Ordering::Acquire) && self.shared.holdings.kept().keeps(hash);
+        let found = if is_certain { None } else { self.ask(key, hash).await };
+        let count = if found.is_some() { &lookups.hits_remote } else { &lookups.misses };
+        count.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Has other nodes asked for a record.
+    async fn ask(&self, key: &Key, hash: KeyHash) -> Option<Found> {
+        let lookups = &self.shared.lookups;
+        let began = Instant::now();
+        let Some(Joined { outcome, tell }) = lookups.join(hash) else {
+            lookups.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        if tell {
+            self.tell_driver();
+        }
+        let limit = self.shared.lookup_timeout * LAST_RESORT;
+        let outcome = timeout(limit, outcome).await;
+        lookups.latency.lock().record(began.elapsed());
+        match outcome.ok()?.ok()? {
+            Outcome::Here => self.held(key, hash),
+            Outcome::Carried(carried) => self.carried(key, &carried),
+            Outcome::Absent | Outcome::Unanswered | Outcome::Refused => None,
+        }
+    }
+
+    /// What this node holds of a key that has just come. Not counted as a hit.
+    fn held(&self, key: &Key, hash: KeyHash) -> Option<Found> {
+        let is_it = |record: &Record<'_>| (record.key == *key).then(|| live(record)).flatten();
+        self.shared.holdings.answer(hash, self.now(), is_it).flatten()
+    }
+
+    /// A record that this node has no room for.
+    fn carried(&self, key: &Key, carried: &Carried) -> Option<Found> {
+        let now = self.now();
+        let frame = Frame::decode(&mut Reader::new(&carried.0), now).ok()??;
+        let Frame::Record(record) = frame else { return None };
+        let is_it = record.key == *key && !record.deadlines.passed(now);
+        is_it.then(|| live(&record)).flatten()
+    }
+}
+
+/// A record as it was found; `None` for a tombstone.
+fn live(record: &Record<'_>) -> Option<Found> {
+    let Body::Value(value) = record.body else { return None };
+    Some(Found {
+        value: Zeroizing::new(value.to_vec()),
+        version: record.version,
+        deadlines: record.deadlines,
+    })
+}
