@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hyper::Uri;
 
+use crate::bench::lookup::Role as LookupRole;
 use crate::bench::tls::PeerOptions;
 use crate::config::Sources;
 
@@ -44,6 +45,12 @@ pub(crate) enum Command {
     /// A process of `bench multicast`
     #[command(hide = true)]
     BenchMember,
+    /// Another process of `bench lookup`
+    #[command(hide = true)]
+    BenchHolder {
+        /// What it is
+        role: LookupRole,
+    },
     /// Make a farm key, or take the next step of a rotation of keys
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {
@@ -126,6 +133,8 @@ pub(crate) enum Subject {
     Multicast(MulticastBench),
     /// What a TLS connection costs: in full and resumed, here and elsewhere
     Tls,
+    /// How long a record takes to be found that another node has
+    Lookup,
 }
 
 /// Options of `segue bench multicast`. With a loss or a rate it measures that
@@ -242,6 +251,7 @@ const BENCH_EXAMPLES: &str = "\
 Examples:
   segue bench table
   segue bench tls
+  segue bench lookup
   segue bench multicast                       on machines of its own as root, else on loopback
   segue bench multicast --receivers 2 --loss 0.05 --rate 5000
   segue bench multicast --only stalled        what a receiver that stands still costs

@@ -55,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(given) => bench::run(&given),
         Command::BenchPeer(options) => bench::tls::peer(&options),
         Command::BenchMember => bench::multicast::member(),
+        Command::BenchHolder { role } => bench::lookup::holder(role),
         Command::Keygen { out, rotate: true, config } => keygen::rotate(out, config),
         Command::Keygen { out, rotate: false, .. } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),

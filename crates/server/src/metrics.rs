@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     pub(crate) status: Status,
     pub(crate) front: Figures,
     pub(crate) lag: segue::Histogram,
+    pub(crate) lookup: segue::Histogram,
 }
 
 /// The figures as a scrape reads them.
@@ -44,7 +45,10 @@ impl Collector for Metrics {
         self.cache(&mut page)?;
         self.multicast(&mut page)?;
         self.clients(&mut page)?;
-        self.lag(&mut page)
+        let help = "How long a write took to be at another node, by its confirmation";
+        page.histogram("replication_lag_seconds", help, &self.lag)?;
+        let help = "How long a look-up at other nodes took, whatever came of it";
+        page.histogram("lookup_seconds", help, &self.lookup)
     }
 }
 
@@ -90,10 +94,22 @@ impl Metrics {
         page.gauge("cache_capacity_bytes", "Memory that it may use", cache.capacity_bytes)?;
         let lookups = [
             ("hit_local", cache.hits_local),
+            ("hit_near", cache.hits_near),
             ("hit_remote", cache.hits_remote),
             ("miss", cache.misses),
         ];
         page.counters("cache_lookups", "Look-ups by what came of them", "result", &lookups)?;
+        let lookups = &self.status.lookups;
+        let asked =
+            [("first", lookups.queries), ("hedged", lookups.hedged), ("again", lookups.repeated)];
+        page.counters("lookup_questions", "Questions to other nodes", "kind", &asked)?;
+        let in_vain = [
+            ("known_absent", lookups.known_absent),
+            ("unanswered", lookups.unanswered),
+            ("refused", lookups.refused),
+        ];
+        let help = "Misses that not every holder was asked for, or answered in time";
+        page.counters("lookup_misses", help, "cause", &in_vain)?;
         page.counter("cache_evicted_records", "Records dropped for room", cache.evicted)?;
         page.counter("cache_expired_records", "Records that ended", cache.expired)
     }
@@ -186,16 +202,6 @@ impl Metrics {
             [("handed_over", connections.handed_over), ("taken_over", connections.taken_over)];
         page.counters("connections_moved", "Connections that changed nodes", "how", &moved)
     }
-
-    fn lag(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let bounds = segue::Histogram::BOUNDS.into_iter().chain([f64::INFINITY]);
-        let buckets: Vec<_> = bounds.zip(self.lag.counts).collect();
-        let count = self.lag.counts.iter().sum();
-        let help = "How long a write took to be at another node, by its confirmation";
-        page.0
-            .encode_descriptor("replication_lag_seconds", help, None, MetricType::Histogram)?
-            .encode_histogram::<NoLabelSet>(self.lag.sum.as_secs_f64(), count, &buckets, None)
-    }
 }
 
 /// A page of metrics, as it is written.
@@ -242,6 +248,20 @@ impl Page<'_> {
             family.encode_family(&[(label, *of)])?.encode_gauge(value)?;
         }
         Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        histogram: &segue::Histogram,
+    ) -> Result<(), Error> {
+        let bounds = segue::Histogram::BOUNDS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<_> = bounds.zip(histogram.counts).collect();
+        let (sum, count) = (histogram.sum.as_secs_f64(), histogram.counts.iter().sum());
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
     fn info(&mut self, name: &str, help: &str, facts: &[(&str, &str)]) -> Result<(), Error> {

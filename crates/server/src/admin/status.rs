@@ -17,6 +17,7 @@ pub(crate) struct Status {
     /// The other nodes of the farm that it knows.
     pub(crate) members: Vec<Member>,
     pub(crate) cache: Cache,
+    pub(crate) lookups: Lookups,
     pub(crate) multicast: Multicast,
     pub(crate) tls: Tls,
     pub(crate) connections: Connections,
@@ -68,11 +69,32 @@ pub(crate) struct Cache {
     pub(crate) bytes: u64,
     pub(crate) capacity_bytes: u64,
     pub(crate) by_kind: ByKind,
+    /// Look-ups that found a record in this node's portion.
     pub(crate) hits_local: u64,
+    /// Those that found one that it does not keep, held since it was asked for.
+    pub(crate) hits_near: u64,
+    /// Those that another node answered.
     pub(crate) hits_remote: u64,
     pub(crate) misses: u64,
     pub(crate) evicted: u64,
     pub(crate) expired: u64,
+}
+
+/// Look-ups at other nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lookups {
+    /// Keys that other nodes were asked for.
+    pub(crate) queries: u64,
+    /// Questions to another holder, as the one before was slow.
+    pub(crate) hedged: u64,
+    /// Questions that were asked again.
+    pub(crate) repeated: u64,
+    /// Misses that were known from a moment ago.
+    pub(crate) known_absent: u64,
+    /// Misses for which not every holder had answered in time.
+    pub(crate) unanswered: u64,
+    /// Misses that nobody was asked for, as there were too many.
+    pub(crate) refused: u64,
 }
 
 /// Records by kind.
@@ -160,7 +182,7 @@ impl Status {
     /// The status that a node and its front make; `ready` is for clients, not
     /// only for the farm.
     pub(crate) fn new(node: segue::Status, front: &Figures, ready: bool) -> Self {
-        let segue::Status { cache, multicast, .. } = node;
+        let segue::Status { cache, lookups, multicast, .. } = node;
         Self {
             node: Node {
                 name: node.name,
@@ -176,13 +198,14 @@ impl Status {
                 bytes: cache.bytes,
                 capacity_bytes: cache.capacity_bytes,
                 by_kind: ByKind::new(cache.by_kind),
-                hits_local: cache.hits,
-                // Every node keeps all records: no look-up leaves it.
-                hits_remote: 0,
-                misses: cache.misses,
+                hits_local: lookups.hits_local,
+                hits_near: lookups.hits_near,
+                hits_remote: lookups.hits_remote,
+                misses: lookups.misses,
                 evicted: cache.evicted,
                 expired: cache.expired,
             },
+            lookups: lookups.into(),
             multicast: multicast.into(),
             tls: Tls {
                 handshakes_full: front.handshakes_full,
@@ -217,6 +240,14 @@ impl From<segue::Member> for Member {
             catching_up: member.catching_up,
             overflowed: member.overflowed,
         }
+    }
+}
+
+impl From<segue::LookupStats> for Lookups {
+    fn from(stats: segue::LookupStats) -> Self {
+        let segue::LookupStats { queries, hedged, repeated, .. } = stats;
+        let segue::LookupStats { known_absent, unanswered, refused, .. } = stats;
+        Self { queries, hedged, repeated, known_absent, unanswered, refused }
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn sections(status: &Status) -> Vec<Section> {
         let rows = status.members.iter().map(|it| (it.name.clone(), member(it))).collect();
         sections.push(Section { title: "Members", rows });
     }
-    sections.extend([cache(&status.cache), multicast(status), clients(status)]);
+    sections.extend([cache(&status.cache), questions(status), multicast(status), clients(status)]);
     sections
 }
 
@@ -75,11 +75,26 @@ fn cache(cache: &Cache) -> Section {
     let rows = [
         ("records", records),
         ("memory", format!("{} of {}", bytes(cache.bytes), bytes(cache.capacity_bytes))),
-        ("hits", format!("{} here, {} elsewhere", cache.hits_local, cache.hits_remote)),
-        ("misses", cache.misses.to_string()),
+        ("look-ups", lookups(cache)),
         ("dropped", format!("{} for room, {} at their end", cache.evicted, cache.expired)),
     ];
     section("Cache", rows)
+}
+
+/// How many there were, and what share of them was answered by whom.
+fn lookups(cache: &Cache) -> String {
+    let results = [
+        ("here", cache.hits_local),
+        ("near", cache.hits_near),
+        ("at other nodes", cache.hits_remote),
+        ("missed", cache.misses),
+    ];
+    let all: u64 = results.iter().map(|(_, count)| count).sum();
+    let share = |&(result, count): &(&str, u64)| {
+        format!("{:.1} % {result}", count as f64 * 100.0 / all.max(1) as f64)
+    };
+    let shares: Vec<_> = results.iter().map(share).collect();
+    format!("{all}: {}", shares.join(", "))
 }
 
 fn multicast(status: &Status) -> Section {
@@ -106,6 +121,22 @@ fn multicast(status: &Status) -> Section {
         ),
     ];
     section("Multicast", rows)
+}
+
+fn questions(status: &Status) -> Section {
+    let lookups = &status.lookups;
+    let asked = [
+        ("keys asked for", lookups.queries.to_string()),
+        ("asked further", format!("{} hedged, {} again", lookups.hedged, lookups.repeated)),
+        (
+            "in vain",
+            format!(
+                "{} known to be absent, {} not answered in time, {} refused",
+                lookups.known_absent, lookups.unanswered, lookups.refused
+            ),
+        ),
+    ];
+    section("Look-ups at other nodes", asked)
 }
 
 fn clients(status: &Status) -> Section {

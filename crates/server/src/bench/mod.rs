@@ -3,6 +3,7 @@
 //! A bench measures and reports; whether a goal is met is the reader's
 //! business, so it ends well whatever it found.
 
+pub(crate) mod lookup;
 pub(crate) mod multicast;
 mod report;
 mod table;
@@ -21,10 +22,12 @@ pub(crate) fn run(given: &Bench) -> anyhow::Result<()> {
         Some(Subject::Table) => table::run(json),
         Some(Subject::Multicast(options)) => multicast::run(options, json),
         Some(Subject::Tls) => tls::run(json),
+        Some(Subject::Lookup) => lookup::run(json),
         None => {
             table::run(json)?;
             multicast::run(&MulticastBench::default(), json)?;
-            tls::run(json)
+            tls::run(json)?;
+            lookup::run(json)
         }
     }
 }

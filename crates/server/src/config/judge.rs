@@ -4,6 +4,7 @@
 //! and a check has seen them.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ const MAX_NAME_BYTES: usize = 64;
 /// The smallest cache memory that a node starts with: a record of the largest
 /// payload fits several times.
 const MIN_MEMORY_BYTES: u64 = 8 << 20;
+/// How long a look-up may take: longer than a round trip, and no longer than a
+/// client waits for its handshake.
+const LOOKUP_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(10);
 
 /// The configuration that `sections` make.
 ///
@@ -117,6 +122,12 @@ impl Judge<'_> {
             let found = format!("{memory} bytes");
             let expected = format!("at least {} MiB", MIN_MEMORY_BYTES >> 20);
             self.fault("cache.memory", Fault::mismatch(found, expected));
+        }
+        let timeout = sections.cache.lookup_timeout.0;
+        if !LOOKUP_TIMEOUTS.contains(&timeout) {
+            let found = humantime::format_duration(timeout).to_string();
+            let expected = "from 1ms to 10s".to_owned();
+            self.fault("cache.lookup_timeout", Fault::mismatch(found, expected));
         }
         let tls = &sections.tls;
         if tls.listen.0.is_empty() {

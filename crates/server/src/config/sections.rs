@@ -87,11 +87,13 @@ pub(crate) enum Transport {
 pub(crate) struct Cache {
     /// The bound of the cache memory, everything counted.
     pub(crate) memory: Size,
+    /// How long a look-up at other nodes takes at the most.
+    pub(crate) lookup_timeout: Time,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { memory: Size(256 << 20) }
+        Self { memory: Size(256 << 20), lookup_timeout: Time(Duration::from_millis(30)) }
     }
 }
 

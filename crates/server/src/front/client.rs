@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::AlertDescription;
-use segue::{Deadlines, Key, Kind};
+use segue::{Deadlines, Found, Key, Kind};
 use tls_rustls::hello::{MAX_HELLO_BYTES, fatal_alert};
 use tls_rustls::{
     Hello, HelloError, HelloReader, NewSession, Resumable, Scope, SessionId, Terminator,
@@ -163,18 +163,38 @@ async fn shake_hands<'a>(
     Ok(Client { session: Box::new(session), stream })
 }
 
-/// The first of the sessions that is in the farm and may be resumed here.
+/// The first of the sessions that is in the farm and may be resumed here: one
+/// that this node holds, else one of another's. Others are asked for all of
+/// them together. That is for four ids at the most, once in a connection: the
+/// hello gives no more, and what a client says afterwards is looked up nowhere.
 async fn find_session(
     front: &Shared,
     terminator: &Terminator,
     candidates: &[SessionId],
     scope: Scope<'_>,
 ) -> Option<Resumable> {
-    for &id in candidates {
-        let Some(found) = front.cache.get(&key(id)).await else { continue };
-        match terminator.recognise(scope, id, &found.value, front.cache.now()) {
-            Ok(resumable) => return Some(resumable),
-            Err(miss) => front.counters.miss(miss),
+    let judge = |id, found: Option<Found>| {
+        let judged = terminator.recognise(scope, id, &found?.value, front.cache.now());
+        judged.inspect_err(|&miss| front.counters.miss(miss)).ok()
+    };
+    let held = |id: &SessionId| (*id, front.cache.peek(&key(*id)));
+    let (here, missed): (Vec<_>, Vec<_>) =
+        candidates.iter().map(held).partition(|(_, found)| found.is_some());
+    if let Some(resumable) = here.into_iter().find_map(|(id, found)| judge(id, found)) {
+        return Some(resumable);
+    }
+    if let [(id, _)] = missed[..] {
+        return judge(id, front.cache.get(&key(id)).await);
+    }
+    let look_up = |(id, _)| {
+        let cache = front.cache.clone();
+        (id, tokio::spawn(async move { cache.get(&key(id)).await }))
+    };
+    let asked: Vec<_> = missed.into_iter().map(look_up).collect();
+    for (id, found) in asked {
+        // A look-up that panicked has found nothing.
+        if let Some(resumable) = judge(id, found.await.ok().flatten()) {
+            return Some(resumable);
         }
     }
     None

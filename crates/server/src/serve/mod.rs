@@ -79,8 +79,9 @@ impl Server {
     /// Its figures, with those that only collectors want.
     pub(crate) fn metrics(&self) -> Metrics {
         let (node, front) = (self.node.status(), self.front.figures());
-        let (lag, ready) = (node.lag.clone(), self.takes_clients(&node));
-        Metrics { status: Status::new(node, &front, ready), front, lag }
+        let (lag, lookup) = (node.lag.clone(), node.lookups.latency.clone());
+        let ready = self.takes_clients(&node);
+        Metrics { status: Status::new(node, &front, ready), front, lag, lookup }
     }
 
     fn takes_clients(&self, node: &segue::Status) -> bool {

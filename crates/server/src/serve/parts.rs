@@ -43,8 +43,9 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
         peers: farm.peers.0.iter().map(|peer| peer.0).collect(),
         transport,
         memory_bytes: usize::try_from(config.sections.cache.memory.0).unwrap_or(usize::MAX),
-        ack_timeout: single.ack_timeout,
+        lookup_timeout: config.sections.cache.lookup_timeout.0,
         drop_received: farm.drop,
+        ..single
     };
     Node::start(node).map_err(|error| {
         let (address, source) = match error {
