@@ -9,6 +9,7 @@
 //! - [`farm`]: nodes, their clocks, and the loop that lets time pass;
 //! - [`keys`]: the key files that a farm goes through;
 //! - [`scenario`]: what a seed does to a farm;
+//! - [`lookups`]: what a seed does to a farm of which some nodes ask others;
 //! - [`model`]: what must hold of the records, during a run and at its end;
 //! - [`holes`], [`nonces`], [`limits`]: what must hold of the streams, of what
 //!   is sealed, and of what a node keeps;
@@ -25,6 +26,7 @@ pub mod holes;
 pub mod hostile;
 pub mod keys;
 pub mod limits;
+pub mod lookups;
 mod memory;
 pub mod model;
 pub mod network;

@@ -131,9 +131,12 @@ impl Cache {
     /// longest, but ten times as long for a large record of which some has
     /// come. A future that is dropped leaves nothing behind.
     ///
-    /// What is found is no older than the last version that every holder had
-    /// confirmed when the look-up began ([`crate::Ack::All`]), unless a holder
-    /// was taken for dead or stalled then and is neither.
+    /// What others answer is no older than the last version that every holder
+    /// had confirmed when the look-up began ([`crate::Ack::All`]), unless the
+    /// one that answers was taken for dead or stalled then, and lives. What this
+    /// node holds of a key that it does not keep follows all writes as they
+    /// pass: a write whose packet was lost on its way here shows once that is
+    /// repaired, some milliseconds later.
     pub async fn get(&self, key: &Key) -> Option<Found> {
         if let Some(found) = self.peek(key) {
             return Some(found);

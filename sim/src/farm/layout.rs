@@ -23,6 +23,8 @@ pub struct Layout {
     pub table_bytes: usize,
     /// What each node keeps for repair.
     pub ring_bytes: usize,
+    /// How many nodes keep nothing and ask the others: the last ones.
+    pub askers: usize,
 }
 
 /// Whom each node is told of when it starts.
@@ -52,6 +54,7 @@ impl Layout {
             audited: true,
             table_bytes: 64 << 20,
             ring_bytes: 64 << 10,
+            askers: 0,
         }
     }
 }

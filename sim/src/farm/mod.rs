@@ -187,6 +187,13 @@ impl Farm {
         }
     }
 
+    /// Lets a node look for a key at others.
+    pub fn look_up(&mut self, number: usize, key: &Key) {
+        if let Some(running) = &mut self.nodes[number] {
+            running.look_up(self.now, key);
+        }
+    }
+
     /// Lets a node take leave and end.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::cluster::slots::SlotSet;
 use proto::holdings::Holdings;
 use proto::keyring::Keyring;
 use proto::nak::acks::{Ack, WriteId};
@@ -77,7 +78,8 @@ impl Running {
         let [own_secret, seed] = secrets;
         let placement_secret = keyring.placement_secret();
         let capacity_bytes = layout.table_bytes;
-        let holdings = holdings(table::Config { capacity_bytes, placement_secret, own_secret });
+        let config = table::Config { capacity_bytes, placement_secret, own_secret };
+        let holdings = holdings(&config, number + layout.askers >= layout.nodes);
         let versions = Arc::new(HybridClock::default());
         let is_told = |other: usize| match layout.configured {
             Configured::Nobody => false,
@@ -128,6 +130,12 @@ impl Running {
     /// Lets the node do what is due.
     pub(super) fn act(&mut self, now: Instant) {
         self.node.handle_timeout(self.clocks(now));
+        self.take_events();
+    }
+
+    /// Looks for a key at other nodes.
+    pub(super) fn look_up(&mut self, now: Instant, key: &Key) {
+        self.node.look_up(self.clocks(now), self.holdings.hash(key));
         self.take_events();
     }
 
@@ -262,8 +270,18 @@ fn clocks(now: Instant, skew_millis: i64) -> Now {
     Now { instant: now, wall }
 }
 
-fn holdings(config: table::Config) -> Arc<Holdings> {
-    let memory = |len| Ok::<_, Infallible>(Box::new(Sparse::new(len)) as Box<dyn Region>);
-    let Ok(table) = Table::with_memory(config, memory);
-    Arc::new(Holdings::new(table))
+/// Holdings that everything is kept in, or nothing but what was asked for.
+fn holdings(config: &table::Config, asks: bool) -> Arc<Holdings> {
+    let table = || {
+        let memory = |len| Ok::<_, Infallible>(Box::new(Sparse::new(len)) as Box<dyn Region>);
+        let Ok(table) = Table::with_memory(config.clone(), memory);
+        table
+    };
+    let holdings = Holdings::new(table());
+    Arc::new(if asks {
+        holdings.kept().set(&SlotSet::none());
+        holdings.with_near(table())
+    } else {
+        holdings
+    })
 }
