@@ -90,7 +90,6 @@ impl Report {
                      and calling on"
                 );
             }
-            Event::Ready | Event::Acknowledged(_) | Event::Lag(_) => {}
             Event::Ready | Event::Acknowledged(_) | Event::Lag(_) | Event::LookedUp(..) => {}
         }
     }
