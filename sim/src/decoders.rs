@@ -113,6 +113,8 @@ fn fits(message: &Message) -> bool {
         | Message::Hearing { .. }
         | Message::Gossip(_)
         | Message::Absent { .. }
+        | Message::Claim { .. }
+        | Message::Claimed { .. }
         | Message::Leave => true,
     }
 }

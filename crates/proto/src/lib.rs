@@ -19,9 +19,11 @@
 //! - [`cluster`]: who belongs to the farm, who is up, and who keeps what;
 //! - [`lookup`]: finding what this node does not hold;
 //! - [`node`]: all of it together, the machine that a driver runs;
+//! - [`claims`]: the tickets whose early data was accepted;
 //! - [`load`]: how full things are that are bounded.
 
 pub mod buzhash;
+pub mod claims;
 pub mod cluster;
 pub mod holdings;
 pub mod keyring;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::claims::Claims;
 use proto::cluster::slots::SlotSet;
 use proto::holdings::Holdings;
 use proto::keyring::Keyring;
@@ -24,6 +25,8 @@ use crate::model::Holding;
 
 /// The wall clock when the virtual time begins: 2026-01-01.
 const EPOCH_MILLIS: u64 = 1_767_225_600_000;
+/// Room for some hundred claims: more than a run makes.
+const CLAIM_BYTES: usize = 64 << 10;
 
 /// A running node.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Running {
     pub node: Node,
     /// Its cache memory.
     pub holdings: Arc<Holdings>,
+    /// The tickets of its own that were claimed.
+    pub claims: Arc<Claims>,
     versions: Arc<HybridClock>,
     incarnation: Incarnation,
     /// How far its wall clock is ahead of the true one, in milliseconds.
@@ -103,9 +108,11 @@ impl Running {
         };
         let skew_millis = rng.below(400).cast_signed();
         let now = clocks(now, skew_millis);
-        let node = Node::new(config, Arc::clone(&holdings), Arc::clone(&versions), now);
+        let mut node = Node::new(config, Arc::clone(&holdings), Arc::clone(&versions), now);
+        let claims = Arc::new(Claims::new(CLAIM_BYTES));
+        node.keep_claims(Arc::clone(&claims));
         let events = Vec::new();
-        Self { node, holdings, versions, incarnation, skew_millis, events }
+        Self { node, holdings, claims, versions, incarnation, skew_millis, events }
     }
 
     /// Which start of a node this is.

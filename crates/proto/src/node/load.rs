@@ -11,6 +11,8 @@ impl Node {
             Load::new("events", self.events.len(), MAX_EVENTS),
             Load::new("peers", self.peers.len(), MAX_PEERS),
             self.outbox.load(),
+            self.claiming.load(),
+            self.claims.load(),
             self.puller.load(),
             self.provider.load(),
             self.config.keyring.load(),

@@ -20,10 +20,12 @@
 //! - `rekey`: one farm key after another;
 //! - `way`: by multicast or one by one;
 //! - `lookup`: asking for what is not here, and being asked;
+//! - `claim`: tickets whose early data is to be accepted, here or elsewhere;
 //! - `load`: how full everything is that has a limit;
 //! - `timer`: what happens when.
 
 mod arrivals;
+mod claim;
 mod compare;
 mod join;
 mod load;
@@ -44,6 +46,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::claims::{Answer, Claims};
 use crate::cluster::identity::Identity;
 use crate::holdings::Holdings;
 use crate::keyring::Keyring;
@@ -61,6 +64,8 @@ use crate::wire::control::Hello;
 use crate::wire::header::{Incarnation, PacketType};
 
 use arrivals::Arrivals;
+use claim::Claiming;
+pub use claim::PATIENCE as CLAIM_PATIENCE;
 use compare::Pace;
 use join::Join;
 use members::Members;
@@ -129,6 +134,9 @@ pub enum Event {
     Ready,
     /// A write's acknowledgement is there.
     Acknowledged(WriteId),
+    /// What the claim of this number came to; `None`: whoever issued the ticket
+    /// is not there, or did not answer in time.
+    Claimed(u64, Option<Answer>),
     /// A member confirmed a packet this long after it was sent.
     Lag(Duration),
     /// What came of looking a key up.
@@ -197,6 +205,8 @@ pub struct Node {
     config: Config,
     holdings: Arc<Holdings>,
     versions: Arc<HybridClock>,
+    claims: Arc<Claims>,
+    claiming: Claiming,
     rng: Rng,
     sender: Sender,
     waiting: Waiting,
@@ -246,6 +256,8 @@ impl Node {
             rng,
             holdings,
             versions,
+            claims: Arc::new(Claims::new(0)),
+            claiming: Claiming::default(),
             waiting: Waiting::default(),
             peers: BTreeMap::new(),
             puller: Puller::default(),
@@ -263,6 +275,12 @@ impl Node {
             pace: Pace::new(now.instant, config.compare_every),
             config,
         }
+    }
+
+    /// Has it remember by `claims`, from now on, who claimed its tickets. A node
+    /// that is given none grants no claim.
+    pub fn keep_claims(&mut self, claims: Arc<Claims>) {
+        self.claims = claims;
     }
 
     /// Has `observer` told of what comes from others, from now on.

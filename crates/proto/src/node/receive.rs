@@ -253,6 +253,10 @@ impl Node {
             Message::Absent { number, certain } => {
                 self.handle_absent(now.instant, sender, number, certain);
             }
+            Message::Claim { number, issuer, ticket } => {
+                self.handle_claim(now.instant, sender, number, (issuer, ticket));
+            }
+            Message::Claimed { number, answer } => self.handle_claimed(sender, number, answer),
             Message::Leave => self.handle_leave(now.instant, sender),
         }
     }

@@ -32,6 +32,8 @@ pub enum Timer {
     Members,
     /// To ask another holder, or give a look-up up.
     Lookup,
+    /// To claim again, or give a claim up.
+    Claim,
     /// To look at the silent, the stalled and the ended.
     Housekeeping,
 }
@@ -48,7 +50,7 @@ pub(super) struct Streams {
 }
 
 impl Timer {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Heartbeat,
         Self::Pace,
         Self::Nak,
@@ -57,6 +59,7 @@ impl Timer {
         Self::Pull,
         Self::Members,
         Self::Lookup,
+        Self::Claim,
         Self::Housekeeping,
     ];
 }
@@ -112,6 +115,7 @@ impl Node {
             Timer::Pull => self.puller.poll_timeout(),
             Timer::Members => self.members.poll_timeout(),
             Timer::Lookup => self.lookups.timeout(),
+            Timer::Claim => self.claiming.due(),
             Timer::Housekeeping => Some(self.housekeeping_due),
         }
     }
@@ -127,6 +131,7 @@ impl Node {
             Timer::Pull => self.send_pull(now.instant),
             Timer::Members => self.handle_members_timeout(now.instant),
             Timer::Lookup => self.send_asks(now.instant),
+            Timer::Claim => self.claim_again(now.instant),
             Timer::Housekeeping => {
                 self.housekeeping_due = now.instant + HOUSEKEEPING;
                 self.keep_house(now);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Hello, MAX_KEYS, MAX_NAK_RANGES, MAX_NAME_BYTES, Range, Source};
+use crate::claims::Answer;
 use crate::record::{Hlc, KeyHash};
 use crate::table::{KeyRange, KeyRanges, RANGES};
 use crate::wire::codec::{Malformed, Reader};
@@ -93,6 +94,17 @@ pub(super) fn put_u64(value: u64, out: &mut Vec<u8>) {
 
 pub(crate) fn put_stream(stream: Incarnation, out: &mut Vec<u8>) {
     out.extend_from_slice(&stream.0.to_be_bytes());
+}
+
+pub(super) fn put_claim((number, issuer, ticket): (u64, Incarnation, KeyHash), out: &mut Vec<u8>) {
+    put_u64(number, out);
+    put_stream(issuer, out);
+    put_u64(ticket.0, out);
+}
+
+pub(super) fn put_answer(number: u64, answer: Answer, out: &mut Vec<u8>) {
+    put_u64(number, out);
+    out.push(answer.code());
 }
 
 pub(super) fn put_range(range: Range, out: &mut Vec<u8>) {

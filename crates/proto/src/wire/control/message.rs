@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use super::fields::{
-    put_address, put_range, put_ranges, put_stream, put_u64, take_address, take_bool, take_list,
-    take_range, take_ranges, take_stream,
+    put_address, put_answer, put_claim, put_range, put_ranges, put_stream, put_u64, take_address,
+    take_bool, take_list, take_range, take_ranges, take_stream,
 };
 use super::{Hello, MAX_DIGESTS, MAX_LISTED, Range, Source};
+use crate::claims;
 use crate::record::{Hlc, KeyHash};
 use crate::table::KeyRange;
 use crate::wire::codec::{Malformed, Reader};
@@ -26,6 +27,8 @@ const HEARING: u8 = 12;
 const ASK: u8 = 13;
 const ABSENT: u8 = 14;
 const GOSSIP: u8 = 16;
+const CLAIM: u8 = 17;
+const CLAIMED: u8 = 18;
 
 /// A control message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +152,22 @@ pub enum Message {
         /// my portion has arrived.
         certain: bool,
     },
+    /// I am about to accept the early data of a ticket that you issued.
+    Claim {
+        /// The claimant's number for this claim.
+        number: u64,
+        /// Who issued the ticket: another start of that node has nothing to say.
+        issuer: Incarnation,
+        /// The hash of the ticket's record.
+        ticket: KeyHash,
+    },
+    /// What a claim came to.
+    Claimed {
+        /// The claim's.
+        number: u64,
+        /// The answer.
+        answer: claims::Answer,
+    },
     /// What I know of the members, in SWIM's words: the bytes are
     /// [`cluster`](crate::cluster)'s to read, at most [`MAX_GOSSIP_BYTES`].
     Gossip(Vec<u8>),
@@ -181,6 +200,8 @@ impl Message {
             Self::Ask { .. } => ASK,
             Self::Absent { .. } => ABSENT,
             Self::Gossip(_) => GOSSIP,
+            Self::Claim { .. } => CLAIM,
+            Self::Claimed { .. } => CLAIMED,
             Self::Leave => LEAVE,
         }
     }
@@ -260,6 +281,8 @@ impl Message {
                 put_u64(*number, out);
                 out.push(u8::from(*certain));
             }
+            Self::Claim { number, issuer, ticket } => put_claim((*number, *issuer, *ticket), out),
+            Self::Claimed { number, answer } => put_answer(*number, *answer, out),
             Self::Gossip(bytes) => out.extend_from_slice(bytes),
             Self::Leave => {}
         }
@@ -321,6 +344,16 @@ impl Message {
                 missing: take_ranges(fields)?,
             },
             ABSENT => Self::Absent { number: fields.u64("number")?, certain: take_bool(fields)? },
+            CLAIM => Self::Claim {
+                number: fields.u64("number")?,
+                issuer: take_stream(fields)?,
+                ticket: KeyHash(fields.u64("ticket")?),
+            },
+            CLAIMED => {
+                let number = fields.u64("number")?;
+                let answer = claims::Answer::from_code(fields.u8("answer")?);
+                Self::Claimed { number, answer: answer.ok_or(Malformed::Invalid("answer"))? }
+            }
             GOSSIP => Self::Gossip(fields.take(fields.rest().len(), "gossip")?.to_vec()),
             LEAVE => Self::Leave,
             _ => return Ok(None),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::claims;
 use crate::table::KeyRange;
 use crate::wire::header::{Incarnation, MAX_SEQUENCE};
 
@@ -62,6 +63,10 @@ fn what_is_encoded_is_decoded() {
     check(Message::Ask { number: 1, key: KeyHash(2), missing: vec![] });
     check(Message::Ask { number: u64::MAX, key: KeyHash(u64::MAX), missing: vec![range, next] });
     check(Message::Absent { number: 3, certain: true });
+    check(Message::Claim { number: 1, issuer: stream, ticket: KeyHash(2) });
+    for answer in [claims::Answer::Granted, claims::Answer::Taken, claims::Answer::Unable] {
+        check(Message::Claimed { number: 1, answer });
+    }
     check(Message::Leave);
 }
 
@@ -89,6 +94,14 @@ fn a_range_that_runs_backwards_or_past_the_end_is_refused() {
     check(gone(1, MAX_SEQUENCE + 1), "last");
     let ranges = vec![Range { first: MAX_SEQUENCE, last: MAX_SEQUENCE + 1 }];
     check(Message::Nak { stream: Incarnation(1), ranges }, "range");
+}
+
+#[test]
+fn an_answer_that_is_none_is_refused() {
+    let mut bytes = Vec::new();
+    Message::Claimed { number: 1, answer: claims::Answer::Unable }.encode(&mut bytes);
+    *bytes.last_mut().unwrap() += 1;
+    assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid("answer")));
 }
 
 #[test]
