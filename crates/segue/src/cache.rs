@@ -16,6 +16,7 @@ use sys::wait::Waker;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::claims::Claims;
 use crate::driver::Driver;
 use crate::driver::clock::{self, Clock};
 use crate::error::WriteError;
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) lookup_timeout: Duration,
     pub(crate) writes: Writes,
     pub(crate) lookups: Lookups,
+    pub(crate) claims: Claims,
     /// Wakes the driver's thread, after something was left for it.
     pub(crate) waker: Waker,
 }
@@ -289,7 +291,7 @@ impl Cache {
         }
     }
 
-    /// Sees to it that what was written or asked for is sent: by the driver itself, which is
+    /// Sees to it that what was left for the driver is sent: by the driver itself, which is
     /// lent to others while its thread sleeps, or else by that thread.
     pub(crate) fn tell_driver(&self) {
         if !self.shared.waker.is_asleep() {

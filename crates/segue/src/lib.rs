@@ -23,6 +23,7 @@
 //! ```
 
 mod cache;
+mod claims;
 mod config;
 mod driver;
 mod error;
@@ -32,6 +33,7 @@ mod status;
 mod writes;
 
 pub use cache::{Cache, Found, Written};
+pub use claims::Claim;
 pub use config::{Config, Keep, Multicast, Transport};
 pub use error::{StartError, WriteError};
 pub use node::{Arrived, Node, Observer};
@@ -42,6 +44,7 @@ pub use proto::record::{
 };
 pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
+pub use proto::wire::header::Incarnation;
 pub use status::{
     By, Histogram, LookupStats, Member, MemberState, MulticastStats, Rejected, Status, Warning,
 };

@@ -21,6 +21,7 @@ use sys::wait::{Sleeper, Waker};
 use tokio::sync::watch;
 
 use crate::cache::{Cache, Shared};
+use crate::claims::Claims;
 use crate::config::{Config, Keep, Transport};
 use crate::driver::clock::Clock;
 use crate::driver::{self, Driver, Snapshot, Sockets};
@@ -130,6 +131,7 @@ impl Node {
         let (now_ready, ready) = watch::channel(false);
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
         let mut node = proto::node::Node::new(machine, holdings, versions, shared.clock.now());
+        node.keep_claims(shared.claims.own());
         if let Some(mut observer) = observer {
             node.observe(Box::new(move |record| observer(&Arrived::from(record))));
         }
@@ -153,6 +155,12 @@ impl Node {
     #[must_use]
     pub fn cache(&self) -> Cache {
         self.cache.clone()
+    }
+
+    /// Which start of the node this is: random, and never again the same.
+    #[must_use]
+    pub const fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
     /// Waits until the node's portion has arrived, or there is no other node
@@ -272,6 +280,7 @@ fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Sha
         closed: AtomicBool::new(false),
         writes: Writes::default(),
         lookups: Lookups::default(),
+        claims: Claims::new(incarnation, config.memory_bytes),
         waker,
     })
 }

@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use proto::claims::Answer;
 use proto::keyring::Keyring;
 use proto::nak::acks::WriteId;
 use proto::nak::sender::RUN_PACKETS;
@@ -30,6 +31,7 @@ use sys::wait::{Alarm, Readable, Sleeper};
 use tokio::sync::{oneshot, watch};
 
 use crate::cache::Shared;
+use crate::claims::Asked;
 use crate::status::Histogram;
 use report::Report;
 pub(crate) use report::Snapshot;
@@ -70,6 +72,8 @@ pub(crate) struct Driver {
     lingers: bool,
     /// Who waits for which write.
     waiting: HashMap<WriteId, oneshot::Sender<()>>,
+    /// Who waits for which claim.
+    claiming: HashMap<u64, oneshot::Sender<Option<Answer>>>,
     /// What was taken of the writes; empty between two calls.
     taken: Stage,
     /// Keys that others are to be asked for; empty between two calls.
@@ -96,6 +100,7 @@ impl Driver {
             sent_at: Instant::default(),
             lingers: false,
             waiting: HashMap::new(),
+            claiming: HashMap::new(),
             taken: Stage::default(),
             asked: Vec::new(),
             lag: Histogram::default(),
@@ -150,6 +155,7 @@ impl Driver {
     /// longer than [`LINGER`] after the last ones were sent. Repairs and what
     /// nodes tell each other do not wait.
     fn send(&mut self, now: Now) -> io::Result<()> {
+        self.take_claims(now.instant);
         self.take_writes(false);
         let node = &self.parts.node;
         let time_is_up = now.instant >= self.sent_at + LINGER;
@@ -221,6 +227,14 @@ impl Driver {
         }
     }
 
+    /// Has the machine make the claims that wait for it.
+    fn take_claims(&mut self, now: Instant) {
+        for Asked { number, issuer, ticket, done } in self.parts.shared.claims.take() {
+            self.claiming.insert(number, done);
+            self.parts.node.claim(now, number, issuer, ticket);
+        }
+    }
+
     /// Has the machine use other keys, if it is to.
     fn take_keys(&mut self, now: Instant) {
         // An error says that the node is gone, which ends the driver soon.
@@ -247,6 +261,12 @@ impl Driver {
                     }
                 }
                 Event::LookedUp(key, outcome) => self.parts.shared.lookups.tell(key, &outcome),
+                Event::Claimed(number, answer) => {
+                    if let Some(done) = self.claiming.remove(&number) {
+                        // Whoever asked may have stopped waiting.
+                        let _ = done.send(answer);
+                    }
+                }
                 Event::Lag(lag) => self.lag.record(lag),
                 Event::MemberAlive(_)
                 | Event::MemberDead(_)
@@ -265,6 +285,7 @@ impl Driver {
     fn publish_snapshot(&mut self, now: Instant) {
         if self.report.is_due(now) {
             self.waiting.retain(|_, waiting| !waiting.is_closed());
+            self.claiming.retain(|_, waiting| !waiting.is_closed());
             self.parts.sockets.settle_echo(&self.parts.node);
             *self.parts.snapshot.lock() = report::snapshot(&self.parts.node, &self.lag);
         }

@@ -90,7 +90,11 @@ impl Report {
                      and calling on"
                 );
             }
-            Event::Ready | Event::Acknowledged(_) | Event::Lag(_) | Event::LookedUp(..) => {}
+            Event::Ready
+            | Event::Acknowledged(_)
+            | Event::Claimed(..)
+            | Event::Lag(_)
+            | Event::LookedUp(..) => {}
         }
     }
 }
