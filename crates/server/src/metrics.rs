@@ -195,6 +195,9 @@ impl Metrics {
         let early_data =
             [("accepted", tls.early_data_accepted), ("refused", tls.early_data_refused)];
         page.counters("tls_early_data", "Offers of early data", "result", &early_data)?;
+        let refused = &self.front.early_data_refused;
+        let help = "Offers of early data that were refused";
+        page.counters("tls_early_data_refused", help, "cause", refused)?;
 
         let connections = &self.status.connections;
         page.gauge("connections_live", "Client connections that are open", connections.live)?;

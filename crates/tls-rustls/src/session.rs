@@ -12,13 +12,14 @@ use std::fmt;
 use std::time::Duration;
 
 use proto::time::Wall;
+pub use proto::wire::header::Incarnation;
 use zeroize::Zeroizing;
 
 use crate::certificates::Fingerprint;
 use crate::reader::{Reader, Truncated};
 
 /// The layout of the header. A record of another one is a miss.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// The rustls that encodes the state. Its encoding is its own business and
 /// may change with any release, so sessions do not pass from one to another.
@@ -70,6 +71,15 @@ impl Origin {
     pub const fn age(&self, now: Wall) -> Duration {
         now.saturating_since(self.at)
     }
+}
+
+/// What a record says before rustls' own part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Past {
+    pub(crate) origin: Origin,
+    /// The node that gave the client this ticket, and that start of it: its
+    /// early data is to be claimed there.
+    pub(crate) issuer: Incarnation,
 }
 
 /// Why a record that was found does not resume.
@@ -124,11 +134,13 @@ pub struct Scope<'a> {
 ///
 /// ```text
 /// format 1 | rustls 3 | fingerprint 32 | origin: time 8, node 1 + n |
-/// server name 1 + n, empty for none | rustls' encoding
+/// issuer 16 | server name 1 + n, empty for none | rustls' encoding
 /// ```
-pub(crate) fn encode(scope: Scope<'_>, origin: &Origin, state: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn encode(scope: Scope<'_>, past: &Past, state: &[u8]) -> Zeroizing<Vec<u8>> {
+    let Past { origin, issuer } = past;
     let name = scope.server_name.unwrap_or_default();
-    let len = 1 + RUSTLS.len() + scope.fingerprint.0.len() + 8 + 2 + origin.node.len() + name.len();
+    let fixed = 1 + RUSTLS.len() + scope.fingerprint.0.len() + 8 + 16 + 2;
+    let len = fixed + origin.node.len() + name.len();
     // Its final size from the start: growing would leave copies of the secret
     // behind that nothing zeroizes.
     let mut record = Zeroizing::new(Vec::with_capacity(len + state.len()));
@@ -137,14 +149,15 @@ pub(crate) fn encode(scope: Scope<'_>, origin: &Origin, state: &[u8]) -> Zeroizi
     record.extend_from_slice(&scope.fingerprint.0);
     record.extend_from_slice(&origin.at.as_millis().to_be_bytes());
     put_vector8(&mut record, origin.node.as_bytes());
+    record.extend_from_slice(&issuer.0.to_be_bytes());
     put_vector8(&mut record, name.as_bytes());
     record.extend_from_slice(state);
     record
 }
 
-/// Reads a session's record, if it may be resumed under `scope`: where it
-/// began, and rustls' encoding.
-pub(crate) fn decode<'a>(record: &'a [u8], scope: Scope<'_>) -> Result<(Origin, &'a [u8]), Miss> {
+/// Reads a session's record, if it may be resumed under `scope`: where it comes
+/// from, and rustls' encoding.
+pub(crate) fn decode<'a>(record: &'a [u8], scope: Scope<'_>) -> Result<(Past, &'a [u8]), Miss> {
     let mut record = Reader::new(record);
     let truncated = |Truncated| Miss::Format;
     if record.u8().map_err(truncated)? != FORMAT {
@@ -158,11 +171,13 @@ pub(crate) fn decode<'a>(record: &'a [u8], scope: Scope<'_>) -> Result<(Origin, 
     }
     let at = Wall::from_millis(record.u64().map_err(truncated)?);
     let node = str::from_utf8(record.vector8().map_err(truncated)?).map_err(|_| Miss::Format)?;
+    let issuer = Incarnation(u128::from_be_bytes(record.array().map_err(truncated)?));
     let name = record.vector8().map_err(truncated)?;
     if name != scope.server_name.unwrap_or_default().as_bytes() {
         return Err(Miss::Name);
     }
-    Ok((Origin { node: node.to_owned(), at }, record.rest()))
+    let origin = Origin { node: node.to_owned(), at };
+    Ok((Past { origin, issuer }, record.rest()))
 }
 
 /// Appends a vector of at most 255 bytes: node names are checked to be no
@@ -182,8 +197,9 @@ mod tests {
         Scope { fingerprint: Fingerprint([fingerprint; 32]), server_name }
     }
 
-    fn origin() -> Origin {
-        Origin { node: "a".to_owned(), at: Wall::from_millis(1_700_000_000_000) }
+    fn past() -> Past {
+        let origin = Origin { node: "a".to_owned(), at: Wall::from_millis(1_700_000_000_000) };
+        Past { origin, issuer: Incarnation(7) }
     }
 
     /// Writes a record under one scope, damages it, reads it under another.
@@ -193,10 +209,10 @@ mod tests {
         read: Scope<'_>,
         expected: Result<&[u8], Miss>,
     ) {
-        let mut record = encode(written, &origin(), b"state").to_vec();
+        let mut record = encode(written, &past(), b"state").to_vec();
         damage(&mut record);
         let found = decode(&record, read);
-        assert_eq!(found, expected.map(|state| (origin(), state)));
+        assert_eq!(found, expected.map(|state| (past(), state)));
     }
 
     #[test]
@@ -241,7 +257,7 @@ mod tests {
         #[test]
         fn hostile_tails_never_panic(tail: Vec<u8>) {
             let scope = scope(1, None);
-            let mut record = encode(scope, &origin(), b"").to_vec();
+            let mut record = encode(scope, &past(), b"").to_vec();
             record.truncate(1 + RUSTLS.len() + 32);
             record.extend_from_slice(&tail);
             let _ = decode(&record, scope);

@@ -11,11 +11,13 @@
 //! # A ticket is not consumed
 //!
 //! Rustls' contract asks `take` to delete for certain, because early data of a
-//! ticket that is accepted twice is a replay (RFC 8446, section 8). Early data
-//! is off here, and without it a second use of a ticket is an ordinary
-//! resumption with fresh keys (its key exchange is always done anew, under
-//! `psk_dhe_ke`), so that the farm's record stays: a client whose connection
-//! is lost half-way, or who opens several at once, resumes with all of them.
+//! ticket that is accepted twice is a replay (RFC 8446, section 8). What makes
+//! early data unique here is a claim, which is made after rustls has verified
+//! the binder and before its early data is used. Without early data a second
+//! use of a ticket is an ordinary resumption with fresh keys (its key exchange
+//! is always done anew, under `psk_dhe_ke`), so that the farm's record stays: a
+//! client whose connection is lost half-way, or who opens several at once,
+//! resumes with all of them.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};

@@ -17,9 +17,10 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{HandshakeKind, RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
-use crate::certificates::{CertificateError, Certificates, Identity};
+use crate::certificates::{CertificateError, Certificates, Fingerprint, Identity};
+use crate::early::MAX_EARLY_DATA_BYTES;
 use crate::hello::Hello;
-use crate::session::{self, Miss, Origin, Scope, SessionId};
+use crate::session::{self, Incarnation, Miss, Origin, Past, Scope, SessionId};
 use crate::store::{ConnectionStore, MAX_TICKETS, Offered};
 
 /// The longest that a session may live since its full handshake: what the
@@ -35,6 +36,8 @@ pub struct Config {
     /// This node's name, written into the sessions that begin here; at most
     /// 255 bytes.
     pub node: String,
+    /// Which start of this node it is, written into the tickets that it gives.
+    pub incarnation: Incarnation,
     /// The server's certificates; the first is for clients that name no
     /// server.
     pub identities: Vec<Identity>,
@@ -51,19 +54,25 @@ pub struct Config {
     /// however many resumptions; 12 hours by default, at most
     /// [`MAX_LIFETIME`].
     pub lifetime: Duration,
+    /// How much data a client may send before the handshake, in bytes; 0, none,
+    /// by default, at most [`MAX_EARLY_DATA_BYTES`]. Anything else obliges the
+    /// server to [`crate::Attempt::early`]'s rules.
+    pub early_data_bytes: u32,
 }
 
 impl Config {
-    /// The defaults, for a node and its certificates.
+    /// The defaults, for a node, this start of it, and its certificates.
     #[must_use]
-    pub const fn new(node: String, identities: Vec<Identity>) -> Self {
+    pub const fn new(node: String, incarnation: Incarnation, identities: Vec<Identity>) -> Self {
         Self {
             node,
+            incarnation,
             identities,
             client_ca: Vec::new(),
             alpn: Vec::new(),
             tickets: 1,
             lifetime: Duration::from_secs(12 * 60 * 60),
+            early_data_bytes: 0,
         }
     }
 }
@@ -98,13 +107,17 @@ pub enum ConfigError {
     /// Sessions would live too long.
     #[error("a session lifetime of {0:?}; at most 24h are allowed")]
     LifetimeTooLong(Duration),
+    /// More early data than may be kept.
+    #[error("{0} bytes of early data; at most {MAX_EARLY_DATA_BYTES} are allowed")]
+    TooMuchEarlyData(u32),
 }
 
 /// What all connections of a server share: certificates, the client CA, and
 /// the rules for sessions. Cheap to make attempts from.
 #[derive(Debug)]
 pub struct Terminator {
-    node: String,
+    node: Arc<str>,
+    incarnation: Incarnation,
     lifetime: Duration,
     certificates: Arc<Certificates>,
     /// Every connection's configuration but for its session store.
@@ -119,7 +132,8 @@ impl Terminator {
     /// [`ConfigError`] when a certificate, a key or the client CA is unusable,
     /// or a limit is passed.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        let Config { node, identities, client_ca, alpn, tickets, lifetime } = config;
+        let Config { node, incarnation, identities, client_ca, alpn, .. } = config;
+        let (tickets, lifetime) = (config.tickets, config.lifetime);
         if node.len() > MAX_NODE_BYTES {
             return Err(ConfigError::NodeTooLong(node.len()));
         }
@@ -128,6 +142,9 @@ impl Terminator {
         }
         if lifetime > MAX_LIFETIME {
             return Err(ConfigError::LifetimeTooLong(lifetime));
+        }
+        if config.early_data_bytes > MAX_EARLY_DATA_BYTES {
+            return Err(ConfigError::TooMuchEarlyData(config.early_data_bytes));
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let certificates = Arc::new(Certificates::new(identities, &client_ca, &provider)?);
@@ -144,7 +161,10 @@ impl Terminator {
         let mut template = builder.with_cert_resolver(Arc::clone(&certificates) as _);
         template.alpn_protocols = alpn;
         template.send_tls13_tickets = tickets;
-        Ok(Self { node, lifetime, certificates, template })
+        template.max_early_data_size = config.early_data_bytes;
+        // What early data asks for is answered before the handshake is done.
+        template.send_half_rtt_data = config.early_data_bytes > 0;
+        Ok(Self { node: node.into(), incarnation, lifetime, certificates, template })
     }
 
     /// What the hello's sessions are bound to.
@@ -166,55 +186,81 @@ impl Terminator {
         record: &[u8],
         now: Wall,
     ) -> Result<Resumable, Miss> {
-        let (origin, state) = session::decode(record, scope)?;
-        if origin.age(now) >= self.lifetime {
+        let (past, state) = session::decode(record, scope)?;
+        if past.origin.age(now) >= self.lifetime {
             return Err(Miss::Expired);
         }
         let state = Zeroizing::new(state.to_vec());
-        Ok(Resumable { origin, offered: Offered { id, state } })
+        Ok(Resumable { past, offered: Offered { id, state } })
     }
 
     /// Prepares a connection that can resume `resumable` and nothing else.
     #[must_use]
-    pub fn attempt<'a>(&'a self, scope: Scope<'a>, resumable: Option<Resumable>) -> Attempt<'a> {
-        let (origin, offered) =
-            resumable.map(|Resumable { origin, offered }| (origin, offered)).unzip();
-        let store = Arc::new(ConnectionStore::new(offered));
+    pub fn attempt(&self, scope: Scope<'_>, resumable: Option<Resumable>) -> Attempt {
+        let past = resumable.as_ref().map(|Resumable { past, offered }| (offered.id, past.clone()));
+        let store = Arc::new(ConnectionStore::new(resumable.map(|resumable| resumable.offered)));
         let mut config = self.template.clone();
         config.session_storage = Arc::clone(&store) as _;
-        Attempt { terminator: self, scope, origin, store, config: config.into() }
+        Attempt {
+            node: Arc::clone(&self.node),
+            incarnation: self.incarnation,
+            lifetime: self.lifetime,
+            fingerprint: scope.fingerprint,
+            server_name: scope.server_name.map(Box::from),
+            past,
+            store,
+            config: config.into(),
+        }
     }
 }
 
 /// A session of the farm that a client may resume.
 pub struct Resumable {
-    origin: Origin,
+    past: Past,
     offered: Offered,
 }
 
 impl std::fmt::Debug for Resumable {
-    /// Where it began: its state is secret.
+    /// Where it comes from: its state is secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Resumable").field(&self.origin).finish()
+        f.debug_tuple("Resumable").field(&self.past).finish()
     }
 }
 
 /// One connection's handshake.
 #[derive(Debug)]
-pub struct Attempt<'a> {
-    terminator: &'a Terminator,
-    scope: Scope<'a>,
-    /// Of the session that may be resumed.
-    origin: Option<Origin>,
+pub struct Attempt {
+    node: Arc<str>,
+    incarnation: Incarnation,
+    lifetime: Duration,
+    /// What the sessions that begin are bound to.
+    fingerprint: Fingerprint,
+    server_name: Option<Box<str>>,
+    /// Of the session that may be resumed: its id, and where it comes from.
+    past: Option<(SessionId, Past)>,
     store: Arc<ConnectionStore>,
     config: Arc<ServerConfig>,
 }
 
-impl Attempt<'_> {
-    /// The configuration for this connection, and for no other.
+impl Attempt {
+    /// The configuration for this connection, and for no other. Where early data
+    /// is configured, the connection has to refuse it
+    /// ([`crate::refuse_early_data`]), unless its ticket was claimed
+    /// ([`Attempt::early`]).
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The session that may be resumed, and who gave the client its ticket.
+    pub(crate) fn offered(&self) -> Option<(SessionId, Incarnation)> {
+        self.past.as_ref().map(|(id, past)| (*id, past.issuer))
+    }
+
+    /// The full handshake that the session goes back to which may be resumed.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.past.as_ref().map(|(_, past)| &past.origin)
     }
 
     /// What tells, during the handshake, whether it has begun sessions.
@@ -227,24 +273,27 @@ impl Attempt<'_> {
     #[must_use]
     pub fn settle(self, kind: HandshakeKind, now: Wall) -> Settled {
         let resumed_from = match kind {
-            HandshakeKind::Resumed => self.origin,
+            HandshakeKind::Resumed => self.past.map(|(_, past)| past.origin),
             HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest => None,
         };
         let resumed = resumed_from.is_some();
         let origin =
-            resumed_from.unwrap_or_else(|| Origin { node: self.terminator.node.clone(), at: now });
-        let ends = origin.at + self.terminator.lifetime;
+            resumed_from.unwrap_or_else(|| Origin { node: self.node.as_ref().to_owned(), at: now });
+        let ends = origin.at + self.lifetime;
+        let scope =
+            Scope { fingerprint: self.fingerprint, server_name: self.server_name.as_deref() };
+        let past = Past { origin, issuer: self.incarnation };
         let sessions = self
             .store
             .take_stored()
             .into_iter()
             .map(|stored| NewSession {
                 id: stored.id,
-                record: session::encode(self.scope, &origin, &stored.state),
+                record: session::encode(scope, &past, &stored.state),
                 ends,
             })
             .collect();
-        Settled { resumed, origin, sessions }
+        Settled { resumed, origin: past.origin, sessions }
     }
 }
 

@@ -211,9 +211,8 @@ impl Status {
                 handshakes_full: front.handshakes_full,
                 resumed_local: front.resumed_local,
                 resumed_remote: front.resumed_remote,
-                // The front offers no early data.
-                early_data_accepted: 0,
-                early_data_refused: 0,
+                early_data_accepted: front.early_data_accepted,
+                early_data_refused: front.early_data_refused.iter().map(|(_, count)| count).sum(),
             },
             connections: Connections {
                 live: front.live as u64,

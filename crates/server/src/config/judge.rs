@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use proto::keyring::{FarmKey, Keyring, KeyringError};
 use rustls::pki_types::CertificateDer;
-use tls_rustls::{CertificateError, ConfigError, Identity, MAX_LIFETIME, MAX_TICKETS, Terminator};
+use tls_rustls::{
+    CertificateError, ConfigError, Identity, Incarnation, MAX_EARLY_DATA_BYTES, MAX_LIFETIME,
+    MAX_TICKETS, Terminator,
+};
 
 use super::fault::{Fault, Faults, Origin, quoted};
 use super::sections::{Certificate, Sections, Transport};
@@ -137,6 +140,12 @@ impl Judge<'_> {
             let expected = format!("at most {MAX_TICKETS}");
             self.fault("tls.tickets", Fault::mismatch(tls.tickets, expected));
         }
+        let early_data = tls.early_data.0;
+        if early_data > u64::from(MAX_EARLY_DATA_BYTES) {
+            let found = format!("{early_data} bytes");
+            let expected = format!("at most {} KiB", MAX_EARLY_DATA_BYTES >> 10);
+            self.fault("tls.early_data", Fault::mismatch(found, expected));
+        }
         let lifetime = tls.lifetime.0;
         if lifetime == Duration::ZERO || lifetime > MAX_LIFETIME {
             let found = humantime::format_duration(lifetime);
@@ -247,7 +256,11 @@ impl Judge<'_> {
         };
         let config = tls_rustls::Config {
             client_ca: client_ca.to_vec(),
-            ..tls_rustls::Config::new(String::new(), identities.iter().map(copy).collect())
+            ..tls_rustls::Config::new(
+                String::new(),
+                Incarnation(0),
+                identities.iter().map(copy).collect(),
+            )
         };
         let Err(error) = Terminator::new(config) else { return };
         let (key, fault) = match error {

@@ -1,7 +1,7 @@
 //! What a configuration may ask for some day, and this version cannot do.
 //!
 //! Refused with a message of its own: the words are right, so "unknown key"
-//! would be wrong. Values that ask for nothing, as `early_data = "0B"`, pass.
+//! would be wrong. Values that ask for nothing pass.
 
 use super::fault::{Fault, Faults, quoted};
 use super::sections::{Keep, Sections, Wait, Writes};
@@ -35,9 +35,6 @@ pub(crate) fn refused_values(sections: &Sections) -> Vec<(&'static str, Fault)> 
     };
     if let Some(found) = keep {
         refused.push(("portion.keep", unsupported(found, "\"all\"")));
-    }
-    if sections.tls.early_data.0 > 0 {
-        refused.push(("tls.early_data", unsupported("a size above zero", "\"0B\"")));
     }
     let defaults = Writes::default().pairs();
     for ((key, wait), (_, default)) in sections.writes.pairs().into_iter().zip(defaults) {

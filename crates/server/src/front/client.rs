@@ -8,21 +8,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustls::AlertDescription;
+use rustls::{AlertDescription, ServerConnection};
 use segue::{Deadlines, Found, Key, Kind};
 use tls_rustls::hello::{MAX_HELLO_BYTES, fatal_alert};
 use tls_rustls::{
-    Hello, HelloError, HelloReader, NewSession, Resumable, Scope, SessionId, Terminator,
+    Attempt, Hello, HelloError, HelloReader, NewSession, Resumable, Scope, SessionId, Settled,
+    Terminator, refuse_early_data,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::figures::{Failure, Handshake};
+use super::early::{self, EarlyStream};
+use super::figures::{EarlyRefusal, Failure, Handshake};
 use super::handshake::HandshakeStream;
-use super::pages::{self, Session};
+use super::pages::{self, Resumed, Session};
 use super::relay::{self, Ends};
 use super::{Phase, Shared};
 
@@ -75,29 +77,97 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// A client whose handshake is done. Boxed, since it is moved from one future
-/// to the next, and a future keeps room for each place that it was in.
+/// A client that can be answered. Boxed, since it is moved from one future to
+/// the next, and a future keeps room for each place that it was in.
+enum Greeted<'a> {
+    /// Its handshake is done.
+    Whole(Client<'a>),
+    /// Its early data is accepted, and the handshake goes on.
+    Early(Box<EarlyClient<'a>>),
+}
+
 struct Client<'a> {
     stream: Box<TlsStream<HandshakeStream<TcpStream>>>,
     session: Box<Session<'a>>,
 }
 
+struct EarlyClient<'a> {
+    stream: EarlyStream<TcpStream>,
+    session: Box<Session<'a>>,
+    attempt: Attempt,
+    /// The address that it connected to.
+    server: io::Result<SocketAddr>,
+}
+
 /// Serves the client of `stream`, and counts what comes of it.
 pub(super) async fn serve(front: &Shared, stream: TcpStream, peer: SocketAddr, phase: Phase) {
-    let greeted = timeout(front.handshake_timeout, greet(front, stream)).await;
+    let deadline = Instant::now() + front.handshake_timeout;
+    let greeted = timeout_at(deadline, greet(front, stream)).await;
     match greeted.unwrap_or(Err(Refusal::Timeout)) {
-        Ok(client) => answer(front, client, peer, phase).await,
+        Ok(Greeted::Whole(Client { stream, session })) => {
+            let server = stream.get_ref().0.get_ref().local_addr();
+            let ends = server.map(|server| Ends { client: peer, server });
+            answer(front, stream, (session, ends), phase, || std::future::ready(())).await;
+        }
+        // Seldom, and large: it takes no room in the futures of the others.
+        Ok(Greeted::Early(client)) => {
+            Box::pin(serve_early(front, *client, peer, phase, deadline)).await;
+        }
         Err(refusal) => front.failed(refusal.failure(), &peer, &refusal),
     }
 }
 
+/// Answers a client while its handshake is still going on.
+async fn serve_early(
+    front: &Shared,
+    client: EarlyClient<'_>,
+    peer: SocketAddr,
+    phase: Phase,
+    deadline: Instant,
+) {
+    let EarlyClient { stream, session, attempt, server } = client;
+    let settling = async {
+        let settled = timeout_at(deadline, settle_early(front, &stream, attempt)).await;
+        match settled.unwrap_or(Err(Refusal::Timeout)) {
+            Ok(()) => {
+                // How the client takes the rest is between it and who answers.
+                let _ = stream.clone().flush().await;
+            }
+            Err(refusal) => {
+                stream.abort();
+                front.failed(refusal.failure(), &peer, &refusal);
+                // Who answers notices.
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let ends = server.map(|server| Ends { client: peer, server });
+    let whole = || async {
+        // What is answered to a client whose handshake failed, nobody reads.
+        let _ = stream.handshaken().await;
+    };
+    let answering = answer(front, stream.clone(), (session, ends), phase, whole);
+    tokio::join!(settling, answering);
+}
+
+/// Ends the handshake of a client that is answered already.
+async fn settle_early(
+    front: &Shared,
+    stream: &EarlyStream<TcpStream>,
+    attempt: Attempt,
+) -> Result<(), Refusal> {
+    let kind = stream.handshaken().await?;
+    settle(front, &attempt.settle(kind, front.cache.now())).await;
+    stream.let_go();
+    Ok(())
+}
+
 /// Reads the hello and does the handshake; one timer bounds both.
-async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Client<'_>, Refusal> {
+async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Greeted<'_>, Refusal> {
     // Handshake flights are small, and each is waited for.
     stream.set_nodelay(true)?;
-    let hello = read_hello(&mut stream).await;
-    match hello {
-        Ok((hello, bytes)) => shake_hands(front, &hello, bytes, stream).await,
+    match read_hello(&mut stream).await {
+        Ok(read) => shake_hands(front, read, stream).await,
         Err(refusal) => {
             if let Refusal::Hello(error) = &refusal {
                 // How a refused client takes it does not matter.
@@ -108,8 +178,16 @@ async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Client<'_>, Refu
     }
 }
 
-/// Reads the ClientHello, and gives it with all that was read.
-async fn read_hello(stream: &mut TcpStream) -> Result<(Hello, Vec<u8>), Refusal> {
+/// What a client has sent at first.
+struct Read {
+    hello: Hello,
+    /// How many of the bytes are the hello's.
+    hello_len: usize,
+    bytes: Vec<u8>,
+}
+
+/// Reads the ClientHello.
+async fn read_hello(stream: &mut TcpStream) -> Result<Read, Refusal> {
     let mut reader = HelloReader::default();
     reader.buffer().reserve(USUAL_HELLO_BYTES);
     loop {
@@ -117,7 +195,8 @@ async fn read_hello(stream: &mut TcpStream) -> Result<(Hello, Vec<u8>), Refusal>
             return Err(Refusal::Closed);
         }
         if let Some(hello) = reader.poll()? {
-            return Ok((hello, reader.into_bytes()));
+            let hello_len = reader.hello_len();
+            return Ok(Read { hello, hello_len, bytes: reader.into_bytes() });
         }
     }
 }
@@ -131,28 +210,70 @@ async fn refuse(stream: &mut TcpStream, alert: AlertDescription) -> io::Result<(
     Ok(())
 }
 
-async fn shake_hands<'a>(
-    front: &'a Shared,
-    hello: &Hello,
-    read: Vec<u8>,
+async fn shake_hands(
+    front: &Shared,
+    read: Read,
     stream: TcpStream,
-) -> Result<Client<'a>, Refusal> {
+) -> Result<Greeted<'_>, Refusal> {
+    let Read { hello, hello_len, bytes } = read;
     let terminator = front.terminator();
-    let scope = terminator.scope(hello);
+    let scope = terminator.scope(&hello);
     let resumable = find_session(front, &terminator, hello.candidates(), scope).await;
-    let attempt = terminator.attempt(scope, resumable);
-    let stream = HandshakeStream::new(read, stream, attempt.begun());
-    let accepting = Box::pin(TlsAcceptor::from(attempt.config()).accept(stream));
-    let mut stream = Box::new(accepting.await?);
+    let mut attempt = terminator.attempt(scope, resumable);
+    if hello.offers_early_data() {
+        match early::claim(&front.cache, &attempt, &bytes[..hello_len]).await {
+            Ok(connection) => {
+                front.counters.early_data_accepted();
+                let after = bytes[hello_len..].to_vec();
+                let connection = (connection, after);
+                return Ok(Greeted::Early(Box::new(begin_early(
+                    front, attempt, connection, stream,
+                ))));
+            }
+            Err(cause) => {
+                front.counters.early_data_refused(cause);
+                if cause == EarlyRefusal::Claimed {
+                    attempt = terminator.attempt(scope, None);
+                }
+            }
+        }
+    }
+    let stream = HandshakeStream::new(bytes, stream, attempt.begun());
+    let acceptor = TlsAcceptor::from(attempt.config());
+    let mut stream = Box::new(Box::pin(acceptor.accept_with(stream, refuse_early_data)).await?);
     let connection = stream.get_ref().1;
     let kind = connection.handshake_kind().expect("a finished handshake is of some kind");
     let settled = attempt.settle(kind, front.cache.now());
-    let session = Session::new(&front.node, connection, &settled);
-    // In this order, so that the client is not ahead of its own ticket.
+    let resumed = settled.resumed.then_some(Resumed { early_data: false });
+    let session = Box::new(Session::new(&front.node, connection, resumed, &settled.origin));
+    settle(front, &settled).await;
+    stream.get_mut().0.let_go();
+    stream.flush().await?;
+    Ok(Greeted::Whole(Client { session, stream }))
+}
+
+/// A client whose early data is accepted.
+fn begin_early(
+    front: &Shared,
+    attempt: Attempt,
+    (connection, after): (ServerConnection, Vec<u8>),
+    stream: TcpStream,
+) -> EarlyClient<'_> {
+    let server = stream.local_addr();
+    let origin = attempt.origin().expect("early data comes with a session that is resumed");
+    let resumed = Some(Resumed { early_data: true });
+    let session = Box::new(Session::new(&front.node, &connection, resumed, origin));
+    let stream = HandshakeStream::new(after, stream, attempt.begun());
+    let stream = EarlyStream::new(attempt.config(), connection, stream);
+    EarlyClient { stream, session, attempt, server }
+}
+
+/// Writes the sessions that a handshake began, and counts it. The client gets to
+/// know of them afterwards, so that it is not ahead of its own ticket.
+async fn settle(front: &Shared, settled: &Settled) {
     if timeout(STORE_PATIENCE, store(front, &settled.sessions)).await.is_err() {
         front.unstored(&"nobody has acknowledged it in time");
     }
-    stream.get_mut().0.release().await?;
     front.counters.handshake(if !settled.resumed {
         Handshake::Full
     } else if settled.origin.node == front.node {
@@ -160,7 +281,6 @@ async fn shake_hands<'a>(
     } else {
         Handshake::ResumedRemote
     });
-    Ok(Client { session: Box::new(session), stream })
 }
 
 /// The first of the sessions that is in the farm and may be resumed here: one
@@ -212,22 +332,31 @@ async fn store(front: &Shared, sessions: &[NewSession]) {
 }
 
 /// The key of a session's record.
-fn key(id: SessionId) -> Key {
+pub(super) fn key(id: SessionId) -> Key {
     Key::new(Kind::Tls, id.as_bytes()).expect("a session id is short enough for a record")
 }
 
-/// Serves what the client asks for.
-async fn answer(front: &Shared, client: Client<'_>, peer: SocketAddr, phase: Phase) {
-    let Client { stream, session } = client;
+/// Serves what the client asks for; what is not to be done before its handshake
+/// waits until that is `whole`.
+async fn answer<S, W>(
+    front: &Shared,
+    stream: S,
+    (session, ends): (Box<Session<'_>>, io::Result<Ends>),
+    phase: Phase,
+    whole: impl Fn() -> W,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    W: Future<Output = ()>,
+{
     let Some(backend) = &front.backend else {
         // A client may end its connection as it likes.
-        let _ = pages::serve(stream, session, &front.cache, phase.draining()).await;
+        let _ = pages::serve(stream, session, || front.cache.now(), phase.draining(), whole).await;
         return;
     };
     let header = if front.proxy_protocol {
         // Without an address of ours the client is gone.
-        let Ok(server) = stream.get_ref().0.get_ref().local_addr() else { return };
-        relay::proxy_header(Ends { client: peer, server })
+        let Ok(ends) = ends else { return };
+        relay::proxy_header(ends)
     } else {
         Vec::new()
     };

@@ -47,6 +47,36 @@ pub(super) enum Handshake {
     ResumedRemote,
 }
 
+/// Why early data that a client offered was refused. It sends it again after
+/// the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EarlyRefusal {
+    /// Early data is off, there is no session to resume, or rustls does not
+    /// accept it for this one: another ALPN or cipher suite, or a ticket whose
+    /// age is not what the client says.
+    Unfit,
+    /// The ticket was claimed before. The handshake is a full one.
+    Claimed,
+    /// The node that issued the ticket did not answer, or started anew.
+    Unreachable,
+    /// The node that issued the ticket can remember no further claims.
+    Unable,
+}
+
+impl EarlyRefusal {
+    const ALL: [Self; 4] = [Self::Unfit, Self::Claimed, Self::Unreachable, Self::Unable];
+
+    /// The word for it in figures.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unfit => "unfit",
+            Self::Claimed => "claimed",
+            Self::Unreachable => "unreachable",
+            Self::Unable => "unable",
+        }
+    }
+}
+
 /// Counters since the front's start, shared by all its connections.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -54,6 +84,8 @@ pub(super) struct Counters {
     failures: [AtomicU64; Failure::ALL.len()],
     misses: [AtomicU64; Miss::ALL.len()],
     unstored: AtomicU64,
+    early_data_accepted: AtomicU64,
+    early_data_refused: [AtomicU64; EarlyRefusal::ALL.len()],
 }
 
 impl Counters {
@@ -75,6 +107,16 @@ impl Counters {
         self.unstored.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A client's early data is accepted.
+    pub(super) fn early_data_accepted(&self) {
+        self.early_data_accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client's early data is refused.
+    pub(super) fn early_data_refused(&self, cause: EarlyRefusal) {
+        self.early_data_refused[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn read(&self, live: usize) -> Figures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Figures {
@@ -85,6 +127,9 @@ impl Counters {
                 .map(|cause| (cause.name(), read(&self.failures[cause as usize]))),
             misses: Miss::ALL.map(|cause| (cause.name(), read(&self.misses[cause as usize]))),
             unstored: read(&self.unstored),
+            early_data_accepted: read(&self.early_data_accepted),
+            early_data_refused: EarlyRefusal::ALL
+                .map(|cause| (cause.name(), read(&self.early_data_refused[cause as usize]))),
             live,
         }
     }
@@ -105,6 +150,10 @@ pub(crate) struct Figures {
     pub(crate) misses: [(&'static str, u64); Miss::ALL.len()],
     /// Sessions that could not be written to the cache.
     pub(crate) unstored: u64,
+    /// Clients whose early data was accepted.
+    pub(crate) early_data_accepted: u64,
+    /// Clients whose early data was refused, by cause.
+    pub(crate) early_data_refused: [(&'static str, u64); EarlyRefusal::ALL.len()],
     /// Connections that are open.
     pub(crate) live: usize,
 }

@@ -6,11 +6,13 @@
 //! resolved values; whoever starts it reads files and handles signals.
 //!
 //! In reading order: [`config`] what it is told; [`client`] one connection, and
-//! [`handshake`] its stream until it is begun; [`pages`] and [`relay`] what is
+//! [`handshake`] its stream until it is begun, [`early`] where it begins before
+//! the handshake is done; [`pages`] and [`relay`] what is
 //! behind the TLS; [`figures`] what is counted.
 
 mod client;
 mod config;
+mod early;
 mod figures;
 mod handshake;
 mod pages;

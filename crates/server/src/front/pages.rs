@@ -15,9 +15,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{ProtocolVersion, ServerConnection};
-use segue::{Cache, Wall};
+use segue::Wall;
 use serde::Serialize;
-use tls_rustls::{Origin, Settled};
+use tls_rustls::Origin;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// How long a client may keep its connection without a request.
@@ -34,13 +34,25 @@ pub(super) struct Session<'a> {
     protocol: Option<String>,
     server_name: Option<String>,
     client_certificate: bool,
-    resumed: bool,
+    resumed: Option<Resumed>,
     origin: Origin,
+}
+
+/// How a session was resumed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resumed {
+    /// Whether early data was accepted.
+    pub(super) early_data: bool,
 }
 
 impl<'a> Session<'a> {
     /// What `connection` and its handshake show, at the node of that name.
-    pub(super) fn new(node: &'a str, connection: &ServerConnection, settled: &Settled) -> Self {
+    pub(super) fn new(
+        node: &'a str,
+        connection: &ServerConnection,
+        resumed: Option<Resumed>,
+        origin: &Origin,
+    ) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         Self {
@@ -50,8 +62,8 @@ impl<'a> Session<'a> {
             protocol: connection.alpn_protocol().map(text),
             server_name: connection.server_name().map(str::to_owned),
             client_certificate: connection.peer_certificates().is_some(),
-            resumed: settled.resumed,
-            origin: settled.origin.clone(),
+            resumed,
+            origin: origin.clone(),
         }
     }
 
@@ -63,7 +75,8 @@ impl<'a> Session<'a> {
             protocol: self.protocol.as_deref(),
             server_name: self.server_name.as_deref(),
             client_certificate: self.client_certificate,
-            resumed: self.resumed,
+            resumed: self.resumed.is_some(),
+            early_data: self.resumed.is_some_and(|resumed| resumed.early_data),
             began_at: &self.origin.node,
             age_seconds: self.origin.age(now).as_secs_f64(),
         }
@@ -88,6 +101,8 @@ struct Description<'a> {
     client_certificate: bool,
     /// Whether the handshake resumed a session.
     resumed: bool,
+    /// Whether data was accepted that the client sent before the handshake.
+    early_data: bool,
     /// The node at which the full handshake was.
     began_at: &'a str,
     /// How long ago that was.
@@ -95,19 +110,29 @@ struct Description<'a> {
 }
 
 /// Answers requests on `stream` until the client ends, is idle for too long,
-/// or `draining` comes true; then the request at hand is still answered.
-pub(super) async fn serve<S>(
+/// or `draining` comes true; then the request at hand is still answered. What is
+/// not safe to do waits until the handshake is `whole` (RFC 8470, section 3): it
+/// may have come as early data.
+pub(super) async fn serve<S, W>(
     stream: S,
     session: Box<Session<'_>>,
-    cache: &Cache,
+    now: impl Fn() -> Wall,
     draining: impl Future<Output = ()>,
+    whole: impl Fn() -> W,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
+    W: Future<Output = ()>,
 {
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = answer(&request, &session.described(cache.now()));
-        std::future::ready(Ok::<_, Infallible>(answer))
+        let whole = (!is_safe(request.method())).then(&whole);
+        let (session, now) = (&session, &now);
+        async move {
+            if let Some(whole) = whole {
+                whole.await;
+            }
+            Ok::<_, Infallible>(answer(&request, &session.described(now())))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -125,7 +150,7 @@ where
 }
 
 fn answer<B>(request: &Request<B>, session: &Description<'_>) -> Response<Body> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !is_safe(request.method()) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response();
     }
     let headers = [
@@ -137,6 +162,11 @@ fn answer<B>(request: &Request<B>, session: &Description<'_>) -> Response<Body> 
         "/session" => (headers, Json(session)).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Whether a request changes nothing, however often it is made.
+const fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// The page at `/`.
@@ -172,6 +202,10 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     fn description(resumed: bool) -> Description<'static> {
@@ -183,6 +217,7 @@ mod tests {
             server_name: Some("a.test"),
             client_certificate: false,
             resumed,
+            early_data: false,
             began_at: "a",
             age_seconds: 1.25,
         }
@@ -200,6 +235,57 @@ mod tests {
         check(Method::GET, "/session", StatusCode::OK);
         check(Method::GET, "/other", StatusCode::NOT_FOUND);
         check(Method::POST, "/session", StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    /// Asks with `method`, and gives the status line, and whether the handshake had
+    /// come to its end by then.
+    async fn ask(method: &str) -> (String, bool) {
+        let session = Box::new(Session {
+            node: "a",
+            tls: "1.3",
+            cipher: None,
+            protocol: None,
+            server_name: None,
+            client_certificate: false,
+            resumed: Some(Resumed { early_data: true }),
+            origin: Origin { node: "a".to_owned(), at: Wall::from_millis(0) },
+        });
+        let ended = Cell::new(false);
+        let whole = || async {
+            tokio::task::yield_now().await;
+            ended.set(true);
+        };
+        let (near, mut far) = tokio::io::duplex(4_096);
+        let now = || Wall::from_millis(0);
+        let serving = serve(near, session, now, std::future::pending::<()>(), whole);
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let asking = async {
+            far.write_all(request.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            let mut byte = [0];
+            while !line.ends_with("\r\n") {
+                far.read_exact(&mut byte).await.unwrap();
+                line.push(byte[0].into());
+            }
+            let asked = (line, ended.get());
+            far.read_to_end(&mut Vec::new()).await.unwrap();
+            asked
+        };
+        let (served, asked) = tokio::join!(serving, asking);
+        served.unwrap();
+        asked
+    }
+
+    #[tokio::test]
+    async fn only_what_is_safe_is_answered_before_the_handshake_ends() {
+        let check = async |method, status: &str, waited| {
+            let (line, ended) = ask(method).await;
+            assert!(line.contains(status) && ended == waited, "{method}: {line:?}, {ended}");
+        };
+        check("GET", "200", false).await;
+        check("HEAD", "200", false).await;
+        check("POST", "405", true).await;
+        check("DELETE", "405", true).await;
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Running {
         for warning in node.warnings() {
             tracing::warn!("{warning}");
         }
-        let front = parts::front(config, node.cache())?;
+        let front = parts::front(config, &node)?;
         let server = Arc::new(Server { node, front, draining: AtomicBool::new(false) });
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
         Ok(Self { sections, placement, server, admin })
@@ -155,7 +155,7 @@ impl Running {
         if !parts::same_but_for_reloadable(&self.sections, &config.sections) {
             tracing::warn!(
                 "some changes take effect at the next start only: farm.keys, certificates, \
-                 client_ca, alpn, tickets, lifetime and log.level are what a reload takes over"
+                 client_ca, alpn, tickets, lifetime, early_data and log.level are what a reload takes over"
             );
         }
         if let Err(error) = self.rekey(&config) {
@@ -166,7 +166,8 @@ impl Running {
         // The certificate that signed itself at the start stays: with another
         // one the sessions under it would end.
         if !config.identities.is_empty()
-            && let Err(error) = self.server.front.reload(parts::tls(config))
+            && let Err(error) =
+                self.server.front.reload(parts::tls(config, self.server.node.incarnation()))
         {
             tracing::error!("certificates not reloaded: {error}");
             return;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use segue::{Ack, Cache, Multicast, Node, StartError};
+use segue::{Ack, Incarnation, Multicast, Node, StartError};
 use sys::multicast::OpenError;
 use tls_rustls::Identity;
 
@@ -61,7 +61,7 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
 }
 
 /// Starts the TLS front.
-pub(super) fn front(mut config: Config, cache: Cache) -> anyhow::Result<Front> {
+pub(super) fn front(mut config: Config, node: &Node) -> anyhow::Result<Front> {
     if config.identities.is_empty() {
         config.identities.push(self_signed(&config.name)?);
         tracing::info!("no certificate is configured: clients see one that signs itself");
@@ -76,9 +76,13 @@ pub(super) fn front(mut config: Config, cache: Cache) -> anyhow::Result<Front> {
         Wait::All => Ack::All,
         Wait::Tier => unreachable!("refused with the configuration"),
     };
-    let front =
-        front::Config { backend, proxy_protocol, ack, ..front::Config::new(listen, tls(config)) };
-    Front::start(front, cache).map_err(|error| match error {
+    let front = front::Config {
+        backend,
+        proxy_protocol,
+        ack,
+        ..front::Config::new(listen, tls(config, node.incarnation()))
+    };
+    Front::start(front, node.cache()).map_err(|error| match error {
         front::StartError::Listen { address, source } => {
             unusable_address("tls.listen", address, source)
         }
@@ -95,7 +99,7 @@ pub(super) async fn admin(sections: &Sections, server: Arc<Server>) -> anyhow::R
 }
 
 /// What TLS is told, at the start and at each reload.
-pub(super) fn tls(config: Config) -> tls_rustls::Config {
+pub(super) fn tls(config: Config, incarnation: Incarnation) -> tls_rustls::Config {
     let given = config.sections.tls;
     let alpn = match (given.backend, given.alpn.0) {
         // What the built-in pages speak.
@@ -107,7 +111,8 @@ pub(super) fn tls(config: Config) -> tls_rustls::Config {
         alpn: alpn.into_iter().map(String::into_bytes).collect(),
         tickets: given.tickets as usize,
         lifetime: given.lifetime.0,
-        ..tls_rustls::Config::new(config.name, config.identities)
+        early_data_bytes: u32::try_from(given.early_data.0).expect("more is refused"),
+        ..tls_rustls::Config::new(config.name, incarnation, config.identities)
     }
 }
 
@@ -125,6 +130,7 @@ pub(super) fn same_but_for_reloadable(running: &Sections, read: &Sections) -> bo
     tls.alpn.clone_from(&old.alpn);
     tls.tickets = old.tickets;
     tls.lifetime = old.lifetime;
+    tls.early_data = old.early_data;
     read == *running
 }
 

@@ -1,6 +1,6 @@
 //! What a ClientHello says that decides which sessions are looked up.
 //!
-//! Three of its extensions are read, and its session id; everything else is
+//! Some of its extensions are read, and its session id; everything else is
 //! left to rustls, which reads the same bytes later and has the last word.
 
 use rustls::pki_types::DnsName;
@@ -19,6 +19,7 @@ mod extension {
     pub(super) const SERVER_NAME: u16 = 0;
     pub(super) const SESSION_TICKET: u16 = 35;
     pub(super) const PRE_SHARED_KEY: u16 = 41;
+    pub(super) const EARLY_DATA: u16 = 42;
     pub(super) const SUPPORTED_VERSIONS: u16 = 43;
 }
 
@@ -30,6 +31,7 @@ const TLS13: u16 = 0x0304;
 pub struct Hello {
     server_name: Option<DnsName<'static>>,
     offers_tls13: bool,
+    offers_early_data: bool,
     candidates: Vec<SessionId>,
 }
 
@@ -45,6 +47,13 @@ impl Hello {
     #[must_use]
     pub const fn offers_tls13(&self) -> bool {
         self.offers_tls13
+    }
+
+    /// Whether the client sends data before the handshake (RFC 8446, section
+    /// 4.2.10).
+    #[must_use]
+    pub const fn offers_early_data(&self) -> bool {
+        self.offers_early_data
     }
 
     /// The ids that may name a session of the farm, in the client's order of
@@ -83,7 +92,8 @@ impl Hello {
             Some(names) => host_name(names)?,
             None => None,
         };
-        Ok(Self { server_name, offers_tls13, candidates })
+        let offers_early_data = offers_tls13 && extensions.early_data.is_some();
+        Ok(Self { server_name, offers_tls13, offers_early_data, candidates })
     }
 }
 
@@ -104,6 +114,7 @@ struct Extensions<'a> {
     server_name: Option<&'a [u8]>,
     session_ticket: Option<&'a [u8]>,
     pre_shared_key: Option<&'a [u8]>,
+    early_data: Option<&'a [u8]>,
     supported_versions: Option<&'a [u8]>,
 }
 
@@ -127,6 +138,7 @@ impl<'a> Extensions<'a> {
                 extension::SERVER_NAME => &mut found.server_name,
                 extension::SESSION_TICKET => &mut found.session_ticket,
                 extension::PRE_SHARED_KEY => &mut found.pre_shared_key,
+                extension::EARLY_DATA => &mut found.early_data,
                 extension::SUPPORTED_VERSIONS => &mut found.supported_versions,
                 _ => continue,
             };

@@ -123,6 +123,13 @@ impl HelloReader {
         Hello::parse(&self.message[MESSAGE_HEADER_BYTES..end]).map(Some)
     }
 
+    /// How many of the bytes that were read are the records of a hello that is
+    /// complete.
+    #[must_use]
+    pub const fn hello_len(&self) -> usize {
+        self.consumed
+    }
+
     /// Everything that was read, the hello and what followed it.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {

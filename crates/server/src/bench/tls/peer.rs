@@ -97,7 +97,7 @@ async fn holding(sessions: u64, identity: Identity) -> anyhow::Result<()> {
         ..segue::Config::single("holding")
     })?;
     fill(&node.cache(), sessions).await?;
-    let tls = tls_rustls::Config::new("holding".to_owned(), vec![identity]);
+    let tls = tls_rustls::Config::new("holding".to_owned(), node.incarnation(), vec![identity]);
     let listen = vec![(Ipv4Addr::LOCALHOST, 0).into()];
     let front = Front::start(front::Config::new(listen, tls), node.cache())?;
     announce(front.addresses()[0])?;

@@ -1,17 +1,15 @@
 //! Sessions that begin at one node and go on at another.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod pair;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use pair::{Ca, Credentials, Done, Farm, NOW, answer, client, first_flight, handshake, node};
+use crate::pair::{
+    Ca, Credentials, Done, Farm, NOW, answer, client, first_flight, handshake, node,
+};
 use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, Error, PeerMisbehaved, SupportedProtocolVersion};
-use tls_rustls::{Config, Miss, Terminator};
+use tls_rustls::{Config, Incarnation, Miss, Terminator};
 
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
@@ -225,7 +223,7 @@ fn a_client_certificate_is_carried_through_resumption() {
         assert!(done.settled.resumed);
         assert_eq!(done.server.peer_certificates().unwrap(), [own.certificate().clone()]);
 
-        let stranger = pair::client(version, &[&server], None);
+        let stranger = crate::pair::client(version, &[&server], None);
         assert!(handshake(&stranger, "a.test", &a, &mut farm, NOW).is_err());
     }
 }
@@ -265,7 +263,7 @@ fn a_protocol_is_agreed_on() {
 fn an_unusable_configuration_says_why() {
     let (one, two) = (Credentials::self_signed(&["a.test"]), Credentials::self_signed(&["a.test"]));
     let check = |identities, change: fn(&mut Config), expected: &str| {
-        let mut config = Config::new("a".to_owned(), identities);
+        let mut config = Config::new("a".to_owned(), Incarnation(1), identities);
         change(&mut config);
         let error = Terminator::new(config).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -13,10 +13,16 @@ use rustls::{
     ClientConfig, ClientConnection, ConnectionCommon, HandshakeKind, RootCertStore,
     ServerConnection, SideData, SupportedProtocolVersion,
 };
-use tls_rustls::{Config, Hello, HelloReader, Identity, Miss, SessionId, Settled, Terminator};
+use tls_rustls::{
+    Config, Hello, HelloReader, Identity, Incarnation, Miss, SessionId, Settled, Terminator,
+    refuse_early_data,
+};
 
 /// When everything happens, unless a test says otherwise.
 pub(crate) const NOW: Wall = Wall::from_millis(1_700_000_000_000);
+
+/// Of every node, unless a test says otherwise.
+const INCARNATION: Incarnation = Incarnation(1);
 
 /// A certificate of its own making, and its key.
 #[derive(Clone)]
@@ -77,7 +83,7 @@ pub(crate) fn node(
     change: impl FnOnce(&mut Config),
 ) -> Terminator {
     let identities = servers.iter().map(|server| server.identity()).collect();
-    let mut config = Config::new(name.to_owned(), identities);
+    let mut config = Config::new(name.to_owned(), INCARNATION, identities);
     change(&mut config);
     Terminator::new(config).unwrap()
 }
@@ -159,6 +165,7 @@ pub(crate) fn answer(
     let hello = reader.poll().unwrap().expect("a client sends its hello at once");
     let attempt = node.attempt(node.scope(&hello), farm.find(node, &hello, now));
     let mut server = ServerConnection::new(attempt.config()).unwrap();
+    refuse_early_data(&mut server);
     deliver(&reader.into_bytes(), &mut server)?;
     while client.is_handshaking() || server.is_handshaking() || server.wants_write() {
         let flight = flight(&mut server);
@@ -176,7 +183,8 @@ pub(crate) fn answer(
 }
 
 impl Farm {
-    fn find(
+    /// What the farm has of a hello's candidates, as a node judges it.
+    pub(crate) fn find(
         &mut self,
         node: &Terminator,
         hello: &Hello,
@@ -193,7 +201,7 @@ impl Farm {
     }
 }
 
-fn flight<S: SideData>(from: &mut ConnectionCommon<S>) -> Vec<u8> {
+pub(crate) fn flight<S: SideData>(from: &mut ConnectionCommon<S>) -> Vec<u8> {
     let mut bytes = Vec::new();
     while from.wants_write() {
         from.write_tls(&mut bytes).unwrap();
@@ -201,7 +209,7 @@ fn flight<S: SideData>(from: &mut ConnectionCommon<S>) -> Vec<u8> {
     bytes
 }
 
-fn deliver<S: SideData>(
+pub(crate) fn deliver<S: SideData>(
     mut bytes: &[u8],
     to: &mut ConnectionCommon<S>,
 ) -> Result<(), rustls::Error> {
