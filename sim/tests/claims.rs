@@ -61,7 +61,7 @@ impl Claiming {
             let answer = running.claims.claim(now, ticket, claimant);
             self.answered(claimant, Some(answer));
         } else {
-            running.node.claim(now, self.last, issuer, ticket);
+            running.node.claim(now, self.last, (issuer, ticket), CLAIM_PATIENCE);
         }
     }
 

@@ -71,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) writer: Writer,
     pub(crate) ack_timeout: Duration,
+    pub(crate) claim_timeout: Duration,
     pub(crate) closed: AtomicBool,
     pub(crate) lookup_timeout: Duration,
     pub(crate) writes: Writes,

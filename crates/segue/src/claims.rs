@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use proto::claims::{Answer, Claimant};
-use proto::node::CLAIM_PATIENCE;
 use proto::record::{Key, KeyHash};
 use proto::wire::header::Incarnation;
 use tokio::sync::oneshot;
@@ -105,8 +104,8 @@ impl Cache {
     /// Claims the session ticket whose record has this key, for its early data
     /// to be accepted: in the whole farm one claim to a ticket is granted, and
     /// no other ever. The claim is made at the node that issued the ticket, at
-    /// the very start of it that did; it takes a round trip to that node, or 30
-    /// ms if there is no answer.
+    /// the very start of it that did; it takes a round trip to that node, or
+    /// [`crate::Config::claim_timeout`] if there is no answer.
     pub async fn claim(&self, issuer: Incarnation, ticket: &Key) -> Claim {
         let claims = &self.shared.claims;
         let ticket = self.shared.holdings.hash(ticket);
@@ -116,7 +115,7 @@ impl Cache {
         }
         let Some(answer) = claims.ask(issuer, ticket) else { return Claim::Unreachable };
         self.tell_driver();
-        match tokio::time::timeout(CLAIM_PATIENCE, answer).await {
+        match tokio::time::timeout(self.shared.claim_timeout, answer).await {
             Ok(Ok(Some(answer))) => answer.into(),
             Ok(Ok(None) | Err(_)) | Err(_) => Claim::Unreachable,
         }

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
+use proto::node::CLAIM_PATIENCE;
 use sys::interface::Interface;
 
 /// What a [`crate::Node`] is started with.
@@ -30,6 +31,8 @@ pub struct Config {
     /// How long a look-up at other nodes takes at the most. Default
     /// 30 ms.
     pub lookup_timeout: Duration,
+    /// How long a claim waits for the node that issued the ticket. Default 30 ms.
+    pub claim_timeout: Duration,
     /// The share of received packets, from 0 to 1, that is dropped unread, to
     /// see repair at work. Default 0; for tests and demonstrations only.
     pub drop_received: f64,
@@ -94,6 +97,7 @@ impl Config {
             memory_bytes: 256 << 20,
             ack_timeout: Duration::from_secs(1),
             lookup_timeout: proto::node::Config::LOOKUP_TIMEOUT,
+            claim_timeout: CLAIM_PATIENCE,
             drop_received: 0.0,
         }
     }

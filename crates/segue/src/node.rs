@@ -277,6 +277,7 @@ fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Sha
         writer: incarnation.writer(),
         ack_timeout: config.ack_timeout,
         lookup_timeout: config.lookup_timeout,
+        claim_timeout: config.claim_timeout,
         closed: AtomicBool::new(false),
         writes: Writes::default(),
         lookups: Lookups::default(),

@@ -18,11 +18,12 @@ use crate::time::Instant;
 use crate::wire::control::Message;
 use crate::wire::header::Incarnation;
 
-/// How long an answer is waited for: as long as a look-up waits for other nodes.
+/// How long an answer is waited for by default: as long as a look-up waits for
+/// other nodes.
 pub const PATIENCE: Duration = Duration::from_millis(30);
 /// When a claim is first asked again: after many round trips of a LAN, so that
 /// a busy issuer is not asked twice for nothing. Then after twice as long, and
-/// so on: four questions in all.
+/// so on: within [`PATIENCE`] four times in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 /// The most claims that wait for an answer: with [`PATIENCE`], 34,000 a second
 /// of issuers that do not answer. Beyond that, early data is refused.
@@ -57,18 +58,26 @@ impl Claiming {
 
 impl Node {
     /// Claims a ticket at the other node that issued it, under a number that was
-    /// never used before: [`Event::Claimed`] tells what came of it.
-    pub fn claim(&mut self, now: Instant, number: u64, issuer: Incarnation, ticket: KeyHash) {
+    /// never used before: [`Event::Claimed`] tells what came of it within
+    /// `patience`.
+    pub fn claim(
+        &mut self,
+        now: Instant,
+        number: u64,
+        (issuer, ticket): (Incarnation, KeyHash),
+        patience: Duration,
+    ) {
         let is_there = self.peers.get(&issuer).is_some_and(|peer| peer.is_alive());
         if !is_there || self.claiming.waiting.len() >= MAX_WAITING {
             self.event(Event::Claimed(number, None));
             return;
         }
         self.ask_for(number, (issuer, ticket));
-        let (again, ends) = (now + FIRST_PAUSE, now + PATIENCE);
+        let (again, ends) = (now + FIRST_PAUSE, now + patience);
         let waiting = Waiting { issuer, ticket, again, pause: FIRST_PAUSE, ends };
         self.claiming.waiting.insert(number, waiting);
-        self.claiming.due = Some(self.claiming.due.map_or(again, |due| due.min(again)));
+        let next = again.min(ends);
+        self.claiming.due = Some(self.claiming.due.map_or(next, |due| due.min(next)));
     }
 
     /// Another node claims a ticket.

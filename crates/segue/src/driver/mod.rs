@@ -231,7 +231,8 @@ impl Driver {
     fn take_claims(&mut self, now: Instant) {
         for Asked { number, issuer, ticket, done } in self.parts.shared.claims.take() {
             self.claiming.insert(number, done);
-            self.parts.node.claim(now, number, issuer, ticket);
+            let patience = self.parts.shared.claim_timeout;
+            self.parts.node.claim(now, number, (issuer, ticket), patience);
         }
     }
 

@@ -204,6 +204,9 @@ pub(crate) struct Tls {
     pub(crate) proxy_protocol: bool,
     /// How much early data a resumption may bring.
     pub(crate) early_data: Size,
+    /// How long the node that issued a ticket may take to say whether its early
+    /// data was accepted before.
+    pub(crate) claim_timeout: Time,
     /// TLS 1.3 tickets per handshake.
     pub(crate) tickets: u32,
     /// How long a session lasts since its last full handshake.
@@ -220,6 +223,7 @@ impl Default for Tls {
             backend: None,
             proxy_protocol: false,
             early_data: Size(0),
+            claim_timeout: Time(Duration::from_millis(30)),
             tickets: 1,
             lifetime: Time(Duration::from_secs(12 * 60 * 60)),
         }

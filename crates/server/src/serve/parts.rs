@@ -44,6 +44,7 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
         transport,
         memory_bytes: usize::try_from(config.sections.cache.memory.0).unwrap_or(usize::MAX),
         lookup_timeout: config.sections.cache.lookup_timeout.0,
+        claim_timeout: config.sections.tls.claim_timeout.0,
         drop_received: farm.drop,
         ..single
     };

@@ -24,6 +24,7 @@ mod writer;
 mod admin;
 mod cli;
 mod demo;
+mod early_data;
 mod keys;
 mod loss;
 mod members;

@@ -128,6 +128,16 @@ impl Network {
         self.on(machine, || run(&format!("{tables} -A INPUT -p udp -d {group} {chance} -j DROP")))
     }
 
+    /// Makes a machine lose all that comes from another by UDP.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] where iptables is missing.
+    pub(crate) fn part(&self, machine: u8, from: u8) -> Result<(), NetworkError> {
+        let from = Self::address(from);
+        self.on(machine, || run(&format!("iptables -A INPUT -p udp -s {from} -j DROP")))
+    }
+
     /// Has a machine lose nothing any more of what comes by IPv4.
     ///
     /// # Errors

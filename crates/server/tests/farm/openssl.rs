@@ -41,6 +41,8 @@ pub(crate) struct Openssl {
 pub(crate) struct Visit {
     /// Whether the client says that its session was reused.
     pub(crate) reused: bool,
+    /// Whether the client says that its early data was accepted.
+    pub(crate) early_data_accepted: bool,
     /// What the node's page says of the session; nothing if the handshake
     /// failed.
     pub(crate) session: Option<Value>,
@@ -77,6 +79,11 @@ impl Openssl {
         self.visit(node, server_name, "-sess_out")
     }
 
+    /// Begins a session with a node by saying something, and remembers it.
+    pub(crate) fn say(&self, node: SocketAddr, request: &str) {
+        self.run(node, SERVER_NAME, (&["-sess_out"], request));
+    }
+
     /// Offers the session that it remembers to a node.
     pub(crate) fn go_on(&self, node: SocketAddr) -> Visit {
         self.go_on_as(node, SERVER_NAME)
@@ -87,18 +94,33 @@ impl Openssl {
         self.visit(node, server_name, "-sess_in")
     }
 
+    /// Offers the session that it remembers to a node, with a request before the
+    /// handshake, and with what it says after it.
+    pub(crate) fn go_on_early(&self, node: SocketAddr, request: &str, later: &str) -> Visit {
+        let early = self.memory.path().join("early");
+        std::fs::write(&early, request).unwrap();
+        let early = early.to_str().expect("paths of tests are text");
+        self.run(node, SERVER_NAME, (&["-early_data", early, "-sess_in"], later))
+    }
+
     fn session(&self) -> PathBuf {
         self.memory.path().join("session.pem")
     }
 
     fn visit(&self, node: SocketAddr, server_name: &str, memory: &str) -> Visit {
+        self.run(node, server_name, (&[memory], &session_of(server_name)))
+    }
+
+    /// Runs the command with options, of which the last is what is to be done with
+    /// its memory, and has it say something.
+    fn run(&self, node: SocketAddr, server_name: &str, (options, said): (&[&str], &str)) -> Visit {
         let mut command = Command::new("openssl");
         command
             .args(["s_client", "-ign_eof", "-servername", server_name])
             .args(["-connect", &node.to_string()])
             .args(self.version.options())
             .args(&self.options)
-            .arg(memory)
+            .args(options)
             .arg(self.session())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -109,24 +131,28 @@ impl Openssl {
                 if is_missing { "this test needs it; Debian: apt install openssl" } else { "" };
             panic!("the `openssl` command: {error}; {remedy}")
         });
-        let request =
-            format!("GET /session HTTP/1.1\r\nHost: {server_name}\r\nConnection: close\r\n\r\n");
         // A client that was refused may have gone before it read this.
-        let _ = process.stdin.take().expect("it is piped").write_all(request.as_bytes());
+        let _ = process.stdin.take().expect("it is piped").write_all(said.as_bytes());
         let output = process.wait_with_output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         Visit::read(String::from_utf8_lossy(&said).into_owned())
     }
 }
 
+/// A request for what a node says of the session.
+pub(crate) fn session_of(server_name: &str) -> String {
+    format!("GET /session HTTP/1.1\r\nHost: {server_name}\r\nConnection: close\r\n\r\n")
+}
+
 impl Visit {
     fn read(said: String) -> Self {
         let reused = said.lines().any(|line| line.starts_with("Reused, "));
+        let early_data_accepted = said.contains("Early data was accepted");
         // The page has no line of its own: the command goes on behind it.
         let page = said.find("{\"node\"").map(|start| &said[start..]);
         let session =
             page.and_then(|page| serde_json::Deserializer::from_str(page).into_iter().next()?.ok());
-        Self { reused, session, said }
+        Self { reused, early_data_accepted, session, said }
     }
 
     /// What the node says of the session.
