@@ -223,9 +223,8 @@ impl Run {
         let waits = self.waiting.remove(&hash).ok_or("a look-up that nobody waits for ended")?;
         for Wait { key, floor, .. } in waits {
             let found = match outcome {
-                Outcome::Here => self.farm.held_of(ASKER, &key),
+                Outcome::Here | Outcome::Absent => self.farm.held_of(ASKER, &key),
                 Outcome::Carried(Carried(bytes)) => carried(bytes),
-                Outcome::Absent => None,
                 Outcome::Unanswered if self.troubled => continue,
                 Outcome::Unanswered | Outcome::Refused => {
                     return Err(format!("{outcome:?} for {key:?} though nothing was lost"));

@@ -171,9 +171,9 @@ impl Cache {
         let outcome = timeout(limit, outcome).await;
         lookups.latency.lock().record(began.elapsed());
         match outcome.ok()?.ok()? {
-            Outcome::Here => self.held(key, hash),
+            Outcome::Here | Outcome::Absent | Outcome::Unanswered => self.held(key, hash),
             Outcome::Carried(carried) => self.carried(key, &carried),
-            Outcome::Absent | Outcome::Unanswered | Outcome::Refused => None,
+            Outcome::Refused => None,
         }
     }
 

@@ -58,9 +58,10 @@ pub enum Outcome {
     Here,
     /// It was found, and this node has no room to hold it.
     Carried(Carried),
-    /// No holder has it, or there is none to be asked.
+    /// No holder has it, or there is none to be asked. It may have come by.
     Absent,
-    /// Not all holders have answered in time, and no other has it.
+    /// Not all holders have answered in time, and no other has it. It may have
+    /// come by.
     Unanswered,
     /// It was not looked for: too many others are.
     Refused,
@@ -243,11 +244,13 @@ impl Lookups {
         !self.queries.is_empty() || !self.absences.is_empty()
     }
 
-    /// A record of that key has come, asked for or not. Whether it is being
-    /// looked for: then whoever gives the record is to end the query.
+    /// A record of that key has come by. Whether it is being looked for: then
+    /// it is worth holding, whatever the holders answer. It is no answer by
+    /// itself, as it may have been lost for a while and be older than theirs.
     pub fn passed(&mut self, key: KeyHash) -> bool {
         self.absences.remove(key);
-        self.queries.contains_key(&key)
+        let query = self.queries.get_mut(&key);
+        query.map(|query| query.overtaken = true).is_some()
     }
 
     /// A node is gone: nobody waits for it.
@@ -323,7 +326,8 @@ impl Lookups {
 
     fn settle(&mut self, now: Instant, key: KeyHash, absent: Absent) {
         if let Absent::Everywhere { certain } = absent {
-            if certain {
+            // What has come by meanwhile the holders may have now.
+            if certain && !self.queries[&key].overtaken {
                 self.absences.insert(now, key);
             }
             self.end(key, Outcome::Absent);

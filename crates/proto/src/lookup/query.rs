@@ -81,6 +81,8 @@ pub(super) struct Query {
     ends: Instant,
     ends_at_last: Instant,
     timeout: Duration,
+    /// Whether a record of the key has come by since it began.
+    pub(super) overtaken: bool,
 }
 
 /// Whom to ask next, and whether that is in place of one who has not answered.
@@ -106,6 +108,7 @@ impl Query {
             ends: now + timeout,
             ends_at_last: now + timeout * LARGE,
             timeout,
+            overtaken: false,
         }
     }
 

@@ -124,28 +124,19 @@ impl Node {
         Ok(())
     }
 
-    /// Records are about to be taken in, or passed over: who looks for one of
-    /// them need not wait for an answer.
+    /// Records are about to be taken in, or passed over: one that is being
+    /// looked for is held.
     pub(super) fn notice<'r>(&mut self, now: Now, records: impl Iterator<Item = &'r Record<'r>>) {
         if !self.lookups.watches() {
             return;
         }
         for record in records {
             let key = self.holdings.hash(&record.key);
-            if self.lookups.passed(key) {
-                // What is kept is taken in before anybody is told.
-                let kept = self.holdings.kept().keeps(key);
-                let found = if kept {
-                    Some(Outcome::Here)
-                } else {
-                    outcome(self.holdings.remember(record, now.wall))
-                };
-                if let Some(outcome) = found {
-                    self.lookups.end(key, outcome);
-                }
+            // What is kept is taken in anyway, and whoever watches told of it.
+            if self.lookups.passed(key) && !self.holdings.kept().keeps(key) {
+                self.holdings.remember(record, now.wall);
             }
         }
-        self.send_asks(now.instant);
     }
 
     /// The other nodes that hold the records of a key, its home first.
