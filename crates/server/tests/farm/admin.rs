@@ -105,7 +105,8 @@ fn the_status_has_the_documented_shape() {
         expected.sort_unstable();
         assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{pointer}");
     };
-    check("", &["node", "members", "cache", "multicast", "tls", "connections"]);
+    check("", &["node", "members", "cache", "lookups", "multicast", "tls", "connections"]);
+    check("/lookups", &["queries", "hedged", "repeated", "known_absent", "unanswered", "refused"]);
     check("/node", &["name", "incarnation", "version", "ready", "same_name", "keys"]);
     let member = [
         "name",
@@ -127,6 +128,7 @@ fn the_status_has_the_documented_shape() {
             "capacity_bytes",
             "by_kind",
             "hits_local",
+            "hits_near",
             "hits_remote",
             "misses",
             "evicted",
