@@ -1,12 +1,15 @@
-//! What a peer's bytes are read by, one decoder each.
+//! What bytes from outside are read by, one decoder each.
 //!
 //! Nothing here asks what bytes mean: only that reading them ends without a
 //! panic, and that what was read, written and read again is the same. The
 //! fuzzers and the tests call the same functions.
 
+use proto::keyring::{FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
+use proto::record::{Key, Kind};
 use proto::time::Wall;
 use proto::transfer::page::Contents;
+use proto::upstream::{self, NONCE_BYTES, RANK, Seals};
 use proto::wire::Reader;
 use proto::wire::control::{Item, MAX_DIGESTS, MAX_LISTED, MAX_NAK_RANGES, Message};
 use proto::wire::frame::Frame;
@@ -30,6 +33,27 @@ pub fn all(bytes: &[u8]) {
 pub fn header(bytes: &[u8]) {
     if let Ok(header) = Header::decode(bytes) {
         assert_eq!(header.encode(), bytes[..header.encode().len()]);
+    }
+}
+
+/// A value that an engine outside of the farm gives, as it stands there and as
+/// what it says once it has opened.
+///
+/// # Panics
+///
+/// When what says something is not sealed and opened as the same.
+pub fn upstream(bytes: &[u8]) {
+    let keys = Keyring::new(vec![FarmKey::new([1; 32])]).expect("one key makes a keyring");
+    let seals = Seals::new(&keys);
+    for kind in Kind::ALL {
+        let key = Key::new(kind, b"id").expect("two bytes");
+        assert!(seals.open(&key, &mut bytes.to_vec()).is_err(), "nobody has this key");
+        let Some((rank, opened)) = bytes.split_at_checked(RANK.len()) else { return };
+        if let Ok(record) = upstream::parse(&key, rank, opened) {
+            let mut value = seals.seal(&record, &[7; NONCE_BYTES]);
+            assert_eq!(&value[RANK], rank);
+            assert_eq!(seals.open(&key, &mut value), Ok(record));
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 //! - [`transfer`]: records in bulk, for what no repair can bring;
 //! - [`cluster`]: who belongs to the farm, who is up, and who keeps what;
 //! - [`lookup`]: finding what this node does not hold;
+//! - [`upstream`]: what a record looks like in an engine outside of the farm;
 //! - [`node`]: all of it together, the machine that a driver runs;
 //! - [`claims`]: the tickets whose early data was accepted;
 //! - [`load`]: how full things are that are bounded.
@@ -37,4 +38,5 @@ pub mod seal;
 pub mod table;
 pub mod time;
 pub mod transfer;
+pub mod upstream;
 pub mod wire;

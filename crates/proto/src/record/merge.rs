@@ -43,18 +43,20 @@ pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
     }
 }
 
+/// Whether the record ends its key for good: no value comes after it.
+#[must_use]
+pub fn is_final(record: &Record<'_>) -> bool {
+    is_deleted(record) && record.key.kind().delete_is_final()
+}
+
 /// The order of two records of one key; the greater one wins.
 ///
 /// Where a delete is final, a tombstone is above every value. Versions decide
 /// then. Two records of one version are one write; should a broken writer
 /// have made two, the rest of their content decides, the same on every node.
 fn order(one: &Record<'_>, other: &Record<'_>) -> Ordering {
-    let finality = if one.key.kind().delete_is_final() {
-        is_deleted(one).cmp(&is_deleted(other))
-    } else {
-        Ordering::Equal
-    };
-    finality
+    is_final(one)
+        .cmp(&is_final(other))
         .then_with(|| one.version.cmp(&other.version))
         .then_with(|| is_deleted(one).cmp(&is_deleted(other)))
         .then_with(|| payload(one).cmp(payload(other)))

@@ -11,6 +11,7 @@ pub mod merge;
 
 pub use clock::{HybridClock, MAX_SKEW, Observed, furthest_ahead};
 pub use key::{Id, IdTooLong, Key, Kind};
+pub use merge::is_final;
 
 use crate::time::Wall;
 
