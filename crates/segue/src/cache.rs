@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use proto::holdings::Holdings;
-use proto::nak::acks::Ack;
+use proto::nak::acks;
 use proto::record::{
     Body, Deadlines, HybridClock, Key, KeyHash, MAX_PAYLOAD_BYTES, Record, Touch, Version, Writer,
 };
@@ -16,11 +16,13 @@ use sys::wait::Waker;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::ack::Ack;
 use crate::claims::Claims;
 use crate::driver::Driver;
 use crate::driver::clock::{self, Clock};
 use crate::error::WriteError;
 use crate::lookup::Lookups;
+use crate::upstream::Tier;
 use crate::writes::{Pushed, Write, Writes};
 
 /// How long a tombstone lives when the deadline of what it deletes is not
@@ -77,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) writes: Writes,
     pub(crate) lookups: Lookups,
     pub(crate) claims: Claims,
+    /// What the farm's records go up to, and come back from.
+    pub(crate) tier: Tier,
     /// Wakes the driver's thread, after something was left for it.
     pub(crate) waker: Waker,
 }
@@ -96,14 +100,7 @@ impl Cache {
     ///
     /// Looks in the node's own table; nothing is sent and nothing waits.
     pub fn peek(&self, key: &Key) -> Option<Found> {
-        self.shared.holdings.get(key, self.now(), |record| {
-            let Body::Value(value) = record.body else { unreachable!("get gives values only") };
-            Found {
-                value: Zeroizing::new(value.to_vec()),
-                version: record.version,
-                deadlines: record.deadlines,
-            }
-        })
+        self.shared.holdings.get(key, self.now(), above::found).flatten()
     }
 
     /// Writes a record and waits until `ack` is met.
@@ -267,9 +264,11 @@ impl Cache {
         &self,
         frame: &Frame<'_>,
         keys: &[KeyHash],
-        ack: Ack,
+        wanted: Ack,
     ) -> Result<(), WriteError> {
-        let (done, confirmed) = (ack != Ack::Local).then(oneshot::channel).unzip();
+        let above = self.shared.tier.write(frame, wanted == Ack::Tier);
+        let ack = wanted.of_holders();
+        let (done, confirmed) = (ack != acks::Ack::Local).then(oneshot::channel).unzip();
         let writes = &self.shared.writes;
         let mut write = Write { frame, keys, ack, done };
         loop {
@@ -285,10 +284,14 @@ impl Cache {
                 }
             }
         }
+        let above = above?;
+        if wanted == Ack::Tier {
+            return above.wait(self.shared.ack_timeout).await;
+        }
         let Some(confirmed) = confirmed else { return Ok(()) };
         match tokio::time::timeout(self.shared.ack_timeout, confirmed).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(WriteError::Unacknowledged { wanted: ack }),
+            Ok(Err(_)) | Err(_) => Err(WriteError::Unacknowledged { wanted }),
         }
     }
 
@@ -324,5 +327,6 @@ impl std::fmt::Debug for Cache {
     }
 }
 
+mod above;
 #[cfg(test)]
 mod tests;

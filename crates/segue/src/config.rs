@@ -7,6 +7,8 @@ use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use proto::node::CLAIM_PATIENCE;
 use sys::interface::Interface;
 
+use crate::upstream::UpstreamAddress;
+
 /// What a [`crate::Node`] is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -26,6 +28,10 @@ pub struct Config {
     pub keep: Keep,
     /// All memory that the cache may use, in bytes. Default 256 MiB.
     pub memory_bytes: usize,
+    /// The engines of the tier above. Every write goes to each of them, and
+    /// what the farm does not have is looked for there. Default none. Needs
+    /// the `redis` feature.
+    pub upstreams: Vec<UpstreamConfig>,
     /// How long a write waits for its acknowledgement. Default 1 s.
     pub ack_timeout: Duration,
     /// How long a look-up at other nodes takes at the most. Default
@@ -45,6 +51,28 @@ pub enum Keep {
     All,
     /// None: it asks the others, and holds for a while what it was asked for.
     Nothing,
+}
+
+/// An engine of the tier above.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Where it is.
+    pub address: UpstreamAddress,
+    /// The authorities that its certificate must come from, in PEM, where it is
+    /// reached by TLS. Default: those of the system.
+    pub ca: Option<Vec<u8>>,
+    /// How many writes may wait for it. Default 65,536.
+    pub queue_records: usize,
+    /// How many bytes they may take. Default 32 MiB.
+    pub queue_bytes: usize,
+}
+
+impl UpstreamConfig {
+    /// An engine at an address, with the defaults.
+    #[must_use]
+    pub const fn new(address: UpstreamAddress) -> Self {
+        Self { address, ca: None, queue_records: 65_536, queue_bytes: 32 << 20 }
+    }
 }
 
 /// How packets for all nodes travel.
@@ -95,6 +123,7 @@ impl Config {
             transport: Transport::Multicast(Multicast::default()),
             keep: Keep::All,
             memory_bytes: 256 << 20,
+            upstreams: Vec::new(),
             ack_timeout: Duration::from_secs(1),
             lookup_timeout: proto::node::Config::LOOKUP_TIMEOUT,
             claim_timeout: CLAIM_PATIENCE,

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 
-use proto::nak::acks::Ack;
 use proto::record::MAX_PAYLOAD_BYTES;
 use sys::multicast::OpenError;
+
+use crate::ack::Ack;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,10 @@ pub enum StartError {
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
+    /// An upstream is configured, and the library was built without the
+    /// feature that engines need.
+    #[error("an upstream is configured, but the library was built without its `redis` feature")]
+    NoEngine,
 }
 
 /// Why a write failed, or is not acknowledged.
@@ -68,7 +73,36 @@ pub enum WriteError {
         /// What the write was to wait for.
         wanted: Ack,
     },
+    /// The write is in this node's cache and on its way to the others, but not
+    /// at the tier above, which it was to wait for.
+    #[error("written here, but not at the tier above: {0}")]
+    Upstream(#[from] UpstreamError),
     /// The node has shut down.
     #[error("the node has shut down")]
     Closed,
+}
+
+/// Why a write is not at the tier above.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// There is none.
+    #[error("no upstream is configured")]
+    None,
+    /// It cannot be reached, or was lost before it answered. The write goes up
+    /// when it is back.
+    #[error("the upstream is down")]
+    Down,
+    /// It did not answer in time. Whether it has the write is not known.
+    #[error("the upstream has not answered in time")]
+    TimedOut,
+    /// So much waits for it already that the write was not added.
+    #[error("too many writes wait for the upstream")]
+    QueueFull,
+    /// It does not want the write.
+    #[error("the upstream refuses the write: {0}")]
+    Refused(String),
+    /// The id was deleted, as the upstream knows.
+    #[error("the upstream knows that the id was deleted")]
+    Deleted,
 }

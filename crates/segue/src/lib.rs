@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+mod ack;
 mod cache;
 mod claims;
 mod config;
@@ -30,15 +31,16 @@ mod error;
 mod lookup;
 mod node;
 mod status;
+mod upstream;
 mod writes;
 
+pub use ack::Ack;
 pub use cache::{Cache, Found, Written};
 pub use claims::Claim;
-pub use config::{Config, Keep, Multicast, Transport};
-pub use error::{StartError, WriteError};
+pub use config::{Config, Keep, Multicast, Transport, UpstreamConfig};
+pub use error::{StartError, UpstreamError, WriteError};
 pub use node::{Arrived, Node, Observer};
 pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError, RekeyError};
-pub use proto::nak::acks::Ack;
 pub use proto::record::{
     Deadlines, IdTooLong, Key, KeyHash, Kind, MAX_ID_BYTES, MAX_PAYLOAD_BYTES, Version,
 };
@@ -46,6 +48,8 @@ pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
 pub use proto::wire::header::Incarnation;
 pub use status::{
-    By, Histogram, LookupStats, Member, MemberState, MulticastStats, Rejected, Status, Warning,
+    By, Histogram, LookupStats, Member, MemberState, MulticastStats, Rejected, Status,
+    UpstreamState, UpstreamStatus, Warning,
 };
 pub use sys::interface::Interface;
+pub use upstream::{AddressError, UpstreamAddress};

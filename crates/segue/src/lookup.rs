@@ -129,7 +129,8 @@ impl Cache {
     /// Looks in what this node holds. Where that has none, and others keep the
     /// key, they are asked: for [`crate::Config::lookup_timeout`] at the
     /// longest, but ten times as long for a large record of which some has
-    /// come. A future that is dropped leaves nothing behind.
+    /// come. What the farm does not have is looked for in the tier above, for
+    /// 30 ms more. A future that is dropped leaves nothing behind.
     ///
     /// What others answer is no older than the last version that every holder
     /// had confirmed when the look-up began ([`crate::Ack::All`]), unless the
@@ -141,7 +142,10 @@ impl Cache {
         if let Some(found) = self.peek(key) {
             return Some(found);
         }
-        self.look_up(key).await
+        match self.look_up(key).await {
+            Some(found) => Some(found),
+            None => self.find_above(key).await,
+        }
     }
 
     /// The live record of a key that this node does not hold.

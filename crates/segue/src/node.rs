@@ -28,6 +28,7 @@ use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
 use crate::lookup::Lookups;
 use crate::status::{LookupStats, Status, Warning};
+use crate::upstream::Tier;
 use crate::writes::Writes;
 
 /// Told of what comes from other nodes ([`Node::start_observed`]).
@@ -183,6 +184,8 @@ impl Node {
             members,
             cache: self.cache.shared.holdings.stats(),
             lookups: self.lookups(&lookups),
+            hits_upstream: self.cache.shared.tier.hits(),
+            upstreams: self.cache.shared.tier.status(),
             multicast,
             lag,
         }
@@ -207,6 +210,7 @@ impl Node {
         if keys.placement_secret() != self.keys.borrow().placement_secret() {
             return Err(RekeyError::Placement);
         }
+        self.cache.shared.tier.rekey(&keys);
         self.keys.send_replace(keys);
         self.cache.shared.waker.wake();
         Ok(())
@@ -217,7 +221,15 @@ impl Node {
     pub async fn shutdown(mut self) {
         self.stop();
         if let Some(thread) = mem::take(&mut self.thread) {
-            let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+            let shared = Arc::clone(&self.cache.shared);
+            let both = move || {
+                // What was written until the end goes up as well.
+                let ended = thread.join();
+                shared.tier.stop();
+                shared.tier.join();
+                ended
+            };
+            let ended = tokio::task::spawn_blocking(both).await;
             if !matches!(ended, Ok(Ok(()))) {
                 tracing::error!("the node's driver did not end in order");
             }
@@ -250,6 +262,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop();
+        self.cache.shared.tier.stop();
     }
 }
 
@@ -270,8 +283,10 @@ fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Sha
             holdings.with_near(table(config, config.memory_bytes)?)
         }
     };
+    let holdings = Arc::new(holdings);
     Ok(Shared {
-        holdings: Arc::new(holdings),
+        tier: Tier::start(&config.upstreams, &config.keys, &holdings)?,
+        holdings,
         versions: Arc::new(HybridClock::default()),
         clock: Clock::start(),
         writer: incarnation.writer(),

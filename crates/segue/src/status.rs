@@ -24,6 +24,11 @@ pub struct Status {
     pub cache: Stats,
     /// What came of looking for records.
     pub lookups: LookupStats,
+    /// Look-ups that the node's own cache could not answer, and an upstream
+    /// could. They are among [`LookupStats::misses`] too.
+    pub hits_upstream: u64,
+    /// The engines of the tier above.
+    pub upstreams: Vec<UpstreamStatus>,
     /// Its multicast.
     pub multicast: MulticastStats,
     /// How long writes took to be at other members.
@@ -127,6 +132,71 @@ pub struct LookupStats {
     pub refused: u64,
     /// How long those took that other nodes were asked for.
     pub latency: Histogram,
+}
+
+/// An engine of the tier above, as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamStatus {
+    /// Where it is, without user and password.
+    pub address: String,
+    /// Whether it answers.
+    pub state: UpstreamState,
+    /// Writes that wait to go up.
+    pub queued: u64,
+    /// Their size, in bytes.
+    pub queued_bytes: u64,
+    /// Writes that it has.
+    pub written: u64,
+    /// Writes that it had a later version of.
+    pub superseded: u64,
+    /// Writes that it refused, as when its memory is full.
+    pub refused: u64,
+    /// Writes that there was no room for in the queue.
+    pub dropped: u64,
+    /// Look-ups that it answered with a record.
+    pub hits: u64,
+    /// Look-ups that it had nothing for.
+    pub misses: u64,
+    /// Values found there that the farm has not put there so. They count as
+    /// missing.
+    pub rejected: u64,
+    /// Look-ups that it did not answer in time.
+    pub timeouts: u64,
+    /// Look-ups that failed otherwise.
+    pub failed: u64,
+    /// Look-ups that it was spared, as it was down or slow.
+    pub spared: u64,
+    /// Times that a connection was lost or could not be made.
+    pub reconnects: u64,
+    /// How long its last answer to a look-up took.
+    pub latency: Option<Duration>,
+    /// What went wrong with it last.
+    pub error: Option<String>,
+}
+
+/// Whether an engine answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamState {
+    /// It does.
+    Up,
+    /// It is connected, and has left look-ups unanswered: it is not asked until
+    /// it answers a probe.
+    Slow,
+    /// There is no connection.
+    Down,
+}
+
+impl UpstreamState {
+    /// The word for it in figures and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Slow => "slow",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// What the multicast did.

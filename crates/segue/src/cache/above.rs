@@ -1,0 +1,61 @@
+//! What a look-up finds in the tier above, and what becomes of it here.
+
+use std::time::Duration;
+
+use proto::record::{Body, Key, Record};
+use proto::table::{Applied, Refusal};
+use zeroize::Zeroizing;
+
+use super::{Cache, Found, Shared};
+
+/// How long a look-up waits for the tier above: it is part of a handshake or a
+/// request that a person waits for.
+const LOOK_UP: Duration = Duration::from_millis(30);
+
+impl Cache {
+    /// The live record of `key` in the tier above; the node itself has
+    /// none. What is found is merged into what it holds, which decides: a tombstone
+    /// here, or a later version, is worth more than what was found.
+    pub(crate) async fn find_above(&self, key: &Key) -> Option<Found> {
+        let Shared { holdings, tier, .. } = &*self.shared;
+        if tier.is_empty() {
+            return None;
+        }
+        let (now, hash) = (self.now(), holdings.hash(key));
+        let is_deleted = holdings.peek_hash(hash, |held| {
+            held.key == *key && held.body == Body::Deleted && held.deadlines.absolute > now
+        });
+        if is_deleted == Some(true) {
+            return None;
+        }
+        tier.find(key, LOOK_UP, |record| self.keep(record)).await
+    }
+
+    /// Keeps a record that was found, and gives what there is of its key then.
+    fn keep(&self, record: &Record<'_>) -> Option<Found> {
+        let Shared { holdings, versions, .. } = &*self.shared;
+        let now = self.now();
+        versions.observe(record.version.time, now);
+        match holdings.admit(record, now) {
+            Applied::New
+            | Applied::Replaced
+            | Applied::Touched
+            | Applied::Kept
+            // It can be used, though there is no room for it.
+            | Applied::Refused(Refusal::TooLarge) => {}
+            Applied::Refused(Refusal::Expired | Refusal::Forgotten) => return None,
+        }
+        let is_live = |held: &Record<'_>| held.key == record.key && !held.deadlines.passed(now);
+        let held = holdings.peek_hash(holdings.hash(&record.key), |held| {
+            if is_live(held) { found(held) } else { None }
+        });
+        held.unwrap_or_else(|| found(record))
+    }
+}
+
+/// A value as it is given to those who asked.
+pub(super) fn found(record: &Record<'_>) -> Option<Found> {
+    let Body::Value(value) = record.body else { return None };
+    let value = Zeroizing::new(value.to_vec());
+    Some(Found { value, version: record.version, deadlines: record.deadlines })
+}

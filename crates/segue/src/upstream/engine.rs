@@ -1,0 +1,134 @@
+//! One engine, as those who write and look up see it.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use proto::record::KeyHash;
+use proto::upstream::Name;
+use tokio::time::timeout;
+
+use super::figures::Figures;
+use super::queue::{Bounds, Full, Queue, Write};
+use super::redis::{Found, Session};
+use crate::config::UpstreamConfig;
+use crate::error::UpstreamError;
+use crate::status::{UpstreamState, UpstreamStatus};
+
+/// One engine.
+pub(super) struct Engine {
+    pub(super) config: UpstreamConfig,
+    pub(super) queue: Queue,
+    pub(super) figures: Figures,
+    /// None while there is no connection.
+    session: Mutex<Option<Session>>,
+}
+
+impl Engine {
+    pub(super) fn new(config: UpstreamConfig) -> Self {
+        let bounds = Bounds { records: config.queue_records, bytes: config.queue_bytes };
+        let (figures, session) = (Figures::default(), Mutex::default());
+        Self { config, queue: Queue::new(bounds), figures, session }
+    }
+
+    /// Has a write go up. If somebody waits for it, it fails at once where the
+    /// engine is down; it goes up all the same when the engine is back.
+    pub(super) fn write(&self, mut write: Write) {
+        if self.figures.state() == UpstreamState::Down {
+            write.settle(Err(UpstreamError::Down));
+        }
+        if let Err(Full(mut write)) = self.queue.push(write) {
+            write.settle(Err(UpstreamError::QueueFull));
+            self.dropped();
+        }
+    }
+
+    /// Has the moved deadline of a record go up.
+    pub(super) fn touch(&self, hash: KeyHash) {
+        if !self.queue.touch(hash) {
+            self.dropped();
+        }
+    }
+
+    /// Counts a write that there was no room for, and says so now and then.
+    pub(super) fn dropped(&self) {
+        if self.figures.dropped.add().is_power_of_two() {
+            let upstream = &self.config.address;
+            tracing::warn!(%upstream, "writes are dropped: more come than the upstream takes");
+        }
+    }
+
+    /// What stands under a name, if it is known within `budget`.
+    pub(super) async fn get(&self, name: &Name, budget: Duration) -> Option<Vec<u8>> {
+        let session = self.session.lock().clone();
+        let Some(session) = session.filter(|_| self.figures.state() == UpstreamState::Up) else {
+            self.figures.spared.add();
+            return None;
+        };
+        let asked = Instant::now();
+        let found = match timeout(budget, session.get(name)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                tracing::debug!(upstream = %self.config.address, %error, "a look-up failed");
+                self.figures.failed.add();
+                return None;
+            }
+            Err(_) => {
+                if self.figures.unanswered() {
+                    let upstream = &self.config.address;
+                    tracing::warn!(%upstream, "the upstream is slow: it is not asked for a while");
+                }
+                return None;
+            }
+        };
+        self.figures.answered(asked.elapsed());
+        match found {
+            Found::Value(value) => Some(value),
+            Found::Nothing => {
+                self.figures.misses.add();
+                None
+            }
+            Found::OtherType => {
+                self.rejected(&"a value of another type");
+                None
+            }
+        }
+    }
+
+    /// Counts a value that is not what the farm has put there.
+    pub(super) fn rejected(&self, why: &dyn std::fmt::Display) {
+        if self.figures.rejected.add().is_power_of_two() {
+            let upstream = &self.config.address;
+            tracing::warn!(%upstream, %why, "a value was rejected, and counts as missing");
+        }
+    }
+
+    /// There is a connection from here on.
+    pub(super) fn begin(&self, session: Session) {
+        *self.session.lock() = Some(session);
+        self.answers();
+    }
+
+    /// The engine answers.
+    pub(super) fn answers(&self) {
+        if self.figures.up() {
+            tracing::info!(upstream = %self.config.address, "the upstream is up");
+        }
+    }
+
+    /// There is no connection any more, or none could be made.
+    pub(super) fn end(&self, error: String) {
+        let upstream = &self.config.address;
+        let (had_one, times) =
+            (self.session.lock().take().is_some(), self.figures.reconnects.add());
+        if had_one || times == 1 {
+            tracing::warn!(%upstream, error, "the upstream is down");
+        } else {
+            tracing::debug!(%upstream, error, "the upstream is still down");
+        }
+        self.figures.down(error);
+    }
+
+    pub(super) fn status(&self) -> UpstreamStatus {
+        self.figures.status(self.config.address.to_string(), self.queue.load())
+    }
+}

@@ -1,0 +1,301 @@
+//! The commands of Redis and Valkey, over one connection or those of a
+//! Cluster. Which of two versions stays is decided by the engine itself, in
+//! one step; when to connect and what to send is decided elsewhere.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use proto::upstream::{MARK, MAX_VALUE_BYTES, Name, RANK};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisResult, RetryMethod,
+    ServerErrorKind, TlsCertificates, Value,
+};
+use tokio::task::JoinSet;
+
+use super::address::{Host, UpstreamAddress};
+use super::queue::Write;
+use crate::config::UpstreamConfig;
+
+/// How long a connection may take to be made: a lost packet or two and the
+/// handshakes of TCP and TLS.
+pub(super) const CONNECT: Duration = Duration::from_secs(2);
+/// How long an answer to writes may take. An engine that has not answered by
+/// then is lost.
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
+/// How often the client library itself goes after a slot that has moved.
+const REDIRECTS: u32 = 4;
+/// How long it waits before: its own least is more than a second, and a write
+/// that somebody waits for has no longer.
+const RETRY_MILLIS: std::ops::Range<u64> = 10..100;
+
+/// Stores a value unless a later one is there, which it compares byte by byte:
+/// the order of Lua's strings is that of the engine's locale. What does not
+/// begin as ours does is overwritten.
+///
+/// There is a command for that in some engines (`SET … IFEQ`), but none that
+/// all of them have; a script of one key works in all, Cluster included.
+static STORE: LazyLock<Script> = LazyLock::new(|| {
+    let mark = MARK.len();
+    let (first, last) = (RANK.start + 1, RANK.end);
+    let text = format!(
+        "local new, held = ARGV[1], redis.call('GETRANGE', KEYS[1], 0, {last} - 1)
+if #held == {last} and string.sub(held, 1, {mark}) == string.sub(new, 1, {mark}) then
+  for at = {first}, {last} do
+    local there, here = string.byte(held, at), string.byte(new, at)
+    if there > here then return at == {first} and 2 or 1 end
+    if there < here then break end
+  end
+end
+redis.call('SET', KEYS[1], new, 'PXAT', ARGV[2])
+return 0"
+    );
+    Script { hash: redis::Script::new(&text).get_hash().to_owned(), text }
+});
+
+/// A script, and the hash that engines which have it know it by.
+struct Script {
+    text: String,
+    hash: String,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// The engine has it.
+    Written,
+    /// The engine has a later version.
+    Superseded,
+    /// The engine knows that the id was deleted for good.
+    Deleted,
+    /// The engine does not want it, and will not later.
+    Refused(String),
+    /// It is not known whether the engine has it; it may be sent again.
+    Unanswered(String),
+}
+
+/// What stands under a name.
+pub(super) enum Found {
+    Nothing,
+    Value(Vec<u8>),
+    /// Something that no value of ours can be.
+    OtherType,
+}
+
+/// The connections to an engine: look-ups have their own, so that none waits
+/// behind a megabyte that goes up.
+#[derive(Clone)]
+pub(super) struct Session {
+    reads: Connection,
+    writes: Connection,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Session {
+    /// Connects.
+    pub(super) async fn open(config: &UpstreamConfig) -> RedisResult<Self> {
+        // Who looks up has a budget of his own.
+        let (reads, writes) = tokio::try_join!(
+            Connection::open(config, None),
+            Connection::open(config, Some(ANSWER))
+        )?;
+        Ok(Self { reads, writes })
+    }
+
+    /// Stores a batch, all of it sent before any answer is waited for. `each`
+    /// is told what became of each write as soon as that is known.
+    pub(super) async fn store(&self, batch: Vec<Write>, mut each: impl FnMut(Write, Stored)) {
+        match &self.writes {
+            Connection::Single(connection) => {
+                let answers = run_all(connection, batch, by_hash).await;
+                let mut unknown = Vec::new();
+                for (write, answer) in answers {
+                    if asks_for_text(&answer) {
+                        unknown.push(write);
+                    } else {
+                        each(write, judged(answer));
+                    }
+                }
+                if !unknown.is_empty() {
+                    let answers = run_all(connection, unknown, by_text).await;
+                    answers.into_iter().for_each(|(write, answer)| each(write, judged(answer)));
+                }
+            }
+            // A pipeline of a Cluster would have to be of one slot. The library
+            // sends together what is there for one node.
+            Connection::Cluster(_) => {
+                let mut running = JoinSet::new();
+                for write in batch {
+                    let connection = self.writes.clone();
+                    running.spawn(async move {
+                        let mut answer = connection.run(by_hash(&write)).await;
+                        if asks_for_text(&answer) {
+                            answer = connection.run(by_text(&write)).await;
+                        }
+                        (write, judged(answer))
+                    });
+                }
+                while let Some(done) = running.join_next().await {
+                    let (write, stored) = done.expect("sending a command does not panic");
+                    each(write, stored);
+                }
+            }
+        }
+    }
+
+    /// Reads what stands under a name; never more than a value of ours can be.
+    pub(super) async fn get(&self, name: &Name) -> RedisResult<Found> {
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(name.as_ref()).arg(0).arg(MAX_VALUE_BYTES);
+        match self.reads.run(command).await {
+            Ok(Value::BulkString(value)) if value.is_empty() => Ok(Found::Nothing),
+            Ok(Value::BulkString(value)) => Ok(Found::Value(value)),
+            Ok(_) => Ok(Found::OtherType),
+            Err(error) if error.code() == Some("WRONGTYPE") => Ok(Found::OtherType),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks whether the engine is there: of a Cluster whether any node is.
+    pub(super) async fn ping(&self) -> RedisResult<()> {
+        let ping = redis::cmd("PING");
+        match self.reads.clone() {
+            Connection::Single(mut connection) => connection.send_packed_command(&ping).await,
+            Connection::Cluster(mut connection) => {
+                let nodes = MultipleNodeRoutingInfo::AllMasters;
+                let any = RoutingInfo::MultiNode((nodes, Some(ResponsePolicy::OneSucceeded)));
+                connection.route_command(ping, any).await
+            }
+        }
+        .and_then(Value::extract_error)
+        .map(drop)
+    }
+
+    /// Whether some of it can be lost while the rest goes on.
+    pub(super) const fn has_parts(&self) -> bool {
+        matches!(self.writes, Connection::Cluster(_))
+    }
+}
+
+impl Connection {
+    async fn open(config: &UpstreamConfig, answer: Option<Duration>) -> RedisResult<Self> {
+        let UpstreamConfig { address, ca, .. } = config;
+        let certificates = || TlsCertificates { client_tls: None, root_cert: ca.clone() };
+        let infos = address.hosts.iter().map(|host| info(address, host));
+        let mut infos = infos.collect::<RedisResult<Vec<_>>>()?;
+        if address.cluster {
+            let mut builder = ClusterClient::builder(infos)
+                .retries(REDIRECTS)
+                .min_retry_wait(RETRY_MILLIS.start)
+                .max_retry_wait(RETRY_MILLIS.end)
+                .retry_wait_formula(RETRY_MILLIS.start, 2)
+                .connection_timeout(CONNECT)
+                .response_timeout(answer.unwrap_or(ANSWER));
+            if address.tls {
+                builder = builder.certs(certificates());
+            }
+            return builder.build()?.get_async_connection().await.map(Self::Cluster);
+        }
+        let info = infos.pop().expect("an address has a host");
+        let client = if address.tls {
+            Client::build_with_tls(info, certificates())?
+        } else {
+            Client::open(info)?
+        };
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(answer);
+        client.get_multiplexed_async_connection_with_config(&settings).await.map(Self::Single)
+    }
+
+    async fn run(&self, command: Cmd) -> RedisResult<Value> {
+        match self.clone() {
+            Self::Single(mut connection) => connection.req_packed_command(&command).await,
+            Self::Cluster(mut connection) => connection.req_packed_command(&command).await,
+        }
+        .and_then(Value::extract_error)
+    }
+}
+
+/// Sends a command for each write in one go.
+async fn run_all(
+    connection: &MultiplexedConnection,
+    batch: Vec<Write>,
+    command: impl Fn(&Write) -> Cmd,
+) -> Vec<(Write, RedisResult<Value>)> {
+    let mut pipeline = Pipeline::with_capacity(batch.len());
+    for write in &batch {
+        pipeline.add_command(command(write));
+    }
+    match connection.clone().send_packed_commands(&pipeline, 0, batch.len()).await {
+        Ok(values) => {
+            let answers = values.into_iter().map(Value::extract_error);
+            batch.into_iter().zip(answers).collect()
+        }
+        Err(error) => batch.into_iter().map(|write| (write, Err(error.clone()))).collect(),
+    }
+}
+
+fn by_hash(write: &Write) -> Cmd {
+    command("EVALSHA", &STORE.hash, write)
+}
+
+/// Engines keep a script that they were once given, until they start anew.
+fn by_text(write: &Write) -> Cmd {
+    command("EVAL", &STORE.text, write)
+}
+
+fn asks_for_text(answer: &RedisResult<Value>) -> bool {
+    let kind = answer.as_ref().err().map(RedisError::kind);
+    kind == Some(ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
+fn command(name: &str, script: &str, write: &Write) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(1).arg(write.name.as_ref());
+    command.arg(&*write.value).arg(write.expires.as_millis());
+    command
+}
+
+fn judged(answer: RedisResult<Value>) -> Stored {
+    match answer {
+        Ok(Value::Int(0)) => Stored::Written,
+        Ok(Value::Int(1)) => Stored::Superseded,
+        Ok(Value::Int(2)) => Stored::Deleted,
+        Ok(other) => Stored::Refused(format!("an answer of another kind: {other:?}")),
+        Err(error) if will_refuse_again(&error) => Stored::Refused(error.to_string()),
+        Err(error) => Stored::Unanswered(error.to_string()),
+    }
+}
+
+/// Whether the engine has understood, and sending it again would not help.
+fn will_refuse_again(error: &RedisError) -> bool {
+    let by_server = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
+    by_server && matches!(error.retry_method(), RetryMethod::NoRetry)
+}
+
+fn info(address: &UpstreamAddress, host: &Host) -> RedisResult<ConnectionInfo> {
+    let Host { name, port } = host.clone();
+    let place = if address.tls {
+        ConnectionAddr::TcpTls { host: name, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(name, port)
+    };
+    let mut settings = RedisConnectionInfo::default().set_db(address.database.into());
+    if let Some(user) = &address.user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = &address.password {
+        settings = settings.set_password(password.as_str());
+    }
+    Ok(place.into_connection_info()?.set_redis_settings(settings))
+}
