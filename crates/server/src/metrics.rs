@@ -11,9 +11,9 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use segue::{By, MemberState};
+use segue::{By, MemberState, UpstreamState};
 
-use crate::admin::Status;
+use crate::admin::{Status, Upstream};
 use crate::front::Figures;
 
 /// What [`text`] gives (OpenMetrics 1.0).
@@ -43,6 +43,7 @@ impl Collector for Metrics {
         let mut page = Page(encoder);
         self.node(&mut page)?;
         self.cache(&mut page)?;
+        self.upstreams(&mut page)?;
         self.multicast(&mut page)?;
         self.clients(&mut page)?;
         let help = "How long a write took to be at another node, by its confirmation";
@@ -96,6 +97,7 @@ impl Metrics {
             ("hit_local", cache.hits_local),
             ("hit_near", cache.hits_near),
             ("hit_remote", cache.hits_remote),
+            ("hit_upstream", cache.hits_upstream),
             ("miss", cache.misses),
         ];
         page.counters("cache_lookups", "Look-ups by what came of them", "result", &lookups)?;
@@ -112,6 +114,29 @@ impl Metrics {
         page.counters("lookup_misses", help, "cause", &in_vain)?;
         page.counter("cache_evicted_records", "Records dropped for room", cache.evicted)?;
         page.counter("cache_expired_records", "Records that ended", cache.expired)
+    }
+
+    fn upstreams(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let upstreams = &self.status.upstreams;
+        if upstreams.is_empty() {
+            return Ok(());
+        }
+        let each = |figure: UpstreamFigure| -> Vec<_> {
+            upstreams.iter().map(|it| (it.address.as_str(), figure(it))).collect()
+        };
+        let label = "upstream";
+        let up = each(|it| u64::from(it.state == UpstreamState::Up.name()));
+        page.gauges("upstream_up", "Whether it is connected and answers", label, &up)?;
+        for (name, help, figure) in UPSTREAM_GAUGES {
+            page.gauges(name, help, label, &each(figure))?;
+        }
+        let latency = upstreams.iter().filter_map(|it| Some((&*it.address, it.latency_ms? / 1e3)));
+        let help = "How long the last answer to a look-up took";
+        page.seconds("upstream_latency_seconds", help, label, latency)?;
+        for (name, help, figure) in UPSTREAM_COUNTERS {
+            page.counters(name, help, label, &each(figure))?;
+        }
+        Ok(())
     }
 
     fn multicast(&self, page: &mut Page<'_>) -> Result<(), Error> {
@@ -207,6 +232,30 @@ impl Metrics {
     }
 }
 
+/// A figure of an engine.
+type UpstreamFigure = fn(&Upstream) -> u64;
+
+/// What there is of engines that comes and goes: name, help and figure.
+const UPSTREAM_GAUGES: [(&str, &str, UpstreamFigure); 2] = [
+    ("upstream_queued_writes", "Writes that wait to go up", |it| it.queued),
+    ("upstream_queued_bytes", "Their size", |it| it.queued_bytes),
+];
+
+/// What there is of engines that only grows.
+const UPSTREAM_COUNTERS: [(&str, &str, UpstreamFigure); 11] = [
+    ("upstream_written_records", "Writes that it has", |it| it.written),
+    ("upstream_superseded_writes", "Writes that it had a later version of", |it| it.superseded),
+    ("upstream_refused_writes", "Writes that it refused", |it| it.refused),
+    ("upstream_dropped_writes", "Writes without room in the queue", |it| it.dropped),
+    ("upstream_hits", "Look-ups that it answered with a record", |it| it.hits),
+    ("upstream_misses", "Look-ups that it had nothing for", |it| it.misses),
+    ("upstream_rejected_values", "Values that the farm has not put there so", |it| it.rejected),
+    ("upstream_timeouts", "Look-ups without an answer in time", |it| it.timeouts),
+    ("upstream_failed_lookups", "Look-ups that failed otherwise", |it| it.failed),
+    ("upstream_spared_lookups", "Look-ups not made, as it was not up", |it| it.spared),
+    ("upstream_reconnects", "Connections that were lost or not made", |it| it.reconnects),
+];
+
 /// A page of metrics, as it is written.
 struct Page<'a>(DescriptorEncoder<'a>);
 
@@ -265,6 +314,21 @@ impl Page<'_> {
         self.0
             .encode_descriptor(name, help, None, MetricType::Histogram)?
             .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    /// A time in seconds for each value of one label.
+    fn seconds<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'l str, f64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (of, value) in values {
+            family.encode_family(&[(label, of)])?.encode_gauge(&value)?;
+        }
+        Ok(())
     }
 
     fn info(&mut self, name: &str, help: &str, facts: &[(&str, &str)]) -> Result<(), Error> {

@@ -206,6 +206,24 @@ async fn a_password_is_given_and_a_wrong_one_is_never_shown() {
     assert!(!status.contains("another") && status.contains("uthentication failed"), "{status}");
 }
 
+/// The very rights that docs/upstream.md names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_the_least_rights_will_do() {
+    let engine = Engine::start(&[]);
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/upstream.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    let (_, rest) = docs.split_once("`ACL SETUSER").expect("the page has the command");
+    let (command, _) = rest.split_once('`').expect("it ends");
+    engine.ask::<()>(&format!("ACL SETUSER{}", command.replace("PASSWORD", "word")));
+    let url = format!("redis://segue:word@127.0.0.1:{}", engine.port());
+    let node = start(config(&url)).await;
+    let cache = node.cache();
+    let ends = in_a_minute(&cache);
+    cache.put(&key(Kind::Web, 1), b"cart", ends, Ack::Tier).await.unwrap();
+    let other = start(config(&url)).await;
+    assert!(other.cache().get(&key(Kind::Web, 1)).await.is_some());
+}
+
 /// What waits goes up when a node takes its leave.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_leaves_has_sent_up_what_it_wrote() {

@@ -30,7 +30,7 @@ use tokio::time::{sleep, timeout};
 use crate::metrics;
 use crate::serve::Server;
 
-pub(crate) use status::Status;
+pub(crate) use status::{Status, Upstream};
 pub(crate) use summary::{headline, sections};
 
 /// Connections served at once; more wait in the kernel. Operators and their

@@ -18,6 +18,9 @@ pub(crate) struct Status {
     pub(crate) members: Vec<Member>,
     pub(crate) cache: Cache,
     pub(crate) lookups: Lookups,
+    /// The engines of the tier above.
+    #[serde(default)]
+    pub(crate) upstreams: Vec<Upstream>,
     pub(crate) multicast: Multicast,
     pub(crate) tls: Tls,
     pub(crate) connections: Connections,
@@ -75,6 +78,9 @@ pub(crate) struct Cache {
     pub(crate) hits_near: u64,
     /// Those that another node answered.
     pub(crate) hits_remote: u64,
+    /// Look-ups that only the tier above could answer.
+    #[serde(default)]
+    pub(crate) hits_upstream: u64,
     pub(crate) misses: u64,
     pub(crate) evicted: u64,
     pub(crate) expired: u64,
@@ -118,6 +124,66 @@ impl ByKind {
         let Self { tls, auth, conn, purchase, web } = self;
         let counts = [tls, auth, conn, purchase, web];
         std::array::from_fn(|at| (Kind::ALL[at].name(), counts[at]))
+    }
+}
+
+/// An engine of the tier above.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Upstream {
+    /// Where it is, without user and password.
+    pub(crate) address: String,
+    /// "up", "slow" or "down".
+    pub(crate) state: String,
+    /// Writes that wait to go up.
+    pub(crate) queued: u64,
+    pub(crate) queued_bytes: u64,
+    /// Writes that it has.
+    pub(crate) written: u64,
+    /// Writes that it had a later version of.
+    pub(crate) superseded: u64,
+    /// Writes that it refused.
+    pub(crate) refused: u64,
+    /// Writes that there was no room for in the queue.
+    pub(crate) dropped: u64,
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    /// Values that the farm has not put there so.
+    pub(crate) rejected: u64,
+    /// Look-ups without an answer in time.
+    pub(crate) timeouts: u64,
+    /// Look-ups that failed otherwise.
+    pub(crate) failed: u64,
+    /// Look-ups that it was spared while it was not up.
+    pub(crate) spared: u64,
+    /// Times that a connection was lost or could not be made.
+    pub(crate) reconnects: u64,
+    /// How long its last answer took.
+    pub(crate) latency_ms: Option<f64>,
+    /// What went wrong with it last.
+    pub(crate) error: Option<String>,
+}
+
+impl From<segue::UpstreamStatus> for Upstream {
+    fn from(upstream: segue::UpstreamStatus) -> Self {
+        Self {
+            address: upstream.address,
+            state: upstream.state.name().to_owned(),
+            queued: upstream.queued,
+            queued_bytes: upstream.queued_bytes,
+            written: upstream.written,
+            superseded: upstream.superseded,
+            refused: upstream.refused,
+            dropped: upstream.dropped,
+            hits: upstream.hits,
+            misses: upstream.misses,
+            rejected: upstream.rejected,
+            timeouts: upstream.timeouts,
+            failed: upstream.failed,
+            spared: upstream.spared,
+            reconnects: upstream.reconnects,
+            latency_ms: upstream.latency.map(|latency| latency.as_secs_f64() * 1e3),
+            error: upstream.error,
+        }
     }
 }
 
@@ -201,11 +267,14 @@ impl Status {
                 hits_local: lookups.hits_local,
                 hits_near: lookups.hits_near,
                 hits_remote: lookups.hits_remote,
-                misses: lookups.misses,
+                hits_upstream: node.hits_upstream,
+                // A miss is counted before the tier above is asked.
+                misses: lookups.misses.saturating_sub(node.hits_upstream),
                 evicted: cache.evicted,
                 expired: cache.expired,
             },
             lookups: lookups.into(),
+            upstreams: node.upstreams.into_iter().map(Upstream::from).collect(),
             multicast: multicast.into(),
             tls: Tls {
                 handshakes_full: front.handshakes_full,

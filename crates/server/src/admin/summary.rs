@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use super::status::{Cache, Member, Status};
+use super::status::{Cache, Member, Status, Upstream};
 
 /// A few rows under one title.
 #[derive(Debug)]
@@ -31,7 +31,12 @@ pub(crate) fn sections(status: &Status) -> Vec<Section> {
         let rows = status.members.iter().map(|it| (it.name.clone(), member(it))).collect();
         sections.push(Section { title: "Members", rows });
     }
-    sections.extend([cache(&status.cache), questions(status), multicast(status), clients(status)]);
+    sections.push(cache(&status.cache));
+    if !status.upstreams.is_empty() {
+        let rows = status.upstreams.iter().map(|it| (it.address.clone(), upstream(it))).collect();
+        sections.push(Section { title: "Upstreams", rows });
+    }
+    sections.extend([questions(status), multicast(status), clients(status)]);
     sections
 }
 
@@ -87,6 +92,7 @@ fn lookups(cache: &Cache) -> String {
         ("here", cache.hits_local),
         ("near", cache.hits_near),
         ("at other nodes", cache.hits_remote),
+        ("upstream", cache.hits_upstream),
         ("missed", cache.misses),
     ];
     let all: u64 = results.iter().map(|(_, count)| count).sum();
@@ -95,6 +101,27 @@ fn lookups(cache: &Cache) -> String {
     };
     let shares: Vec<_> = results.iter().map(share).collect();
     format!("{all}: {}", shares.join(", "))
+}
+
+fn upstream(upstream: &Upstream) -> String {
+    let Upstream { state, written, queued, hits, misses, .. } = upstream;
+    let latency = upstream.latency_ms.map(|ms| format!(", {ms:.1} ms")).unwrap_or_default();
+    let mut text = format!(
+        "{state}{latency}, {written} written, {queued} waiting, {hits} found, {misses} not"
+    );
+    let troubles = [
+        ("dropped", upstream.dropped),
+        ("refused", upstream.refused),
+        ("rejected", upstream.rejected),
+        ("timeouts", upstream.timeouts + upstream.failed),
+    ];
+    for (name, count) in troubles.into_iter().filter(|&(_, count)| count > 0) {
+        text.push_str(&format!(", {count} {name}"));
+    }
+    match &upstream.error {
+        Some(error) if state == "down" => format!("{text} ({error})"),
+        Some(_) | None => text,
+    }
 }
 
 fn multicast(status: &Status) -> Section {

@@ -24,6 +24,17 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(list)
 }
 
+/// The text of a PEM file of certificates, for who reads it himself.
+///
+/// # Errors
+///
+/// Those of [`certificates`].
+pub(crate) fn pem(path: &Path) -> Result<Vec<u8>, Fault> {
+    certificates(path)?;
+    std::fs::read(path)
+        .map_err(|error| unusable(path, &pem::Error::Io(error), "a PEM file of certificates"))
+}
+
 /// The private key of a PEM file, in PKCS#8, PKCS#1 or SEC1.
 ///
 /// # Errors

@@ -4,11 +4,11 @@
 //! would be wrong. Values that ask for nothing pass.
 
 use super::fault::{Fault, Faults, quoted};
-use super::sections::{Keep, Sections, Wait, Writes};
-use super::value::{Data, Value};
+use super::sections::{Keep, Sections, Writes};
+use super::value::Value;
 
 /// Sections that no key of is supported.
-const SECTIONS: [&str; 4] = ["redis", "memcached", "connections", "upstream"];
+const SECTIONS: [&str; 3] = ["redis", "memcached", "connections"];
 
 /// Refuses the sections that this version does not know how to serve.
 ///
@@ -18,35 +18,38 @@ const SECTIONS: [&str; 4] = ["redis", "memcached", "connections", "upstream"];
 pub(crate) fn refuse_sections(given: &Value) -> Result<(), Faults> {
     let refused = SECTIONS.into_iter().filter_map(|section| {
         let value = given.get(section)?;
-        let listed = matches!(value.data, Data::List(_));
-        let found = if listed { format!("[[{section}]]") } else { format!("[{section}]") };
-        Some(unsupported(found, "no such section").at(&value.origin, section))
+        Some(unsupported(format!("[{section}]"), "no such section").at(&value.origin, section))
     });
     Faults::check(refused.collect())
 }
 
 /// The values that ask for what this version does not do: key and fault.
-pub(crate) fn refused_values(sections: &Sections) -> Vec<(&'static str, Fault)> {
+pub(crate) fn refused_values(sections: &Sections) -> Vec<(String, Fault)> {
     let mut refused = Vec::new();
+    for (at, upstream) in sections.upstream.iter().enumerate() {
+        if !upstream.segue.0.is_empty() {
+            let fault = unsupported("nodes as the tier above", "redis = \"redis://HOST:PORT\"");
+            refused.push((format!("upstream[{at}].segue"), fault));
+        }
+    }
     let keep = match sections.portion.keep {
         Keep::All => None,
         Keep::Share => Some("\"share\""),
         Keep::Of => Some("\"of\""),
     };
     if let Some(found) = keep {
-        refused.push(("portion.keep", unsupported(found, "\"all\"")));
+        refused.push(("portion.keep".to_owned(), unsupported(found, "\"all\"")));
     }
     let defaults = Writes::default().pairs();
     for ((key, wait), (_, default)) in sections.writes.pairs().into_iter().zip(defaults) {
         let expected = match key {
-            "writes.tls" if wait != Wait::Tier => continue,
-            "writes.tls" => "\"local\", \"one\" or \"all\"".to_owned(),
+            "writes.tls" => continue,
             // Nothing writes records of the other kinds: what is said of them
             // would be ignored.
             _ if wait == default => continue,
             _ => quoted(default.name()),
         };
-        refused.push((key, unsupported(quoted(wait.name()), &expected)));
+        refused.push((key.to_owned(), unsupported(quoted(wait.name()), &expected)));
     }
     refused
 }

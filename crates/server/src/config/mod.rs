@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) identities: Vec<Identity>,
     /// The authorities of client certificates. Empty: clients need none.
     pub(crate) client_ca: Vec<CertificateDer<'static>>,
+    /// The engines of the tier above.
+    pub(crate) upstreams: Vec<segue::UpstreamConfig>,
 }
 
 impl Config {

@@ -10,7 +10,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::units::{Address, Interface, List, Size, Time};
+use super::units::{Address, EngineAddress, Interface, List, Size, Time};
 use crate::front::Backend;
 
 /// A whole configuration file.
@@ -21,6 +21,7 @@ pub(crate) struct Sections {
     pub(crate) farm: Farm,
     pub(crate) cache: Cache,
     pub(crate) portion: Portion,
+    pub(crate) upstream: Vec<Upstream>,
     pub(crate) writes: Writes,
     pub(crate) tls: Tls,
     pub(crate) admin: Admin,
@@ -121,6 +122,18 @@ pub(crate) enum Keep {
     All,
     Share,
     Of,
+}
+
+/// One `[[upstream]]`: a part of the tier above.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Upstream {
+    /// An engine: Valkey or Redis, single or Cluster.
+    pub(crate) redis: Option<EngineAddress>,
+    /// Nodes of the tier above.
+    pub(crate) segue: List<Address>,
+    /// The authorities that the engine's certificate must come from.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// `[writes]`: what a write waits for, by the kind of its record.

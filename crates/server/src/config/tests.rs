@@ -179,7 +179,8 @@ fn forms_are_judged_with_file_line_and_key() {
     check(
         "[tsl]\n",
         "DIR/segue.toml:1: tsl: found an unknown key, expected one of \"node\", \"farm\", \
-         \"cache\", \"portion\", \"writes\", \"tls\", \"admin\", \"log\"; did you mean \"tls\"?",
+         \"cache\", \"portion\", \"upstream\", \"writes\", \"tls\", \"admin\", \"log\"; \
+         did you mean \"tls\"?",
     );
     check(
         "[admin]\n\nlsten = \"127.0.0.1:1\"\n",
@@ -228,15 +229,58 @@ fn what_a_later_version_does_is_refused_as_that() {
         )
     };
     check("[redis]\n", &unsupported(1, "redis", "[redis]", "no such section"));
-    check("[[upstream]]\n", &unsupported(1, "upstream", "[[upstream]]", "no such section"));
-    check("[portion]\nkeep = \"share\"\n", &unsupported(2, "portion.keep", "\"share\"", "\"all\""));
     check(
-        "[writes]\ntls = \"tier\"\n",
-        &unsupported(2, "writes.tls", "\"tier\"", "\"local\", \"one\" or \"all\""),
+        "[farm]\nkeys = \"farm.key\"\n[[upstream]]\nsegue = \"10.0.1.1:7700\"\n",
+        &unsupported(
+            4,
+            "upstream[0].segue",
+            "nodes as the tier above",
+            "redis = \"redis://HOST:PORT\"",
+        ),
     );
+    check("[portion]\nkeep = \"share\"\n", &unsupported(2, "portion.keep", "\"share\"", "\"all\""));
     check(
         "[writes]\ntls = \"all\"\nweb = \"local\"\n",
         &unsupported(3, "writes.web", "\"local\"", "\"one\""),
+    );
+}
+
+#[test]
+fn upstreams_are_read_and_judged() {
+    let with = |text: &str| format!("[farm]\nkeys = \"farm.key\"\n{text}");
+    let text = "[writes]\ntls = \"tier\"\n[[upstream]]\nredis = \"rediss://:secret@db:1\"\n\
+                ca = \"one.cert\"\n[[upstream]]\nredis = \"redis-cluster://a:1,b:2\"\n";
+    let config = Place::new(&with(text)).load().unwrap();
+    assert!(!format!("{config:?}").contains("secret"));
+    let shown: Vec<_> = config.upstreams.iter().map(|it| it.address.to_string()).collect();
+    assert_eq!(shown, ["rediss://db:1", "redis-cluster://a:1,b:2"]);
+    assert!(config.upstreams[0].ca.as_ref().unwrap().starts_with(b"-----BEGIN"));
+    check(
+        &with("[[upstream]]\nredis = \"http://user:secret@db:1\"\n"),
+        "DIR/segue.toml:4: upstream[0].redis: found \"http://...@db:1\" (a scheme that is none of \
+         redis, rediss, redis-cluster and rediss-cluster), expected an address as \
+         \"redis://10.0.1.1:6379\" or \"redis-cluster://10.0.1.1:6379,10.0.1.2:6379\"; rediss for TLS",
+    );
+    check(
+        &with("[[upstream]]\n"),
+        "DIR/segue.toml:3: upstream[0]: found an upstream without address, \
+         expected redis = \"redis://HOST:PORT\" or segue = [\"HOST:PORT\"]",
+    );
+    check(
+        &with("[[upstream]]\nredis = \"redis://db\"\nca = \"one.cert\"\n"),
+        "DIR/segue.toml:5: upstream[0].ca: found authorities without TLS, \
+         expected an address that begins with rediss:// or rediss-cluster://",
+    );
+    check(
+        &with("[writes]\ntls = \"tier\"\n"),
+        "DIR/segue.toml:4: writes.tls: found \"tier\" without [[upstream]], \
+         expected a tier above; add [[upstream]] with redis = \"redis://HOST:PORT\"",
+    );
+    check(
+        "[[upstream]]\nredis = \"redis://db\"\n",
+        "DIR/segue.toml:1: upstream: found an upstream without farm.keys, expected the key that \
+         seals; `segue keygen` makes one: with a key in memory only, nothing that this node \
+         writes there could ever be read again",
     );
 }
 

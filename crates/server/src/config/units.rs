@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
+use super::fault::quoted;
 use crate::front::Backend;
 
 /// A text form: what its values look like and how they are read.
@@ -86,6 +88,22 @@ impl Form for Backend {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+/// Where an engine is. What is found instead is shown without what could be a
+/// password, so that it is no [`Form`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EngineAddress(pub(crate) segue::UpstreamAddress);
+
+impl<'de> Deserialize<'de> for EngineAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        text.parse().map(Self).map_err(|error: segue::AddressError| {
+            let shown = quoted(&segue::UpstreamAddress::redacted(&text));
+            let expected = segue::UpstreamAddress::EXPECTED;
+            D::Error::custom(format_args!("found {shown} ({error}), expected {expected}"))
+        })
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
         listen: farm.listen.0,
         peers: farm.peers.0.iter().map(|peer| peer.0).collect(),
         transport,
+        upstreams: config.upstreams.clone(),
         memory_bytes: usize::try_from(config.sections.cache.memory.0).unwrap_or(usize::MAX),
         lookup_timeout: config.sections.cache.lookup_timeout.0,
         claim_timeout: config.sections.tls.claim_timeout.0,
@@ -75,7 +76,7 @@ pub(super) fn front(mut config: Config, node: &Node) -> anyhow::Result<Front> {
         Wait::Local => Ack::Local,
         Wait::One => Ack::One,
         Wait::All => Ack::All,
-        Wait::Tier => unreachable!("refused with the configuration"),
+        Wait::Tier => Ack::Tier,
     };
     let front = front::Config {
         backend,

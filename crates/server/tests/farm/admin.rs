@@ -105,7 +105,10 @@ fn the_status_has_the_documented_shape() {
         expected.sort_unstable();
         assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{pointer}");
     };
-    check("", &["node", "members", "cache", "lookups", "multicast", "tls", "connections"]);
+    check(
+        "",
+        &["node", "members", "cache", "lookups", "upstreams", "multicast", "tls", "connections"],
+    );
     check("/lookups", &["queries", "hedged", "repeated", "known_absent", "unanswered", "refused"]);
     check("/node", &["name", "incarnation", "version", "ready", "same_name", "keys"]);
     let member = [
@@ -130,6 +133,7 @@ fn the_status_has_the_documented_shape() {
             "hits_local",
             "hits_near",
             "hits_remote",
+            "hits_upstream",
             "misses",
             "evicted",
             "expired",

@@ -8,12 +8,16 @@
 //! - [`writer`]: a node in the test's own process, which writes;
 //! - [`client`]: a customer who comes back, by TLS, to any node;
 //! - [`openssl`]: a foreign one;
+//! - [`engine`]: a real `redis-server`, as the library's tests have it;
 //! - [`http`]: one request and its answer;
 //! - [`network`]: machines with a network of their own, which loses packets;
 //! - [`patience`]: waiting for what must come, and telling what was seen.
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it, there and then")]
 
 mod client;
+#[expect(dead_code, reason = "the library's tests do more with it")]
+#[path = "../../../segue/tests/upstream/engine.rs"]
+mod engine;
 mod http;
 mod network;
 mod nodes;
@@ -33,4 +37,5 @@ mod stalled;
 mod tls_backend;
 mod tls_sessions;
 mod tls_terms;
+mod upstream;
 mod ways;

@@ -259,6 +259,10 @@ fn own_group() -> Ipv4Addr {
 
 fn override_with(configuration: &mut Table, settings: &Table) {
     for (section, keys) in settings {
+        if keys.is_array() {
+            configuration.insert(section.clone(), keys.clone());
+            continue;
+        }
         let section = configuration.entry(section).or_insert_with(|| Table::new().into());
         let (section, keys) = (section.as_table_mut(), keys.as_table());
         let (section, keys) = section.zip(keys).expect("a configuration has sections of keys");
