@@ -14,13 +14,14 @@ use proto::wire::Reader;
 use proto::wire::control::{Item, MAX_DIGESTS, MAX_LISTED, MAX_NAK_RANGES, Message};
 use proto::wire::frame::Frame;
 use proto::wire::header::Header;
+use proto::wire::link::{Answer, Ask, Batch, Item as Written, Items, Taken};
 
 /// When bytes are received: 2026-01-01.
 const RECEIVED: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// Reads bytes as everything that a peer's bytes are read as.
 pub fn all(bytes: &[u8]) {
-    for decode in [header, frames, fragment, control, page] {
+    for decode in [header, frames, fragment, control, page, link] {
         decode(bytes);
     }
 }
@@ -111,6 +112,40 @@ pub fn page(bytes: &[u8]) {
     while let Ok(Some(frame)) = contents.next_frame(RECEIVED) {
         same_frame(&frame);
     }
+}
+
+/// What comes over a link from a node that has proven the farm's key: an ask, an
+/// answer to it, a batch and what became of it.
+///
+/// # Panics
+///
+/// When they do not read what they write.
+pub fn link(bytes: &[u8]) {
+    let same = |written: &[u8]| assert_eq!(written, bytes);
+    let mut written = Vec::new();
+    if let Ok(ask) = Ask::decode(bytes) {
+        ask.encode(&mut written);
+        same(&written);
+    }
+    if let Ok(taken) = Taken::decode(bytes, usize::from(u16::MAX)) {
+        written.clear();
+        taken.encode(&mut written);
+        same(&written);
+    }
+    let mut items = Items::of(bytes);
+    let mut batch = Batch::default();
+    while let Ok(Some(item)) = items.next_item() {
+        if let Written::Record(record) = item {
+            written.clear();
+            Answer::Held(record).encode(&mut written);
+            assert_eq!(Answer::decode(&written, &record.key), Ok(Answer::Held(record)));
+        }
+        if !batch.has_room() {
+            break;
+        }
+        batch.push(&item);
+    }
+    assert!(bytes.starts_with(batch.bytes()), "a batch is written as it was read");
 }
 
 fn same_frame(frame: &Frame<'_>) {

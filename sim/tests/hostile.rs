@@ -205,6 +205,7 @@ fn the_corpus_does_no_harm() {
     replay("control", decoders::control);
     replay("page", decoders::page);
     replay("gossip", hostile::gossip);
+    replay("link", decoders::link);
     replay("upstream", decoders::upstream);
     replay("receiver", receiving::run);
     replay("stranger", |bytes| {

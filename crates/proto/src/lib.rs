@@ -12,7 +12,8 @@
 //! - [`record`]: what a cache memory holds, and how two versions merge;
 //! - [`table`]: the cache memory itself;
 //! - [`holdings`]: what a node holds, its portion and beside it;
-//! - [`keyring`]: the farm's keys and what is derived from them;
+//! - [`keyring`], [`proof`]: the farm's keys, what is derived from them, and how
+//!   two nodes show each other that they have them;
 //! - [`wire`], [`seal`]: what nodes say to each other, as sealed bytes;
 //! - [`nak`]: the reliable multicast, one machine per stream and side;
 //! - [`transfer`]: records in bulk, for what no repair can bring;
@@ -32,6 +33,7 @@ pub mod load;
 pub mod lookup;
 pub mod nak;
 pub mod node;
+pub mod proof;
 pub mod record;
 pub mod rng;
 pub mod seal;

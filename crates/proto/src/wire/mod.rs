@@ -2,7 +2,8 @@
 //!
 //! A packet is a [`header`] in the clear, a sealed body and a 16-byte tag. The
 //! body of a data packet is a run of [`frame`]s; that of a control packet, a
-//! run of [`control`] messages. Everything here is decoding and encoding:
+//! run of [`control`] messages. What goes over links, which are connections, is
+//! in [`link`]. Everything here is decoding and encoding:
 //! nothing knows who may send what, or when.
 //!
 //! Integers are big-endian. Decoding yields a value that cannot be wrong or a
@@ -13,6 +14,7 @@ pub mod codec;
 pub mod control;
 pub mod frame;
 pub mod header;
+pub mod link;
 
 pub use codec::{Malformed, Reader};
 
