@@ -58,6 +58,10 @@ pub struct Written {
     pub version: Version,
 }
 
+/// Told when a write has the acknowledgement that it asked for; closed if it
+/// never will.
+pub(crate) type Confirmed = oneshot::Receiver<()>;
+
 /// A handle on the farm's cache; cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
@@ -259,7 +263,8 @@ impl Cache {
         accepted(applied).map(|()| record)
     }
 
-    /// Has the driver send what the table has taken in.
+    /// Has the driver send what the table has taken in, and waits until `ack` is
+    /// met.
     async fn publish(
         &self,
         frame: &Frame<'_>,
@@ -267,7 +272,26 @@ impl Cache {
         wanted: Ack,
     ) -> Result<(), WriteError> {
         let above = self.shared.tier.write(frame, wanted == Ack::Tier);
-        let ack = wanted.of_holders();
+        let confirmed = self.enqueue(frame, keys, wanted.of_holders()).await?;
+        let above = above?;
+        if wanted == Ack::Tier {
+            return above.wait(self.shared.ack_timeout).await;
+        }
+        let Some(confirmed) = confirmed else { return Ok(()) };
+        match tokio::time::timeout(self.shared.ack_timeout, confirmed).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(WriteError::Unacknowledged { wanted }),
+        }
+    }
+
+    /// Leaves for the driver what the table has taken in. Who gave an `ack` to
+    /// wait for is told when it is met.
+    async fn enqueue(
+        &self,
+        frame: &Frame<'_>,
+        keys: &[KeyHash],
+        ack: acks::Ack,
+    ) -> Result<Option<Confirmed>, WriteError> {
         let (done, confirmed) = (ack != acks::Ack::Local).then(oneshot::channel).unzip();
         let writes = &self.shared.writes;
         let mut write = Write { frame, keys, ack, done };
@@ -284,15 +308,7 @@ impl Cache {
                 }
             }
         }
-        let above = above?;
-        if wanted == Ack::Tier {
-            return above.wait(self.shared.ack_timeout).await;
-        }
-        let Some(confirmed) = confirmed else { return Ok(()) };
-        match tokio::time::timeout(self.shared.ack_timeout, confirmed).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(WriteError::Unacknowledged { wanted }),
-        }
+        Ok(confirmed)
     }
 
     /// Sees to it that what was left for the driver is sent: by the driver itself, which is
@@ -328,5 +344,9 @@ impl std::fmt::Debug for Cache {
 }
 
 mod above;
+mod adopt;
+
+pub(crate) use adopt::{Adopted, Fate};
+
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use proto::node::CLAIM_PATIENCE;
 use sys::interface::Interface;
 
-use crate::upstream::UpstreamAddress;
+use crate::upstream::{UpstreamAddress, UpstreamTarget};
 
 /// What a [`crate::Node`] is started with.
 #[derive(Debug, Clone)]
@@ -28,9 +28,9 @@ pub struct Config {
     pub keep: Keep,
     /// All memory that the cache may use, in bytes. Default 256 MiB.
     pub memory_bytes: usize,
-    /// The engines of the tier above. Every write goes to each of them, and
-    /// what the farm does not have is looked for there. Default none. Needs
-    /// the `redis` feature.
+    /// The tier above: nodes of other farms, or engines. Every write goes to
+    /// each of them, and what the farm does not have is looked for there.
+    /// Default none.
     pub upstreams: Vec<UpstreamConfig>,
     /// How long a write waits for its acknowledgement. Default 1 s.
     pub ack_timeout: Duration,
@@ -53,11 +53,11 @@ pub enum Keep {
     Nothing,
 }
 
-/// An engine of the tier above.
+/// One upstream of the tier above.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
-    /// Where it is.
-    pub address: UpstreamAddress,
+    /// What it is, and where.
+    pub address: UpstreamTarget,
     /// The authorities that its certificate must come from, in PEM, where it is
     /// reached by TLS. Default: those of the system.
     pub ca: Option<Vec<u8>>,
@@ -71,6 +71,17 @@ impl UpstreamConfig {
     /// An engine at an address, with the defaults.
     #[must_use]
     pub const fn new(address: UpstreamAddress) -> Self {
+        Self::of(UpstreamTarget::Engine(address))
+    }
+
+    /// Nodes of one farm, at the addresses that they `listen` at, with the
+    /// defaults.
+    #[must_use]
+    pub const fn nodes(addresses: Vec<SocketAddr>) -> Self {
+        Self::of(UpstreamTarget::Nodes(addresses))
+    }
+
+    const fn of(address: UpstreamTarget) -> Self {
         Self { address, ca: None, queue_records: 65_536, queue_bytes: 32 << 20 }
     }
 }

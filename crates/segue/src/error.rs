@@ -33,13 +33,22 @@ pub enum StartError {
     /// The system gave no memory for the cache.
     #[error("cannot get the cache's memory: {0}")]
     Memory(io::Error),
+    /// The endpoint of links could not be opened.
+    #[error("cannot open the endpoint of links: {0}")]
+    Links(io::Error),
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
-    /// An upstream is configured, and the library was built without the
-    /// feature that engines need.
-    #[error("an upstream is configured, but the library was built without its `redis` feature")]
+    /// An upstream on an engine is configured, and the library was built
+    /// without the feature that engines need.
+    #[error(
+        "an upstream on Redis is configured, but the library was built without its `redis` feature"
+    )]
     NoEngine,
+    /// An upstream on a node is configured, and the node is not started on a
+    /// runtime, which links need.
+    #[error("an upstream on a node is configured, but the node is not started on a Tokio runtime")]
+    NoRuntime,
 }
 
 /// Why a write failed, or is not acknowledged.

@@ -23,11 +23,13 @@
 //! ```
 
 mod ack;
+mod below;
 mod cache;
 mod claims;
 mod config;
 mod driver;
 mod error;
+mod link;
 mod lookup;
 mod node;
 mod status;
@@ -48,8 +50,8 @@ pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
 pub use proto::wire::header::Incarnation;
 pub use status::{
-    By, Histogram, LookupStats, Member, MemberState, MulticastStats, Rejected, Status,
+    By, Histogram, LinkStats, LookupStats, Member, MemberState, MulticastStats, Rejected, Status,
     UpstreamState, UpstreamStatus, Warning,
 };
 pub use sys::interface::Interface;
-pub use upstream::{AddressError, UpstreamAddress};
+pub use upstream::{AddressError, UpstreamAddress, UpstreamTarget};

@@ -18,14 +18,17 @@ use proto::wire::header::Incarnation;
 use sys::memory::Region;
 use sys::multicast::OpenError;
 use sys::wait::{Sleeper, Waker};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::below::Below;
 use crate::cache::{Cache, Shared};
 use crate::claims::Claims;
 use crate::config::{Config, Keep, Transport};
 use crate::driver::clock::Clock;
 use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
+use crate::link::{Identity, Links};
 use crate::lookup::Lookups;
 use crate::status::{LookupStats, Status, Warning};
 use crate::upstream::Tier;
@@ -81,6 +84,8 @@ pub struct Node {
     ready: watch::Receiver<bool>,
     snapshot: Arc<Mutex<Snapshot>>,
     warnings: Vec<Warning>,
+    /// None where the node was started outside of a runtime.
+    links: Option<Arc<Links>>,
     /// The driver's.
     thread: Option<JoinHandle<()>>,
 }
@@ -107,12 +112,14 @@ impl Node {
     pub fn start_observed(config: Config, observer: Option<Observer>) -> Result<Self, StartError> {
         check_name(&config.name)?;
         let incarnation = Incarnation(u128::from_be_bytes(random()?));
-        let sockets = Sockets::open(&config, Rng::new(random()?)).map_err(opening)?;
+        let mut sockets = Sockets::open(&config, Rng::new(random()?)).map_err(opening)?;
         let address = sockets.address().map_err(StartError::Thread)?;
         let warnings = sockets.warnings.clone();
         let (sleeper, waker, alarm) =
             Sleeper::new(&sockets.sockets()).map_err(StartError::Thread)?;
-        let shared = Arc::new(shared(&config, incarnation, waker)?);
+        let (keys, own_keys) = watch::channel(config.keys.clone());
+        let links = links(&mut sockets, &config.name, incarnation, own_keys.clone())?;
+        let shared = Arc::new(shared(&config, links.as_ref(), incarnation, waker)?);
         let machine = proto::node::Config {
             name: config.name.clone(),
             incarnation,
@@ -128,7 +135,6 @@ impl Node {
             seed: random()?,
         };
         let (holdings, versions) = (Arc::clone(&shared.holdings), Arc::clone(&shared.versions));
-        let (keys, own_keys) = watch::channel(config.keys);
         let (now_ready, ready) = watch::channel(false);
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
         let mut node = proto::node::Node::new(machine, holdings, versions, shared.clock.now());
@@ -147,9 +153,23 @@ impl Node {
         });
         let driver = Arc::new(sync::Mutex::new(driver));
         let cache = Cache::new(shared, Arc::downgrade(&driver));
+        if let Some(links) = &links {
+            links.serve(Arc::new(Below::new(cache.clone(), Arc::clone(&snapshot))));
+        }
         let thread = Some(driver::spawn(driver, sleeper).map_err(StartError::Thread)?);
         let name = config.name;
-        Ok(Self { name, incarnation, address, cache, keys, ready, snapshot, warnings, thread })
+        Ok(Self {
+            name,
+            incarnation,
+            address,
+            cache,
+            keys,
+            ready,
+            snapshot,
+            warnings,
+            links,
+            thread,
+        })
     }
 
     /// The cache, to be read and written through this node.
@@ -188,7 +208,14 @@ impl Node {
             upstreams: self.cache.shared.tier.status(),
             multicast,
             lag,
+            links: self.links.as_ref().map(|links| links.figures()).unwrap_or_default(),
         }
+    }
+
+    /// Its links with other nodes.
+    #[cfg(test)]
+    pub(crate) fn links(&self) -> Arc<Links> {
+        Arc::clone(self.links.as_ref().expect("it was started on a runtime"))
     }
 
     /// What the operator should know about how the node started.
@@ -219,17 +246,20 @@ impl Node {
     /// Takes leave of the farm and ends the node. Handles on its cache fail
     /// with [`crate::WriteError::Closed`] from then on.
     pub async fn shutdown(mut self) {
+        // What was written until here goes up, and the driver brings the
+        // answers meanwhile.
+        self.cache.shared.writes.close();
+        let shared = Arc::clone(&self.cache.shared);
+        shared.tier.stop();
+        if tokio::task::spawn_blocking(move || shared.tier.join()).await.is_err() {
+            tracing::error!("the upstreams were not waited for");
+        }
+        if let Some(links) = &self.links {
+            links.end().await;
+        }
         self.stop();
         if let Some(thread) = mem::take(&mut self.thread) {
-            let shared = Arc::clone(&self.cache.shared);
-            let both = move || {
-                // What was written until the end goes up as well.
-                let ended = thread.join();
-                shared.tier.stop();
-                shared.tier.join();
-                ended
-            };
-            let ended = tokio::task::spawn_blocking(both).await;
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(ended, Ok(Ok(()))) {
                 tracing::error!("the node's driver did not end in order");
             }
@@ -263,6 +293,9 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.stop();
         self.cache.shared.tier.stop();
+        if let Some(links) = mem::take(&mut self.links) {
+            links.end_by_itself();
+        }
     }
 }
 
@@ -272,7 +305,12 @@ impl std::fmt::Debug for Node {
     }
 }
 
-fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Shared, StartError> {
+fn shared(
+    config: &Config,
+    links: Option<&Arc<Links>>,
+    incarnation: Incarnation,
+    waker: Waker,
+) -> Result<Shared, StartError> {
     // A table that is to hold nothing.
     const NO_ROOM: usize = 64 << 10;
     let holdings = match config.keep {
@@ -285,7 +323,7 @@ fn shared(config: &Config, incarnation: Incarnation, waker: Waker) -> Result<Sha
     };
     let holdings = Arc::new(holdings);
     Ok(Shared {
-        tier: Tier::start(&config.upstreams, &config.keys, &holdings)?,
+        tier: Tier::start(&config.upstreams, &config.keys, &holdings, links)?,
         holdings,
         versions: Arc::new(HybridClock::default()),
         clock: Clock::start(),
@@ -312,6 +350,24 @@ fn table(config: &Config, capacity_bytes: usize) -> Result<Table, StartError> {
     let pages = |bytes| Ok(Box::new(Region::new(bytes)?) as Box<dyn table::Region>);
     let table = Table::with_memory(table, pages).map_err(StartError::Memory)?;
     Ok(table.with_prefetch(sys::memory::prefetch))
+}
+
+/// Opens the endpoint of links at the node's port, where there is a runtime
+/// that drives it.
+fn links(
+    sockets: &mut Sockets,
+    name: &str,
+    incarnation: Incarnation,
+    keys: watch::Receiver<Keyring>,
+) -> Result<Option<Arc<Links>>, StartError> {
+    if Handle::try_current().is_err() {
+        return Ok(None);
+    }
+    let identity = Identity { name: name.to_owned(), incarnation, keys };
+    let opened = sockets.share().and_then(|socket| Links::open(socket, identity));
+    let (links, inlet) = opened.map_err(StartError::Links)?;
+    sockets.leave_links_at(inlet);
+    Ok(Some(Arc::new(links)))
 }
 
 fn check_name(name: &str) -> Result<(), StartError> {

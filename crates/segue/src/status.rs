@@ -33,6 +33,8 @@ pub struct Status {
     pub multicast: MulticastStats,
     /// How long writes took to be at other members.
     pub lag: Histogram,
+    /// Its links with other nodes.
+    pub links: LinkStats,
 }
 
 /// Another node, as this one sees it.
@@ -251,6 +253,27 @@ pub struct Rejected {
     pub replayed: u64,
     /// They are no packets of ours, or say what makes no sense.
     pub malformed: u64,
+}
+
+/// What a node's links did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Links that stand.
+    pub live: usize,
+    /// Links that were made.
+    pub made: u64,
+    /// Connections on which the other end had no key of this farm, spoke
+    /// another protocol, or said nothing in time.
+    pub refused: u64,
+    /// Calls that were not answered, as there were too many at a time.
+    pub turned_away: u64,
+    /// Bytes of datagrams that were received.
+    pub received_bytes: u64,
+    /// Bytes of datagrams that were sent.
+    pub sent_bytes: u64,
+    /// Datagrams that were dropped unread: there was no room, or too many a
+    /// second began a handshake.
+    pub dropped: u64,
 }
 
 /// How long something took, each time that it did.

@@ -12,11 +12,40 @@ use super::{Cache, Found, Shared};
 /// request that a person waits for.
 const LOOK_UP: Duration = Duration::from_millis(30);
 
+/// The most tiers that are asked, one by the other: an edge, a site, a region
+/// and the whole.
+const MOST_TIERS: u8 = 4;
+
 impl Cache {
     /// The live record of `key` in the tier above; the node itself has
     /// none. What is found is merged into what it holds, which decides: a tombstone
     /// here, or a later version, is worth more than what was found.
     pub(crate) async fn find_above(&self, key: &Key) -> Option<Found> {
+        self.find_tiers_above(key, LOOK_UP, MOST_TIERS).await
+    }
+
+    /// The live record of `key` for a node of the tier below, which waits for
+    /// it no longer than `patience`: here, at another node of this farm, or in
+    /// so many tiers above.
+    pub(crate) async fn find_for_below(
+        &self,
+        key: &Key,
+        patience: Duration,
+        tiers: u8,
+    ) -> Option<Found> {
+        if let Some(found) = self.peek(key) {
+            return Some(found);
+        }
+        match self.look_up(key).await {
+            Some(found) => Some(found),
+            None => self.find_tiers_above(key, patience, tiers).await,
+        }
+    }
+
+    async fn find_tiers_above(&self, key: &Key, budget: Duration, tiers: u8) -> Option<Found> {
+        // Each tier asks one fewer: where tiers are above each other in a
+        // circle, that ends it.
+        let hops = tiers.checked_sub(1)?;
         let Shared { holdings, tier, .. } = &*self.shared;
         if tier.is_empty() {
             return None;
@@ -28,7 +57,7 @@ impl Cache {
         if is_deleted == Some(true) {
             return None;
         }
-        tier.find(key, LOOK_UP, |record| self.keep(record)).await
+        tier.find((key, hops), budget, |record| self.keep(record)).await
     }
 
     /// Keeps a record that was found, and gives what there is of its key then.

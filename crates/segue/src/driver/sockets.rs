@@ -15,6 +15,7 @@ use sys::multicast::{Buffers, Group, OpenError, Opened};
 use sys::wait::Readable;
 
 use crate::config::{Config, Transport};
+use crate::link::{Inlet, is_link};
 use crate::status::Warning;
 
 /// What the receiving sockets ask of the kernel: a burst of some 5,000
@@ -39,6 +40,8 @@ pub(crate) struct Sockets {
     own: UdpSocket,
     group: Option<(UdpSocket, Group)>,
     echo: Echo,
+    /// Where datagrams of links go; none: they are no packets of ours.
+    links: Option<Inlet>,
     pub(crate) warnings: Vec<Warning>,
     /// How many packets the receiving socket holds at the most.
     pub(crate) credit: u32,
@@ -115,12 +118,23 @@ impl Sockets {
             own: own.socket,
             group: heard.map(|opened| opened.socket).zip(group),
             echo: Echo::Heard,
+            links: None,
         })
     }
 
     /// Where the node takes unicast packets.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.own.local_addr()
+    }
+
+    /// Another handle on the socket that the node is reached by.
+    pub(crate) fn share(&self) -> io::Result<UdpSocket> {
+        self.own.try_clone()
+    }
+
+    /// Has datagrams of links left there.
+    pub(crate) fn leave_links_at(&mut self, inlet: Inlet) {
+        self.links = Some(inlet);
     }
 
     /// What tells that packets have arrived; the first socket is the one that
@@ -153,6 +167,7 @@ impl Sockets {
     ) -> io::Result<()> {
         let group = self.group.as_ref().map(|(socket, _)| socket);
         let (share, rng) = &mut self.drop_received;
+        let mut links = self.links.as_mut();
         self.unread = false;
         let sockets = std::iter::once((&self.own, Way::Unicast))
             .chain(group.map(|socket| (socket, Way::Multicast)))
@@ -163,9 +178,22 @@ impl Sockets {
                 match batch.receive(socket) {
                     Ok(more) => {
                         batch.for_each_run(|address, packets| {
-                            let stays =
-                                |_: &_| *share == 0 || rng.below(DROP_RESOLUTION.into()) >= *share;
-                            node.handle_run(now, Origin { address, way }, packets.filter(stays));
+                            let mut stays = |packet: &[u8]| {
+                                if *share > 0 && rng.below(DROP_RESOLUTION.into()) < *share {
+                                    return false;
+                                }
+                                if !is_link(packet) {
+                                    return true;
+                                }
+                                // Nothing of a link comes over the group.
+                                match links.as_mut().filter(|_| way == Way::Unicast) {
+                                    None => return true,
+                                    Some(links) => links.leave(now.instant, address, packet),
+                                }
+                                false
+                            };
+                            let packets = packets.filter(|packet| stays(packet));
+                            node.handle_run(now, Origin { address, way }, packets);
                         });
                         if !more {
                             break;
@@ -179,6 +207,9 @@ impl Sockets {
                     Err(error) => return Err(error),
                 }
             }
+        }
+        if let Some(links) = links {
+            links.tell();
         }
         let overflowed: u64 = self.receive.iter().map(ReceiveBatch::overflows).sum();
         node.set_overflowed(u32::try_from(overflowed).unwrap_or(u32::MAX));

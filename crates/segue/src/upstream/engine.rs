@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use proto::record::KeyHash;
-use proto::upstream::Name;
 use tokio::time::timeout;
 
+use super::caller::Caller;
 use super::figures::Figures;
 use super::queue::{Bounds, Full, Queue, Write};
-use super::redis::{Found, Session};
+use super::session::{Found, Session, Wanted};
 use crate::config::UpstreamConfig;
 use crate::error::UpstreamError;
 use crate::status::{UpstreamState, UpstreamStatus};
@@ -21,13 +21,15 @@ pub(super) struct Engine {
     pub(super) figures: Figures,
     /// None while there is no connection.
     session: Mutex<Option<Session>>,
+    /// Connects, by its target.
+    caller: Caller,
 }
 
 impl Engine {
-    pub(super) fn new(config: UpstreamConfig) -> Self {
+    pub(super) fn new(config: UpstreamConfig, caller: Caller) -> Self {
         let bounds = Bounds { records: config.queue_records, bytes: config.queue_bytes };
         let (figures, session) = (Figures::default(), Mutex::default());
-        Self { config, queue: Queue::new(bounds), figures, session }
+        Self { config, queue: Queue::new(bounds), figures, session, caller }
     }
 
     /// Has a write go up. If somebody waits for it, it fails at once where the
@@ -57,15 +59,25 @@ impl Engine {
         }
     }
 
-    /// What stands under a name, if it is known within `budget`.
-    pub(super) async fn get(&self, name: &Name, budget: Duration) -> Option<Vec<u8>> {
+    /// Whether what goes up is to be sealed.
+    pub(super) const fn seals(&self) -> bool {
+        self.caller.seals()
+    }
+
+    /// Connects.
+    pub(super) async fn open(&self) -> Result<Session, String> {
+        self.caller.open(&self.config).await
+    }
+
+    /// What there is of what is wanted, if it is known within `budget`.
+    pub(super) async fn get(&self, wanted: &Wanted<'_>, budget: Duration) -> Option<Found> {
         let session = self.session.lock().clone();
         let Some(session) = session.filter(|_| self.figures.state() == UpstreamState::Up) else {
             self.figures.spared.add();
             return None;
         };
         let asked = Instant::now();
-        let found = match timeout(budget, session.get(name)).await {
+        let found = match timeout(budget, session.get(wanted, budget)).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 tracing::debug!(upstream = %self.config.address, %error, "a look-up failed");
@@ -82,11 +94,14 @@ impl Engine {
         };
         self.figures.answered(asked.elapsed());
         match found {
-            Found::Value(value) => Some(value),
+            #[cfg(feature = "redis")]
+            Found::Value(_) => Some(found),
+            Found::Record(_) => Some(found),
             Found::Nothing => {
                 self.figures.misses.add();
                 None
             }
+            #[cfg(feature = "redis")]
             Found::OtherType => {
                 self.rejected(&"a value of another type");
                 None
@@ -95,6 +110,7 @@ impl Engine {
     }
 
     /// Counts a value that is not what the farm has put there.
+    #[cfg(feature = "redis")]
     pub(super) fn rejected(&self, why: &dyn std::fmt::Display) {
         if self.figures.rejected.add().is_power_of_two() {
             let upstream = &self.config.address;

@@ -1,32 +1,29 @@
-//! The tier above, where it is an engine outside of the farm: Valkey or Redis,
-//! single or Cluster.
+//! The tier above: a node of another farm, or an engine outside of any, Valkey
+//! or Redis, single or Cluster.
 //!
-//! What this node writes goes up sealed ([`proto::upstream`]); what the farm
-//! does not have is looked for there, and believed only if it opens. In
-//! reading order: `address` is how an engine is named; `engine` is one of
-//! them, as writers and look-ups see it; `queue` holds what is to go up;
-//! `work` carries it there and keeps the connection; `redis` knows the
-//! engine's commands, and only that; `figures` counts. `tier` is all engines
-//! together. Nothing here knows of the other nodes.
+//! What this node writes goes up; what the farm does not have is looked for
+//! there. To an engine it goes sealed ([`proto::upstream`]), and what comes back
+//! is believed only if it opens; to a node it goes over a link. In reading
+//! order: `address` is how an engine is named, `target` how either is; `engine`
+//! is one of them, as writers and look-ups see it; `queue` holds what is to go
+//! up; `work` carries it there and keeps the connection, which `caller` makes;
+//! `session` is such a connection, `redis` one to an engine, and `node` one to a
+//! node; `figures` counts. `tier` is all of them together. Nothing here knows of the other
+//! nodes of this farm.
 
 mod address;
-#[cfg(feature = "redis")]
+mod caller;
 mod engine;
-#[cfg(feature = "redis")]
 mod figures;
-#[cfg(not(feature = "redis"))]
-mod none;
-#[cfg(feature = "redis")]
+mod node;
 mod queue;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "redis")]
+mod session;
+mod target;
 mod tier;
-#[cfg(feature = "redis")]
 mod work;
 
 pub use address::{AddressError, UpstreamAddress};
-#[cfg(not(feature = "redis"))]
-pub(crate) use none::Tier;
-#[cfg(feature = "redis")]
+pub use target::UpstreamTarget;
 pub(crate) use tier::Tier;

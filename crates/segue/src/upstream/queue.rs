@@ -24,9 +24,10 @@ const MAX_TOUCHED: usize = 65_536;
 /// What a write takes beside its value, in bytes.
 const WRITE_BYTES: usize = size_of::<Write>();
 
-/// A sealed value on its way up.
+/// A value on its way up.
 pub(super) struct Write {
     pub(super) name: Name,
+    /// Sealed, if it goes to an engine; to a node an item of a batch.
     pub(super) value: Bytes,
     /// When the engine may forget it.
     pub(super) expires: Wall,

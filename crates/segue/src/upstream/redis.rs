@@ -19,14 +19,8 @@ use tokio::task::JoinSet;
 
 use super::address::{Host, UpstreamAddress};
 use super::queue::Write;
-use crate::config::UpstreamConfig;
+use super::session::{ANSWER, CONNECT, Found, Stored};
 
-/// How long a connection may take to be made: a lost packet or two and the
-/// handshakes of TCP and TLS.
-pub(super) const CONNECT: Duration = Duration::from_secs(2);
-/// How long an answer to writes may take. An engine that has not answered by
-/// then is lost.
-pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// How often the client library itself goes after a slot that has moved.
 const REDIRECTS: u32 = 4;
 /// How long it waits before: its own least is more than a second, and a write
@@ -63,29 +57,6 @@ struct Script {
     hash: String,
 }
 
-/// What became of a write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Stored {
-    /// The engine has it.
-    Written,
-    /// The engine has a later version.
-    Superseded,
-    /// The engine knows that the id was deleted for good.
-    Deleted,
-    /// The engine does not want it, and will not later.
-    Refused(String),
-    /// It is not known whether the engine has it; it may be sent again.
-    Unanswered(String),
-}
-
-/// What stands under a name.
-pub(super) enum Found {
-    Nothing,
-    Value(Vec<u8>),
-    /// Something that no value of ours can be.
-    OtherType,
-}
-
 /// The connections to an engine: look-ups have their own, so that none waits
 /// behind a megabyte that goes up.
 #[derive(Clone)]
@@ -102,11 +73,11 @@ enum Connection {
 
 impl Session {
     /// Connects.
-    pub(super) async fn open(config: &UpstreamConfig) -> RedisResult<Self> {
+    pub(super) async fn open(address: &UpstreamAddress, ca: Option<&Vec<u8>>) -> RedisResult<Self> {
         // Who looks up has a budget of his own.
         let (reads, writes) = tokio::try_join!(
-            Connection::open(config, None),
-            Connection::open(config, Some(ANSWER))
+            Connection::open((address, ca), None),
+            Connection::open((address, ca), Some(ANSWER))
         )?;
         Ok(Self { reads, writes })
     }
@@ -187,9 +158,11 @@ impl Session {
 }
 
 impl Connection {
-    async fn open(config: &UpstreamConfig, answer: Option<Duration>) -> RedisResult<Self> {
-        let UpstreamConfig { address, ca, .. } = config;
-        let certificates = || TlsCertificates { client_tls: None, root_cert: ca.clone() };
+    async fn open(
+        (address, ca): (&UpstreamAddress, Option<&Vec<u8>>),
+        answer: Option<Duration>,
+    ) -> RedisResult<Self> {
+        let certificates = || TlsCertificates { client_tls: None, root_cert: ca.cloned() };
         let infos = address.hosts.iter().map(|host| info(address, host));
         let mut infos = infos.collect::<RedisResult<Vec<_>>>()?;
         if address.cluster {

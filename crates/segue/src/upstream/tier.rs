@@ -16,17 +16,21 @@ use proto::keyring::Keyring;
 use proto::record::{Body, Key, KeyHash, Record};
 use proto::upstream::{NONCE_BYTES, Seals, expires};
 use proto::wire::frame::Frame;
+use proto::wire::link::Item;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
+use super::caller::Caller;
 use super::engine::Engine;
 use super::queue::Write;
+use super::session::{Found, Wanted};
 use super::work::work;
 use crate::config::UpstreamConfig;
 use crate::error::{StartError, UpstreamError, WriteError};
+use crate::link::Links;
 use crate::status::UpstreamStatus;
 
 /// The tier above this node.
@@ -51,9 +55,13 @@ impl Tier {
         configs: &[UpstreamConfig],
         keys: &Keyring,
         holdings: &Arc<Holdings>,
+        links: Option<&Arc<Links>>,
     ) -> Result<Self, StartError> {
-        let engines: Vec<_> =
-            configs.iter().map(|config| Arc::new(Engine::new(config.clone()))).collect();
+        let engine = |config: &UpstreamConfig| {
+            let caller = Caller::new(config, links, holdings)?;
+            Ok(Arc::new(Engine::new(config.clone(), caller)))
+        };
+        let engines = configs.iter().map(engine).collect::<Result<Vec<_>, StartError>>()?;
         let seals = RwLock::new(Arc::new(Seals::new(keys)));
         let common = Arc::new(Common { holdings: Arc::clone(holdings), seals });
         let (stop, stopped) = watch::channel(false);
@@ -74,7 +82,8 @@ impl Tier {
                 let mut working = JoinSet::new();
                 for engine in engines {
                     let common = Arc::clone(&common);
-                    let seal = move |hash| common.seal_touched(hash);
+                    let sealed = engine.seals();
+                    let seal = move |hash| common.touched(hash, sealed);
                     working.spawn(work(engine, seal, stopped.clone()));
                 }
                 working.join_all().await;
@@ -93,59 +102,54 @@ impl Tier {
         if self.engines.is_empty() {
             return if waits { Err(UpstreamError::None.into()) } else { Ok(receipt) };
         }
-        match frame {
-            Frame::Record(record) => self.send(self.common.seal(record), waits, &mut receipt),
-            Frame::Touch(touch) if waits => {
-                if let Some(write) = self.common.seal_touched(touch.hash) {
-                    self.send(write, waits, &mut receipt);
-                }
-            }
-            Frame::Touch(touch) => self.engines.iter().for_each(|engine| engine.touch(touch.hash)),
-            Frame::Rotate { old, new } => {
-                // In this order, so that one of the two ids is always there.
-                self.send(self.common.seal(new), waits, &mut receipt);
-                self.send(self.common.seal(old), waits, &mut receipt);
+        if let (Frame::Touch(touch), false) = (frame, waits) {
+            self.engines.iter().for_each(|engine| engine.touch(touch.hash));
+            return Ok(receipt);
+        }
+        for sealed in [true, false] {
+            let engines = || self.engines.iter().filter(|engine| engine.seals() == sealed);
+            if engines().next().is_some() {
+                let writes = self.common.writes(frame, sealed);
+                engines().for_each(|engine| send(engine, &writes, waits, &mut receipt));
             }
         }
         Ok(receipt)
     }
 
-    fn send(&self, write: Write, waits: bool, receipt: &mut Receipt) {
-        for engine in &self.engines {
-            let done = waits.then(|| {
-                let (done, told) = oneshot::channel();
-                receipt.0.push(told);
-                done
-            });
-            let Write { name, value, expires, deletes, .. } = &write;
-            let (value, expires, deletes) = (value.clone(), *expires, *deletes);
-            engine.write(Write { name: *name, value, expires, deletes, done });
-        }
-    }
-
-    /// Looks a record up, and has `read` make what the look-up gives of it; it
+    /// Looks a record up here and in so many tiers further, and has `read` make what the look-up gives of it; it
     /// may want none of it.
     pub(crate) async fn find<R>(
         &self,
-        key: &Key,
+        (key, hops): (&Key, u8),
         budget: Duration,
         read: impl FnOnce(&Record<'_>) -> Option<R>,
     ) -> Option<R> {
         let seals = Arc::clone(&*self.common.seals.read());
-        let (name, until) = (seals.name(key), Instant::now() + budget);
+        let wanted = Wanted { key, name: seals.name(key), hops };
+        let until = Instant::now() + budget;
         for engine in &self.engines {
             let left = until.saturating_duration_since(Instant::now());
-            let Some(value) = engine.get(&name, left).await else { continue };
-            let mut value = Zeroizing::new(value);
-            match seals.open(key, &mut value) {
-                Ok(record) => {
-                    engine.figures.hits.add();
-                    let found = read(&record)?;
-                    self.hits.fetch_add(1, Ordering::Relaxed);
-                    return Some(found);
+            let Some(found) = engine.get(&wanted, left).await else { continue };
+            let found = match found {
+                #[cfg(feature = "redis")]
+                Found::Value(value) => {
+                    let mut value = Zeroizing::new(value);
+                    match seals.open(key, &mut value) {
+                        Ok(record) => read(&record),
+                        Err(rejected) => {
+                            engine.rejected(&rejected);
+                            continue;
+                        }
+                    }
                 }
-                Err(rejected) => engine.rejected(&rejected),
-            }
+                Found::Record(answered) => answered.record().and_then(|record| read(&record)),
+                #[cfg(feature = "redis")]
+                Found::OtherType => continue,
+                Found::Nothing => continue,
+            };
+            engine.figures.hits.add();
+            self.hits.fetch_add(u64::from(found.is_some()), Ordering::Relaxed);
+            return found;
         }
         None
     }
@@ -183,7 +187,34 @@ impl Tier {
     }
 }
 
+/// Gives an engine what is to go up.
+fn send(engine: &Engine, writes: &[Write], waits: bool, receipt: &mut Receipt) {
+    for Write { name, value, expires, deletes, .. } in writes {
+        let done = waits.then(|| {
+            let (done, told) = oneshot::channel();
+            receipt.0.push(told);
+            done
+        });
+        let (value, expires, deletes) = (value.clone(), *expires, *deletes);
+        engine.write(Write { name: *name, value, expires, deletes, done });
+    }
+}
+
 impl Common {
+    /// What a frame says, `sealed` for engines or as it is for nodes.
+    fn writes(&self, frame: &Frame<'_>, sealed: bool) -> Vec<Write> {
+        match (frame, sealed) {
+            (Frame::Record(record), true) => vec![self.seal(record)],
+            (Frame::Record(record), false) => vec![self.plain(&Item::Record(*record), record)],
+            // In this order, so that one of the two ids is always there.
+            (Frame::Rotate { old, new }, true) => vec![self.seal(new), self.seal(old)],
+            (&Frame::Rotate { old, new }, false) => {
+                vec![self.plain(&Item::Rotate { old, new }, &old)]
+            }
+            (Frame::Touch(touch), _) => self.touched(touch.hash, sealed).into_iter().collect(),
+        }
+    }
+
     fn seal(&self, record: &Record<'_>) -> Write {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).expect("the operating system gives random numbers");
@@ -197,19 +228,43 @@ impl Common {
         }
     }
 
-    /// Seals a record as it is held here; none if it is not held any more.
-    fn seal_touched(&self, hash: KeyHash) -> Option<Write> {
-        // Sealed outside of the table's lock, which others wait for.
+    /// An item for a node, which `record` is of. It is not sealed while it
+    /// waits, as the table is not either, and wiped when it went.
+    fn plain(&self, item: &Item<'_>, record: &Record<'_>) -> Write {
+        let mut bytes = Zeroizing::new(Vec::new());
+        item.encode(&mut bytes);
+        Write {
+            name: self.seals.read().name(&record.key),
+            value: Bytes::from_owner(bytes),
+            expires: expires(record),
+            deletes: record.body == Body::Deleted,
+            done: None,
+        }
+    }
+
+    /// A record whose deadline moved, as it is in the table: whole for an
+    /// engine, and as a touch for a node. None if it is not there any more.
+    fn touched(&self, hash: KeyHash, sealed: bool) -> Option<Write> {
+        // Made outside of the table's lock, which others wait for.
         let copied = self.holdings.peek_hash(hash, |&Record { key, version, deadlines, body }| {
             let value = match body {
-                Body::Value(value) => Some(Zeroizing::new(value.to_vec())),
+                Body::Value(value) if sealed => Some(Zeroizing::new(value.to_vec())),
+                Body::Value(_) => Some(Zeroizing::default()),
                 Body::Deleted => None,
             };
             (key, version, deadlines, value)
         });
         let (key, version, deadlines, value) = copied?;
         let body = value.as_ref().map_or(Body::Deleted, |value| Body::Value(value));
-        Some(self.seal(&Record { key, version, deadlines, body }))
+        let record = Record { key, version, deadlines, body };
+        Some(match body {
+            _ if sealed => self.seal(&record),
+            Body::Value(_) => {
+                let touch = Item::Touch { key, time: version.time, idle: deadlines.idle };
+                self.plain(&touch, &record)
+            }
+            Body::Deleted => self.plain(&Item::Record(record), &record),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::engine::Engine;
 use super::queue::{Full, Write};
-use super::redis::{CONNECT, Session, Stored};
+use super::session::{CONNECT, Session, Stored};
 use crate::error::UpstreamError;
 use crate::status::UpstreamState;
 
@@ -53,7 +53,7 @@ pub(super) async fn work(
     let mut pauses = Pauses::default();
     loop {
         let opened = tokio::select! {
-            opened = timeout(CONNECT, Session::open(&engine.config)) => opened,
+            opened = timeout(CONNECT, engine.open()) => opened,
             () = until_stopped(&mut stopped) => return,
         };
         let began = Instant::now();
@@ -72,7 +72,7 @@ pub(super) async fn work(
                     End::Lost => {}
                 }
             }
-            Ok(Err(error)) => engine.end(error.to_string()),
+            Ok(Err(error)) => engine.end(error),
             Err(_) => engine.end(format!("no connection within {CONNECT:?}")),
         }
         if began.elapsed() > 2 * PROBE_EVERY {
@@ -280,11 +280,13 @@ impl Landing {
                 figures.written.add();
                 write.settle(Ok(()));
             }
+            #[cfg(feature = "redis")]
             Stored::Superseded => {
                 figures.superseded.add();
                 // What the engine has is what merging would have left.
                 write.settle(Ok(()));
             }
+            #[cfg(feature = "redis")]
             Stored::Deleted => {
                 figures.superseded.add();
                 write.settle(Err(UpstreamError::Deleted));
@@ -310,7 +312,7 @@ async fn ask(session: Session) -> Landed {
     let asked = Instant::now();
     match timeout(CONNECT, session.ping()).await {
         Ok(Ok(())) => Landed::Probe(asked.elapsed()),
-        Ok(Err(error)) => Landed::Lost(error.to_string()),
+        Ok(Err(error)) => Landed::Lost(error),
         Err(_) => Landed::Lost(format!("no answer within {CONNECT:?}")),
     }
 }

@@ -1,0 +1,166 @@
+//! What a node does for the tiers below it: takes in what they write, and
+//! answers what they ask.
+//!
+//! How they come here is the links' business; here are the streams of those who
+//! have proven the farm's key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use proto::nak::acks::Ack;
+use proto::record::{Body, Record};
+use proto::wire::codec::Malformed;
+use proto::wire::link::{Answer, Ask, Items, MAX_ASK_BYTES, MAX_BATCH_BYTES, Taken};
+use quinn::{ReadToEndError, RecvStream, SendStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
+
+use crate::cache::{Adopted, Cache, Confirmed, Fate};
+use crate::driver::Snapshot;
+use crate::link::{Broken, Purpose, Serve, Served};
+use crate::status::MemberState;
+
+/// Batches that are read and taken in at a time: each may be 1.3 MB.
+const BATCHES_AT_ONCE: usize = 16;
+/// The longest that is waited for an answer of this farm, whatever the asker
+/// says: a client that waits longer has gone elsewhere.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether there is still somebody to be waited for: who
+/// has left confirms nothing.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Serves the tiers below.
+pub(crate) struct Below {
+    cache: Cache,
+    /// Who else is in the farm.
+    snapshot: Arc<Mutex<Snapshot>>,
+    batches: Semaphore,
+}
+
+impl Below {
+    pub(crate) fn new(cache: Cache, snapshot: Arc<Mutex<Snapshot>>) -> Self {
+        Self { cache, snapshot, batches: Semaphore::new(BATCHES_AT_ONCE) }
+    }
+
+    async fn answer(&self, send: &mut SendStream, receive: &mut RecvStream) -> Result<(), Broken> {
+        let Some(bytes) = read(receive, MAX_ASK_BYTES).await? else { return Ok(()) };
+        let ask = Ask::decode(&bytes)?;
+        let patience = PATIENCE.min(Duration::from_millis(ask.patience_millis.into()));
+        let mut answer = Zeroizing::new(Vec::new());
+        if let Some(record) = self.cache.deleted(&ask.key) {
+            Answer::Held(record).encode(&mut answer);
+        } else {
+            // Who asks has stopped waiting by then.
+            let found = timeout(patience, self.cache.find_for_below(&ask.key, patience, ask.hops));
+            match found.await.ok().flatten() {
+                None => Answer::Absent.encode(&mut answer),
+                Some(found) => Answer::Held(Record {
+                    key: ask.key,
+                    version: found.version,
+                    deadlines: found.deadlines,
+                    body: Body::Value(&found.value),
+                })
+                .encode(&mut answer),
+            }
+        }
+        write(send, &answer).await;
+        Ok(())
+    }
+
+    async fn take(&self, send: &mut SendStream, receive: &mut RecvStream) -> Result<(), Broken> {
+        let _turn = self.batches.acquire().await.expect("it is never closed");
+        let Some(bytes) = read(receive, MAX_BATCH_BYTES).await? else { return Ok(()) };
+        let mut places = 0..;
+        let mut taken = Taken { confirmed: true, missing: Vec::new() };
+        let mut items = Items::of(&bytes);
+        let mut waiting = Vec::new();
+        let ack = if self.has_others() { Ack::One } else { Ack::Local };
+        while let Some(item) = items.next_item()? {
+            let place = places.next().expect("a batch has fewer items");
+            match self.cache.adopt(&item, ack).await {
+                Ok(Adopted { fate, confirmed }) => {
+                    waiting.extend(confirmed);
+                    match fate {
+                        Fate::Held => {}
+                        Fate::Missing => taken.missing.push(place),
+                        Fate::Refused => taken.confirmed = false,
+                    }
+                }
+                Err(_) => taken.confirmed = false,
+            }
+        }
+        taken.confirmed &= self.confirmed(waiting).await;
+        let mut bytes = Vec::new();
+        taken.encode(&mut bytes);
+        write(send, &bytes).await;
+        Ok(())
+    }
+
+    /// Waits until others have confirmed what was passed on to them, or there
+    /// are none any more.
+    async fn confirmed(&self, waiting: Vec<Confirmed>) -> bool {
+        let all = async {
+            for confirmed in waiting {
+                confirmed.await.ok()?;
+            }
+            Some(())
+        };
+        let mut all = std::pin::pin!(all);
+        let until = Instant::now() + self.cache.shared.ack_timeout;
+        while Instant::now() < until {
+            if let Ok(confirmed) = timeout(LOOK_AGAIN, &mut all).await {
+                return confirmed.is_some();
+            }
+            if !self.has_others() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether another node of this farm is alive, to have what is here as well.
+    fn has_others(&self) -> bool {
+        self.snapshot.lock().members.iter().any(|member| member.state == MemberState::Alive)
+    }
+}
+
+impl Serve for Below {
+    fn serve(self: Arc<Self>, purpose: Purpose, streams: (SendStream, RecvStream)) -> Served {
+        Box::pin(async move {
+            let (mut send, mut receive) = streams;
+            match purpose {
+                Purpose::Ask => self.answer(&mut send, &mut receive).await,
+                Purpose::Batch => self.take(&mut send, &mut receive).await,
+                Purpose::Probe => {
+                    write(&mut send, &[]).await;
+                    Ok(())
+                }
+            }
+        })
+    }
+}
+
+impl From<Malformed> for Broken {
+    fn from(_: Malformed) -> Self {
+        Self
+    }
+}
+
+/// Reads a stream to its end; `None` when the other end has given it up.
+async fn read(receive: &mut RecvStream, most: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Broken> {
+    match receive.read_to_end(most).await {
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+        Err(ReadToEndError::TooLong) => Err(Broken),
+        Err(ReadToEndError::Read(_)) => Ok(None),
+    }
+}
+
+async fn write(send: &mut SendStream, bytes: &[u8]) {
+    // Who does not wait for it any more does not miss it.
+    if send.write_all(bytes).await.is_ok() {
+        let _ = send.finish();
+    }
+}

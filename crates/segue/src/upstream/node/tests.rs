@@ -1,0 +1,99 @@
+use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
+use proto::record::{Deadlines, Kind};
+
+use super::*;
+use crate::{Ack, Cache, Config, Node, Transport};
+
+fn config(name: &str, peers: &[&Node]) -> Config {
+    let keys = Keyring::new(vec![FarmKey::new([1; FARM_KEY_BYTES])]).expect("one key");
+    let peers = peers.iter().map(|node| node.status().address).collect();
+    Config { transport: Transport::Unicast, peers, ..Config::new(name, keys) }
+}
+
+async fn start(config: Config) -> Node {
+    let node = Node::start(config).expect("any port");
+    node.ready().await;
+    node
+}
+
+/// A node of a farm below, linked to a node of one above.
+async fn below(above: &Node) -> (Node, Session) {
+    let node = start(config("below", &[])).await;
+    let link = node.links().connect(above.status().address).await.expect("it answers");
+    let holdings = Arc::clone(&node.cache().shared.holdings);
+    (node, Session::new(link, holdings))
+}
+
+fn key(id: &[u8]) -> Key {
+    Key::new(Kind::Tls, id).expect("a short id")
+}
+
+fn batch(items: &[Item<'_>]) -> Batch {
+    let mut batch = Batch::default();
+    items.iter().for_each(|item| batch.push(item));
+    batch
+}
+
+/// Writes a record at a node, and gives it as it is there.
+async fn written<'a>(cache: &Cache, id: &[u8], value: &'a [u8]) -> Record<'a> {
+    let deadlines = Deadlines::at(cache.now() + Duration::from_secs(60));
+    let written = cache.put(&key(id), value, deadlines, Ack::Local).await.expect("there is room");
+    Record { key: key(id), version: written.version, deadlines, body: Body::Value(value) }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_above_is_at_every_node_there_and_is_answered() {
+    let core = start(config("core-1", &[])).await;
+    let second = start(config("core-2", &[&core])).await;
+    let (edge, session) = below(&core).await;
+    let large = vec![7; proto::record::MAX_PAYLOAD_BYTES];
+    for value in [&b"small"[..], b"", &large] {
+        let record = written(&edge.cache(), b"id", value).await;
+        let taken = session.store(&batch(&[Item::Record(record)])).await.expect("the link stands");
+        assert!(taken.confirmed && taken.missing.is_empty(), "{taken:?}");
+        for node in [&core, &second] {
+            let found = node.cache().peek(&record.key).expect("confirmed");
+            assert_eq!((&**found.value, found.version), (value, record.version));
+        }
+        let answered = session.get(&record.key, PATIENCE, 1).await.expect("the link stands");
+        assert_eq!(answered.record(), Some(record));
+    }
+    let absent = session.get(&key(b"other"), PATIENCE, 1).await.expect("the link stands");
+    assert_eq!(absent.record(), None);
+    session.probe().await.expect("the link stands");
+    assert_eq!((core.status().links.live, edge.status().links.live), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_touches_and_rotations_go_up_and_a_late_write_revives_nothing() {
+    let core = start(config("core", &[])).await;
+    let (edge, session) = below(&core).await;
+    let cache = edge.cache();
+    let first = written(&cache, b"first", b"value").await;
+    let touch = Item::Touch {
+        key: first.key,
+        time: first.version.time,
+        idle: first.deadlines.idle + Duration::from_secs(9),
+    };
+    // Its record is not there yet.
+    let taken = session.store(&batch(&[touch])).await.expect("the link stands");
+    assert_eq!(taken.missing, [0]);
+    let taken = session.store(&batch(&[Item::Record(first), touch])).await.expect("it stands");
+    assert!(taken.missing.is_empty());
+    let found = core.cache().peek(&first.key).expect("it was stored");
+    assert_eq!(found.deadlines.idle, first.deadlines.idle + Duration::from_secs(9));
+
+    let new = written(&cache, b"new", b"value").await;
+    let dead = written(&cache, b"first", b"later").await;
+    let dead = Record { body: Body::Deleted, ..dead };
+    session.store(&batch(&[Item::Rotate { old: dead, new }])).await.expect("it stands");
+    assert!(core.cache().peek(&first.key).is_none() && core.cache().peek(&new.key).is_some());
+    // The value from before comes late.
+    let taken = session.store(&batch(&[Item::Record(first)])).await.expect("it stands");
+    assert!(taken.confirmed, "what is there is later");
+    assert!(core.cache().peek(&first.key).is_none());
+    let answered = session.get(&first.key, PATIENCE, 1).await.expect("it stands");
+    assert_eq!(answered.record().map(|record| record.body), Some(Body::Deleted));
+}
