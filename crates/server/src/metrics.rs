@@ -45,6 +45,7 @@ impl Collector for Metrics {
         self.cache(&mut page)?;
         self.upstreams(&mut page)?;
         self.multicast(&mut page)?;
+        self.links(&mut page)?;
         self.clients(&mut page)?;
         let help = "How long a write took to be at another node, by its confirmation";
         page.histogram("replication_lag_seconds", help, &self.lag)?;
@@ -200,6 +201,20 @@ impl Metrics {
         page.counters("multicast_rejected_packets", "Packets dropped", "cause", &rejected)?;
         let help = "Whether digests are compared; not for a day after the cache was full";
         page.gauge("multicast_comparing", help, u64::from(stats.comparing))
+    }
+
+    fn links(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let links = &self.status.links;
+        page.gauge("links_live", "Links with other nodes that stand", links.live)?;
+        let calls =
+            [("made", links.made), ("refused", links.refused), ("turned_away", links.turned_away)];
+        page.counters("links_calls", "Calls by what came of them", "result", &calls)?;
+        let help = "Bytes of the datagrams of links that were received";
+        page.counter("links_received_bytes", help, links.received_bytes)?;
+        let help = "Bytes of the datagrams of links that were sent";
+        page.counter("links_sent_bytes", help, links.sent_bytes)?;
+        let help = "Datagrams of links that were dropped unread, as there were too many";
+        page.counter("links_dropped_datagrams", help, links.dropped)
     }
 
     fn clients(&self, page: &mut Page<'_>) -> Result<(), Error> {

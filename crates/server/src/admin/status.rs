@@ -22,6 +22,8 @@ pub(crate) struct Status {
     #[serde(default)]
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) multicast: Multicast,
+    /// Its links with other nodes.
+    pub(crate) links: Links,
     pub(crate) tls: Tls,
     pub(crate) connections: Connections,
 }
@@ -223,6 +225,35 @@ pub(crate) struct Rejected {
     pub(crate) malformed: u64,
 }
 
+/// Links with other nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Links {
+    pub(crate) live: u64,
+    pub(crate) made: u64,
+    /// Other ends that had no key of this farm, or did not say in time.
+    pub(crate) refused: u64,
+    /// Calls that were not answered, as there were too many.
+    pub(crate) turned_away: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    /// Datagrams that were dropped unread.
+    pub(crate) dropped: u64,
+}
+
+impl From<segue::LinkStats> for Links {
+    fn from(stats: segue::LinkStats) -> Self {
+        Self {
+            live: stats.live as u64,
+            made: stats.made,
+            refused: stats.refused,
+            turned_away: stats.turned_away,
+            received_bytes: stats.received_bytes,
+            sent_bytes: stats.sent_bytes,
+            dropped: stats.dropped,
+        }
+    }
+}
+
 /// Handshakes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tls {
@@ -276,6 +307,7 @@ impl Status {
             lookups: lookups.into(),
             upstreams: node.upstreams.into_iter().map(Upstream::from).collect(),
             multicast: multicast.into(),
+            links: node.links.into(),
             tls: Tls {
                 handshakes_full: front.handshakes_full,
                 resumed_local: front.resumed_local,

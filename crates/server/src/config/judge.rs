@@ -10,15 +10,13 @@ use std::time::Duration;
 
 use proto::keyring::{FarmKey, Keyring, KeyringError};
 use rustls::pki_types::CertificateDer;
-use segue::UpstreamConfig;
 use tls_rustls::{
     CertificateError, ConfigError, Identity, Incarnation, MAX_EARLY_DATA_BYTES, MAX_LIFETIME,
     MAX_TICKETS, Terminator,
 };
 
 use super::fault::{Fault, Faults, Origin, quoted};
-use super::sections::{Certificate, Sections, Transport, Upstream, Wait};
-use super::units::EngineAddress;
+use super::sections::{Certificate, Sections, Transport};
 use super::value::Value;
 use super::{Config, certificates, later};
 use crate::keyfile;
@@ -34,9 +32,6 @@ const MIN_MEMORY_BYTES: u64 = 8 << 20;
 /// client waits for its handshake.
 const LOOKUP_TIMEOUTS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(10);
-
-/// The most upstreams: every write goes to each.
-const MAX_UPSTREAMS: usize = 4;
 
 /// The configuration that `sections` make.
 ///
@@ -70,13 +65,13 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
 }
 
 /// Collects what is wrong.
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     given: &'a Value,
     faults: Vec<Fault>,
 }
 
 impl Judge<'_> {
-    fn fault(&mut self, key: &str, fault: Fault) {
+    pub(super) fn fault(&mut self, key: &str, fault: Fault) {
         self.faults.push(fault.at(&self.given.origin_of(key), key));
     }
 
@@ -186,57 +181,6 @@ impl Judge<'_> {
         {
             *path = directory.join(&*path);
         }
-    }
-
-    /// The engines of the tier above, and whether what asks for a tier has one.
-    fn upstreams(&mut self, sections: &Sections) -> Vec<UpstreamConfig> {
-        let mut upstreams = Vec::new();
-        if sections.upstream.len() > MAX_UPSTREAMS {
-            let expected = format!("at most {MAX_UPSTREAMS}");
-            self.fault("upstream", Fault::mismatch(sections.upstream.len(), expected));
-        }
-        for (at, Upstream { redis, segue, ca }) in sections.upstream.iter().enumerate() {
-            let place = format!("upstream[{at}]");
-            let Some(EngineAddress(address)) = redis else {
-                if segue.0.is_empty() {
-                    let expected = "redis = \"redis://HOST:PORT\" or segue = [\"HOST:PORT\"]";
-                    self.fault(&place, Fault::mismatch("an upstream without address", expected));
-                }
-                continue;
-            };
-            let key = format!("{place}.ca");
-            let ca = match ca.as_deref().map(certificates::pem).transpose() {
-                Ok(Some(_)) if !address.is_tls() => {
-                    let expected = "an address that begins with rediss:// or rediss-cluster://";
-                    self.fault(&key, Fault::mismatch("authorities without TLS", expected));
-                    None
-                }
-                Ok(ca) => ca,
-                Err(fault) => {
-                    self.fault(&key, fault);
-                    None
-                }
-            };
-            upstreams.push(UpstreamConfig { ca, ..UpstreamConfig::new(address.clone()) });
-        }
-        if !upstreams.is_empty() && sections.farm.keys.0.is_empty() {
-            let fault = Fault::mismatch("an upstream without farm.keys", "the key that seals")
-                .remedy(
-                    "`segue keygen` makes one: with a key in memory only, nothing that this node \
-                 writes there could ever be read again",
-                );
-            self.fault("upstream", fault);
-        }
-        if sections.upstream.is_empty() {
-            for (key, wait) in sections.writes.pairs() {
-                if wait == Wait::Tier {
-                    let fault = Fault::mismatch("\"tier\" without [[upstream]]", "a tier above")
-                        .remedy("add [[upstream]] with redis = \"redis://HOST:PORT\"");
-                    self.fault(key, fault);
-                }
-            }
-        }
-        upstreams
     }
 
     /// The keys of the farm, and whether their files say by which secret

@@ -26,12 +26,6 @@ pub(crate) fn refuse_sections(given: &Value) -> Result<(), Faults> {
 /// The values that ask for what this version does not do: key and fault.
 pub(crate) fn refused_values(sections: &Sections) -> Vec<(String, Fault)> {
     let mut refused = Vec::new();
-    for (at, upstream) in sections.upstream.iter().enumerate() {
-        if !upstream.segue.0.is_empty() {
-            let fault = unsupported("nodes as the tier above", "redis = \"redis://HOST:PORT\"");
-            refused.push((format!("upstream[{at}].segue"), fault));
-        }
-    }
     let keep = match sections.portion.keep {
         Keep::All => None,
         Keep::Share => Some("\"share\""),

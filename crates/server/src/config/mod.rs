@@ -15,6 +15,7 @@ mod read;
 mod sections;
 mod sources;
 mod units;
+mod upstream;
 mod value;
 
 #[cfg(test)]

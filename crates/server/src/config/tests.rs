@@ -229,15 +229,6 @@ fn what_a_later_version_does_is_refused_as_that() {
         )
     };
     check("[redis]\n", &unsupported(1, "redis", "[redis]", "no such section"));
-    check(
-        "[farm]\nkeys = \"farm.key\"\n[[upstream]]\nsegue = \"10.0.1.1:7700\"\n",
-        &unsupported(
-            4,
-            "upstream[0].segue",
-            "nodes as the tier above",
-            "redis = \"redis://HOST:PORT\"",
-        ),
-    );
     check("[portion]\nkeep = \"share\"\n", &unsupported(2, "portion.keep", "\"share\"", "\"all\""));
     check(
         "[writes]\ntls = \"all\"\nweb = \"local\"\n",
@@ -270,6 +261,27 @@ fn upstreams_are_read_and_judged() {
         &with("[[upstream]]\nredis = \"redis://db\"\nca = \"one.cert\"\n"),
         "DIR/segue.toml:5: upstream[0].ca: found authorities without TLS, \
          expected an address that begins with rediss:// or rediss-cluster://",
+    );
+    let nodes = with("[[upstream]]\nsegue = [\"10.0.1.1:7700\", \"10.0.1.2:7700\"]\n");
+    let config = Place::new(&nodes).load().unwrap();
+    let shown = config.upstreams[0].address.to_string();
+    assert_eq!(shown, "segue://10.0.1.1:7700,10.0.1.2:7700");
+    for (address, expected) in [
+        ("0.0.0.0:7700", "the farm.listen of a node above, as \"10.0.1.1:7700\""),
+        ("10.0.1.1:0", "the farm.listen of a node above, as \"10.0.1.1:7700\""),
+        ("[fd00::1]:7700", "addresses of the family of farm.listen, 127.0.0.1:7700"),
+        ("127.0.0.1:7700", "nodes of another farm: this is farm.listen, this node itself"),
+    ] {
+        check(
+            &with(&format!("[[upstream]]\nsegue = \"{address}\"\n")),
+            &format!("DIR/segue.toml:4: upstream[0].segue: found {address}, expected {expected}"),
+        );
+    }
+    check(
+        &with("[[upstream]]\nsegue = \"10.0.1.1:7700\"\nredis = \"redis://db\"\n"),
+        "DIR/segue.toml:3: upstream[0]: found both redis and segue, expected one of \
+         redis = \"redis://HOST:PORT\" or segue = [\"HOST:PORT\"]: another one is another \
+         [[upstream]]",
     );
     check(
         &with("[writes]\ntls = \"tier\"\n"),

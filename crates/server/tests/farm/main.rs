@@ -34,6 +34,7 @@ mod loss;
 mod members;
 mod serving;
 mod stalled;
+mod tiers;
 mod tls_backend;
 mod tls_sessions;
 mod tls_terms;

@@ -150,6 +150,11 @@ impl Node {
     }
 
     /// Where it shows its state.
+    pub(crate) fn farm(&self) -> SocketAddr {
+        self.ready.farm
+    }
+
+    /// Where its admin server is.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.ready.admin
     }
