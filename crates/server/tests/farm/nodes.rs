@@ -149,7 +149,7 @@ impl Node {
         self.ready.tls
     }
 
-    /// Where it shows its state.
+    /// Where it takes what other nodes send to it.
     pub(crate) fn farm(&self) -> SocketAddr {
         self.ready.farm
     }
@@ -157,11 +157,6 @@ impl Node {
     /// Where its admin server is.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.ready.admin
-    }
-
-    /// Where it takes what other nodes send to it.
-    pub(crate) fn farm(&self) -> SocketAddr {
-        self.ready.farm
     }
 
     /// What it has logged so far.
