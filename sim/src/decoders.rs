@@ -163,7 +163,9 @@ fn fits(message: &Message) -> bool {
         | Message::Orphan { beyond: ranges, .. }
         | Message::Pull { missing: ranges, .. }
         | Message::Ask { missing: ranges, .. } => ranges.len() <= MAX_NAK_RANGES,
-        Message::Digests { digests, .. } => digests.len() <= MAX_DIGESTS,
+        Message::Digests { digests, .. } | Message::Common { digests, .. } => {
+            digests.len() <= MAX_DIGESTS
+        }
         Message::Answer { members, .. } => members.len() <= MAX_LISTED,
         Message::Challenge { .. }
         | Message::Heartbeat { .. }

@@ -9,10 +9,12 @@
 //! - [`farm`]: nodes, their clocks, and the loop that lets time pass;
 //! - [`keys`]: the key files that a farm goes through;
 //! - [`scenario`]: what a seed does to a farm;
+//! - [`shares`]: what a seed does to a farm whose nodes keep shares;
 //! - [`lookups`]: what a seed does to a farm of which some nodes ask others;
 //! - [`model`]: what must hold of the records, during a run and at its end;
 //! - [`holes`], [`nonces`], [`limits`]: what must hold of the streams, of what
 //!   is sealed, and of what a node keeps;
+//! - [`portions`]: portions at size, without packets;
 //! - [`crowd`]: a farm of many nodes, and what multicast costs there;
 //! - [`decoders`]: what a peer's bytes are read by;
 //! - [`receiving`]: one stream's receiver beside a plain set of numbers;
@@ -31,7 +33,9 @@ mod memory;
 pub mod model;
 pub mod network;
 pub mod nonces;
+pub mod portions;
 pub mod receiving;
 pub mod scenario;
+pub mod shares;
 pub mod target;
 pub mod weather;

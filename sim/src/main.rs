@@ -1,4 +1,5 @@
 //! Runs seeds: `cargo run --release -p sim -- [FIRST] [COUNT]`, on every core;
+//! `sim -- shares [FIRST COUNT]` those of farms whose nodes keep shares;
 //! or measures a large farm: `cargo run --release -p sim -- farm [NODES]`,
 //! and compares the figures with those in a file: `--check FILE`.
 //! Failures and progress go to standard error, the sum to standard output.
@@ -21,21 +22,33 @@ fn main() -> ExitCode {
         ["farm"] => farm("1000", None),
         ["farm", nodes] => farm(nodes, None),
         ["farm", nodes, "--check", file] => farm(nodes, Some(file)),
-        [] => seeds("0", "1000"),
-        [first] => seeds(first, "1000"),
-        [first, count] => seeds(first, count),
+        ["portions"] => Some(portions(None)),
+        ["portions", "--check", file] => Some(portions(Some(file))),
+        ["shares"] => seeds(sim::shares::run, "0", "1000"),
+        ["shares", first, count] => seeds(sim::shares::run, first, count),
+        [] => seeds(whole, "0", "1000"),
+        [first] => seeds(whole, first, "1000"),
+        [first, count] => seeds(whole, first, count),
         _ => None,
     };
     outcome.unwrap_or_else(|| {
-        eprintln!("usage: sim [FIRST SEED] [HOW MANY]\n       sim farm [NODES] [--check FILE]");
+        eprintln!("usage: sim [FIRST SEED] [HOW MANY]\n       sim shares [FIRST SEED] [HOW MANY]\n       sim farm [NODES] [--check FILE]\n       sim portions [--check FILE]");
         ExitCode::from(2)
     })
 }
 
+/// What a seed does, and what did not hold.
+type Scenario = fn(u64) -> Result<(), String>;
+
+/// The scenario of farms in which every node keeps everything.
+fn whole(seed: u64) -> Result<(), String> {
+    sim::scenario::run(seed).map(drop)
+}
+
 /// Runs seeds; none when these are no numbers.
-fn seeds(first: &str, count: &str) -> Option<ExitCode> {
+fn seeds(scenario: Scenario, first: &str, count: &str) -> Option<ExitCode> {
     let (first, count) = (first.parse().ok()?, count.parse().ok()?);
-    let failed = Seeds::new(first, count).run();
+    let failed = Seeds::new(scenario, first, count).run();
     println!("{count} seeds from {first}, {failed} failed");
     Some(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -44,6 +57,16 @@ fn seeds(first: &str, count: &str) -> Option<ExitCode> {
 /// its size is no number.
 fn farm(nodes: &str, expected: Option<&str>) -> Option<ExitCode> {
     let measured = sim::crowd::measure(nodes.parse().ok()?).map(|report| report.to_string());
+    Some(compared(measured, expected))
+}
+
+/// Measures portions at size, and compares the figures with those in a file.
+fn portions(expected: Option<&str>) -> ExitCode {
+    compared(Ok(sim::portions::measure().to_string()), expected)
+}
+
+/// Prints figures; fails when there are none, or a file has others.
+fn compared(measured: Result<String, String>, expected: Option<&str>) -> ExitCode {
     let problem = match (measured, expected) {
         (Err(what), _) => Some(what),
         (Ok(measured), None) => {
@@ -61,17 +84,18 @@ fn farm(nodes: &str, expected: Option<&str>) -> Option<ExitCode> {
             }
         }
     };
-    Some(match problem {
+    match problem {
         None => ExitCode::SUCCESS,
         Some(what) => {
             eprintln!("{what}");
             ExitCode::FAILURE
         }
-    })
+    }
 }
 
 /// Seeds on their way through the cores. No run knows of another.
 struct Seeds {
+    scenario: Scenario,
     first: u64,
     count: u64,
     /// How many were taken up.
@@ -88,10 +112,10 @@ struct Tally {
 }
 
 impl Seeds {
-    fn new(first: u64, count: u64) -> Self {
+    fn new(scenario: Scenario, first: u64, count: u64) -> Self {
         let began = Instant::now();
         let tally = Tally { done: 0, failed: 0, began, told: began };
-        Self { first, count, taken: AtomicU64::new(0), tally: Mutex::new(tally) }
+        Self { scenario, first, count, taken: AtomicU64::new(0), tally: Mutex::new(tally) }
     }
 
     /// Runs all of them. Gives how many failed.
@@ -112,7 +136,7 @@ impl Seeds {
             return false;
         }
         let seed = self.first.saturating_add(taken);
-        let outcome = sim::scenario::run(seed);
+        let outcome = (self.scenario)(seed);
         self.tally.lock().expect("no run panicked").take(seed, outcome.err());
         true
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::cluster::portion::Portion;
 use proto::holdings::Holdings;
 use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use proto::nak::acks::{Ack, WriteId};
@@ -78,6 +79,7 @@ impl Target {
             peers: vec![address(2)],
             ring_bytes,
             credit: 100,
+            portion: Portion::default(),
             compare_every: Config::COMPARE_EVERY,
             lookup_timeout: Config::LOOKUP_TIMEOUT,
             seed: [4; 32],
@@ -104,7 +106,8 @@ impl Target {
     pub fn let_member_in(&mut self) {
         self.pass(Duration::ZERO);
         let nonce = self.nonce.expect("a node calls when it starts");
-        let hello = Hello { name: "member".into(), address: address(2), ready: true };
+        let (address, portion) = (address(2), Portion::default());
+        let hello = Hello { name: "member".into(), address, ready: true, portion };
         self.tell(&Message::Answer { nonce, hello, high: 0, holds: true, members: Vec::new() });
         assert_eq!(self.node.peers().len(), 1, "the member is in");
     }

@@ -7,6 +7,7 @@ use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use proto::node::CLAIM_PATIENCE;
 use sys::interface::Interface;
 
+use crate::portion::Portion;
 use crate::upstream::{UpstreamAddress, UpstreamTarget};
 
 /// What a [`crate::Node`] is started with.
@@ -24,14 +25,16 @@ pub struct Config {
     pub peers: Vec<SocketAddr>,
     /// How what is for all nodes travels.
     pub transport: Transport,
-    /// Which of the farm's records the node keeps. Default all.
-    pub keep: Keep,
     /// All memory that the cache may use, in bytes. Default 256 MiB.
     pub memory_bytes: usize,
     /// The tier above: nodes of other farms, or engines. Every write goes to
     /// each of them, and what the farm does not have is looked for there.
     /// Default none.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Which of the farm's records the node keeps. Default: all. With less, an
+    /// eighth of the memory is for records that it does not keep and was asked
+    /// for.
+    pub portion: Portion,
     /// How long a write waits for its acknowledgement. Default 1 s.
     pub ack_timeout: Duration,
     /// How long a look-up at other nodes takes at the most. Default
@@ -42,15 +45,6 @@ pub struct Config {
     /// The share of received packets, from 0 to 1, that is dropped unread, to
     /// see repair at work. Default 0; for tests and demonstrations only.
     pub drop_received: f64,
-}
-
-/// Which of the farm's records a node keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// All of them.
-    All,
-    /// None: it asks the others, and holds for a while what it was asked for.
-    Nothing,
 }
 
 /// One upstream of the tier above.
@@ -132,9 +126,9 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             peers: Vec::new(),
             transport: Transport::Multicast(Multicast::default()),
-            keep: Keep::All,
             memory_bytes: 256 << 20,
             upstreams: Vec::new(),
+            portion: Portion::default(),
             ack_timeout: Duration::from_secs(1),
             lookup_timeout: proto::node::Config::LOOKUP_TIMEOUT,
             claim_timeout: CLAIM_PATIENCE,

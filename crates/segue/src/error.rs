@@ -18,6 +18,14 @@ pub enum StartError {
         /// The name.
         name: String,
     },
+    /// The portion cannot be.
+    #[error("the portion cannot be: found {found}, expected {expected}")]
+    Portion {
+        /// What is wrong with it.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
     /// A socket could not be opened.
     #[error("cannot open the farm's sockets: {0}")]
     Socket(#[from] OpenError),

@@ -32,6 +32,7 @@ mod error;
 mod link;
 mod lookup;
 mod node;
+mod portion;
 mod status;
 mod upstream;
 mod writes;
@@ -39,10 +40,13 @@ mod writes;
 pub use ack::Ack;
 pub use cache::{Cache, Found, Written};
 pub use claims::Claim;
-pub use config::{Config, Keep, Multicast, Transport, UpstreamConfig};
+pub use config::{Config, Multicast, Transport, UpstreamConfig};
 pub use error::{StartError, UpstreamError, WriteError};
 pub use node::{Arrived, Node, Observer};
+pub use portion::{Keep, Portion};
+pub use proto::cluster::placement::Trouble;
 pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError, RekeyError};
+pub use proto::node::PortionFigures;
 pub use proto::record::{
     Deadlines, IdTooLong, Key, KeyHash, Kind, MAX_ID_BYTES, MAX_PAYLOAD_BYTES, Version,
 };

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::{io, mem, sync};
 
 use parking_lot::Mutex;
-use proto::cluster::slots::SlotSet;
 use proto::holdings::Holdings;
 use proto::keyring::{Keyring, RekeyError};
 use proto::record::{Body, Deadlines, HybridClock, Key, Record, Version};
@@ -24,12 +23,13 @@ use tokio::sync::watch;
 use crate::below::Below;
 use crate::cache::{Cache, Shared};
 use crate::claims::Claims;
-use crate::config::{Config, Keep, Transport};
+use crate::config::{Config, Transport};
 use crate::driver::clock::Clock;
 use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
 use crate::link::{Identity, Links};
 use crate::lookup::Lookups;
+use crate::portion::Keep;
 use crate::status::{LookupStats, Status, Warning};
 use crate::upstream::Tier;
 use crate::writes::Writes;
@@ -111,6 +111,7 @@ impl Node {
     /// Those of [`Node::start`].
     pub fn start_observed(config: Config, observer: Option<Observer>) -> Result<Self, StartError> {
         check_name(&config.name)?;
+        let portion = config.portion.told(&config.name, config.memory_bytes)?;
         let incarnation = Incarnation(u128::from_be_bytes(random()?));
         let mut sockets = Sockets::open(&config, Rng::new(random()?)).map_err(opening)?;
         let address = sockets.address().map_err(StartError::Thread)?;
@@ -130,6 +131,7 @@ impl Node {
             peers: config.peers,
             ring_bytes: proto::node::Config::RING_BYTES,
             credit: sockets.credit,
+            portion,
             compare_every: proto::node::Config::COMPARE_EVERY,
             lookup_timeout: config.lookup_timeout,
             seed: random()?,
@@ -194,7 +196,8 @@ impl Node {
     /// The node's state and figures, at most a tenth of a second old.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Snapshot { keys, members, multicast, lag, lookups } = self.snapshot.lock().clone();
+        let Snapshot { keys, members, portion, troubles, multicast, lag, lookups } =
+            self.snapshot.lock().clone();
         Status {
             name: self.name.clone(),
             incarnation: self.incarnation.to_string(),
@@ -202,6 +205,9 @@ impl Node {
             ready: *self.ready.borrow(),
             keys,
             members,
+            portion,
+            troubles,
+            near: self.cache.shared.holdings.near_stats(),
             cache: self.cache.shared.holdings.stats(),
             lookups: self.lookups(&lookups),
             hits_upstream: self.cache.shared.tier.hits(),
@@ -311,17 +317,7 @@ fn shared(
     incarnation: Incarnation,
     waker: Waker,
 ) -> Result<Shared, StartError> {
-    // A table that is to hold nothing.
-    const NO_ROOM: usize = 64 << 10;
-    let holdings = match config.keep {
-        Keep::All => Holdings::new(table(config, config.memory_bytes)?),
-        Keep::Nothing => {
-            let holdings = Holdings::new(table(config, NO_ROOM)?);
-            holdings.kept().set(&SlotSet::none());
-            holdings.with_near(table(config, config.memory_bytes)?)
-        }
-    };
-    let holdings = Arc::new(holdings);
+    let holdings = Arc::new(holdings(config)?);
     Ok(Shared {
         tier: Tier::start(&config.upstreams, &config.keys, &holdings, links)?,
         holdings,
@@ -339,16 +335,33 @@ fn shared(
     })
 }
 
+/// Room for what the node is to hold.
+fn holdings(config: &Config) -> Result<Holdings, StartError> {
+    /// What of the memory of a node that does not keep everything is for the
+    /// rest: its divisor. Records that it was asked for come again, if at all,
+    /// soon.
+    const NEAR: usize = 8;
+    // A table that is to hold nothing.
+    const NO_ROOM: usize = 64 << 10;
+    if config.portion.keep == Keep::Nothing {
+        let holdings = Holdings::new(table(config, NO_ROOM)?);
+        return Ok(holdings.with_near(table(config, config.memory_bytes)?));
+    }
+    if config.portion.keep == Keep::All {
+        return Ok(Holdings::new(table(config, config.memory_bytes)?));
+    }
+    let near = config.memory_bytes / NEAR;
+    let portion = table(config, config.memory_bytes - near)?.with_slot_digests();
+    Ok(Holdings::new(portion).with_near(table(config, near)?))
+}
+
 fn table(config: &Config, capacity_bytes: usize) -> Result<Table, StartError> {
-    let table = table::Config {
-        capacity_bytes,
-        placement_secret: config.keys.placement_secret(),
-        own_secret: random()?,
-    };
+    let placement_secret = config.keys.placement_secret();
+    let config = table::Config { capacity_bytes, placement_secret, own_secret: random()? };
     // What the records hold is secret: it stays out of core dumps, and is
     // wiped before the system gets its pages back.
     let pages = |bytes| Ok(Box::new(Region::new(bytes)?) as Box<dyn table::Region>);
-    let table = Table::with_memory(table, pages).map_err(StartError::Memory)?;
+    let table = Table::with_memory(config, pages).map_err(StartError::Memory)?;
     Ok(table.with_prefetch(sys::memory::prefetch))
 }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use proto::cluster::placement::Trouble;
+use proto::node::PortionFigures;
 use proto::table::Stats;
 
 /// A node's state and figures at one moment. Counters count since its start.
@@ -20,8 +22,14 @@ pub struct Status {
     pub keys: Vec<u8>,
     /// The other nodes that it knows, by name.
     pub members: Vec<Member>,
-    /// Its cache.
+    /// Which part of the farm's records it keeps.
+    pub portion: PortionFigures,
+    /// What is wrong with the names that its portion is of.
+    pub troubles: Vec<Trouble>,
+    /// Its cache: what it holds of its portion.
     pub cache: Stats,
+    /// What it holds beside that, if it does not keep everything.
+    pub near: Option<Stats>,
     /// What came of looking for records.
     pub lookups: LookupStats,
     /// Look-ups that the node's own cache could not answer, and an upstream
@@ -50,6 +58,10 @@ pub struct Member {
     pub state: MemberState,
     /// Whether its portion has arrived.
     pub ready: bool,
+    /// Which records it keeps: "all", "share", or "of" and names.
+    pub portion: String,
+    /// The tier that it is of; empty when of none.
+    pub tier: String,
     /// How what is for all nodes goes to it.
     pub by: By,
     /// How what it sends to all nodes comes from it.

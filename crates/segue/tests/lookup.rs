@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use segue::{
     Ack, Cache, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Keep, Key, Keyring, Kind, Node,
-    Transport,
+    Portion, Transport,
 };
 
 fn config(name: &str, peers: &[&Node]) -> Config {
@@ -25,7 +25,11 @@ async fn start(config: Config) -> Node {
 /// makes no difference.
 async fn asker(name: &str, peers: &[&Node]) -> Node {
     let patient = Duration::from_secs(5);
-    let node = Config { keep: Keep::Nothing, lookup_timeout: patient, ..config(name, peers) };
+    let node = Config {
+        portion: Portion { keep: Keep::Nothing, ..Portion::default() },
+        lookup_timeout: patient,
+        ..config(name, peers)
+    };
     start(node).await
 }
 
@@ -163,7 +167,11 @@ async fn where_packets_are_lost_it_is_asked_again() {
 async fn a_holder_that_is_gone_costs_the_timeout_at_most() {
     let a = start(config("a", &[])).await;
     a.cache().put(&key(1), b"one", soon(&a.cache()), Ack::Local).await.unwrap();
-    let b = start(Config { keep: Keep::Nothing, ..config("b", &[&a]) }).await;
+    let b = start(Config {
+        portion: Portion { keep: Keep::Nothing, ..Portion::default() },
+        ..config("b", &[&a])
+    })
+    .await;
     a.shutdown().await;
     assert!(b.cache().get(&key(1)).await.is_none());
     let cache = b.cache();

@@ -42,6 +42,7 @@ impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut page = Page(encoder);
         self.node(&mut page)?;
+        self.portion(&mut page)?;
         self.cache(&mut page)?;
         self.upstreams(&mut page)?;
         self.multicast(&mut page)?;
@@ -87,6 +88,31 @@ impl Metrics {
         let overflowed: Vec<_> = overflowed.into_iter().collect();
         let help = "Packets that a member's sockets dropped, since it read too slowly";
         page.counters("member_overflowed_packets", help, "member", &overflowed)
+    }
+
+    fn portion(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let portion = &self.status.portion;
+        let slots = [
+            ("kept", portion.slots as u64),
+            ("moving", portion.moving as u64),
+            ("lingering", portion.lingering as u64),
+        ];
+        page.gauges(
+            "portion_slots",
+            "Slots, of 65536, by what the node has of them",
+            "state",
+            &slots,
+        )?;
+        let replicas = portion.replicas as u64;
+        page.gauge("portion_replicas", "Holders of each record; 0: all nodes", replicas)?;
+        page.counter(
+            "portion_moved_records",
+            "Records that came because their slots moved here",
+            portion.moved_records,
+        )?;
+        page.counter("portion_moved_bytes", "Bytes of these", portion.moved_bytes)?;
+        page.gauge("near_records", "Records held beside the portion", portion.near_records)?;
+        page.gauge("near_bytes", "Memory that these use", portion.near_bytes)
     }
 
     fn cache(&self, page: &mut Page<'_>) -> Result<(), Error> {

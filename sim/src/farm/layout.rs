@@ -1,5 +1,6 @@
 //! How a farm begins.
 
+use super::Portions;
 use crate::weather::Weather;
 
 /// How a farm begins.
@@ -25,6 +26,8 @@ pub struct Layout {
     pub ring_bytes: usize,
     /// How many nodes keep nothing and ask the others: the last ones.
     pub askers: usize,
+    /// Which records the others keep.
+    pub portions: Portions,
 }
 
 /// Whom each node is told of when it starts.
@@ -55,6 +58,7 @@ impl Layout {
             table_bytes: 64 << 20,
             ring_bytes: 64 << 10,
             askers: 0,
+            portions: Portions::All,
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use proto::cluster::portion::{Keep, Portion};
 use proto::nak::acks::{Ack, WriteId};
 use proto::nak::sender::Destination;
 use proto::node::{Origin, Way};
@@ -59,6 +60,38 @@ pub struct Farm {
     standstill: Standstill,
     /// How many threads nodes are shared by.
     threads: usize,
+}
+
+/// Which records the nodes of a farm keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Portions {
+    /// Each keeps all.
+    All,
+    /// Each keeps a share, of so many replicas.
+    Share(u8),
+    /// All but the first keep a share; that one keeps all.
+    ShareAndAll(u8),
+    /// All but the last keep a share; that one keeps what the first two keep.
+    ShareAndOf(u8, usize),
+}
+
+impl Portions {
+    /// The portion of a node.
+    #[must_use]
+    pub fn of(self, number: usize) -> Portion {
+        let share = |replicas| Portion { keep: Keep::Share, replicas, ..Portion::default() };
+        match self {
+            Self::All => Portion::default(),
+            Self::Share(replicas) => share(replicas),
+            Self::ShareAndAll(_) if number == 0 => Portion::default(),
+            Self::ShareAndAll(replicas) => share(replicas),
+            Self::ShareAndOf(replicas, last) if number != last => share(replicas),
+            Self::ShareAndOf(..) => {
+                let names = ["node-0", "node-1"].map(str::to_owned).to_vec();
+                Portion { keep: Keep::Of(names), ..Portion::default() }
+            }
+        }
+    }
 }
 
 /// So many nodes that act at one moment are shared by threads: what each does

@@ -19,7 +19,7 @@ use proto::time::{Instant, Now, Wall};
 use proto::wire::frame::Frame;
 use proto::wire::header::Incarnation;
 
-use super::{Configured, Layout};
+use super::{Configured, Layout, Portions};
 use crate::memory::Sparse;
 use crate::model::Holding;
 
@@ -84,7 +84,8 @@ impl Running {
         let placement_secret = keyring.placement_secret();
         let capacity_bytes = layout.table_bytes;
         let config = table::Config { capacity_bytes, placement_secret, own_secret };
-        let holdings = holdings(&config, number + layout.askers >= layout.nodes);
+        let asks = number + layout.askers >= layout.nodes;
+        let holdings = holdings(&config, layout.portions != Portions::All, asks);
         let versions = Arc::new(HybridClock::default());
         let is_told = |other: usize| match layout.configured {
             Configured::Nobody => false,
@@ -102,6 +103,7 @@ impl Running {
             peers: peers.map(address).collect(),
             ring_bytes: layout.ring_bytes,
             credit: 1_000,
+            portion: layout.portions.of(number),
             compare_every: if layout.compares { Config::COMPARE_EVERY } else { Duration::MAX },
             lookup_timeout: Config::LOOKUP_TIMEOUT,
             seed,
@@ -277,18 +279,23 @@ fn clocks(now: Instant, skew_millis: i64) -> Now {
     Now { instant: now, wall }
 }
 
-/// Holdings that everything is kept in, or nothing but what was asked for.
-fn holdings(config: &table::Config, asks: bool) -> Arc<Holdings> {
-    let table = || {
+/// Holdings of a node: of one that keeps all, of one that asks, or, where
+/// nodes share, with near records and digests of slots.
+fn holdings(config: &table::Config, shares: bool, asks: bool) -> Arc<Holdings> {
+    let table = |capacity_bytes| {
         let memory = |len| Ok::<_, Infallible>(Box::new(Sparse::new(len)) as Box<dyn Region>);
-        let Ok(table) = Table::with_memory(config.clone(), memory);
+        let Ok(table) =
+            Table::with_memory(table::Config { capacity_bytes, ..config.clone() }, memory);
         table
     };
-    let holdings = Holdings::new(table());
+    let portion = table(config.capacity_bytes);
     Arc::new(if asks {
+        let holdings = Holdings::new(portion);
         holdings.kept().set(&SlotSet::none());
-        holdings.with_near(table())
+        holdings.with_near(table(config.capacity_bytes))
+    } else if shares {
+        Holdings::new(portion.with_slot_digests()).with_near(table(config.capacity_bytes / 8))
     } else {
-        holdings
+        Holdings::new(portion)
     })
 }

@@ -33,9 +33,30 @@ impl Slot {
         KeyRange(self.0.to_be_bytes()[0])
     }
 
+    /// The slots of a range, in order.
+    pub fn of_range(range: KeyRange) -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).map(move |low| Self(u16::from_be_bytes([range.0, low])))
+    }
+
     /// Every slot, in order.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..=u16::MAX).map(Self)
+    }
+}
+
+/// Slots from `first` to `last`, both among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotRun {
+    /// The first.
+    pub first: Slot,
+    /// The last, not before the first.
+    pub last: Slot,
+}
+
+impl SlotRun {
+    /// The slots of the run, in order.
+    pub fn slots(self) -> impl Iterator<Item = Slot> {
+        (self.first.0..=self.last.0).map(Slot)
     }
 }
 
@@ -100,6 +121,27 @@ impl SlotSet {
         self.0.iter().all(|&word| word == 0)
     }
 
+    /// The slots that are in both sets.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.0.iter_mut().zip(&*other.0).for_each(|(ours, theirs)| *ours &= theirs);
+        both
+    }
+
+    /// The slots of the set as runs, in order.
+    #[must_use]
+    pub fn runs(&self) -> Vec<SlotRun> {
+        let mut runs: Vec<SlotRun> = Vec::new();
+        for slot in self.iter() {
+            match runs.last_mut() {
+                Some(run) if run.last.0 + 1 == slot.0 => run.last = slot,
+                _ => runs.push(SlotRun { first: slot, last: slot }),
+            }
+        }
+        runs
+    }
+
     /// The slots of the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
         Slot::all().filter(|&slot| self.contains(slot))
@@ -111,6 +153,12 @@ impl FromIterator<Slot> for SlotSet {
         let mut set = Self::none();
         slots.into_iter().for_each(|slot| set.insert(slot));
         set
+    }
+}
+
+impl<'a> FromIterator<&'a SlotRun> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = &'a SlotRun>>(runs: I) -> Self {
+        runs.into_iter().flat_map(|run| run.slots()).collect()
     }
 }
 
@@ -199,5 +247,10 @@ mod tests {
         assert_eq!(both, SlotSet::all());
         both.remove(Slot(9));
         assert_eq!(both.iter().count(), SLOTS - 1);
+        let runs = both.runs();
+        let run = |first, last| SlotRun { first: Slot(first), last: Slot(last) };
+        assert_eq!(runs, [run(0, 8), run(10, u16::MAX)]);
+        assert_eq!(runs.iter().collect::<SlotSet>(), both);
+        assert_eq!(both.common(&odd).count(), SLOTS / 2 - 1);
     }
 }

@@ -16,7 +16,7 @@ mod tests;
 
 use std::time::Duration;
 
-use crate::cluster::slots::Slots;
+use crate::cluster::slots::{Slot, Slots};
 use crate::record::{Body, Deadlines, Key, KeyHash, Record, Touch};
 use crate::table::{Applied, Cursor, KeyRange, KeyRanges, Put, Stats, Table, Touched};
 use crate::time::Wall;
@@ -210,6 +210,29 @@ impl Holdings {
     #[must_use]
     pub fn digest(&self, range: KeyRange) -> u64 {
         self.portion.digest(range)
+    }
+
+    /// The digest of what the portion holds in a slot.
+    #[must_use]
+    pub fn digest_of_slot(&self, slot: Slot) -> u64 {
+        self.portion.digest_of_slot(slot)
+    }
+
+    /// Drops what the portion holds of slots that are not kept, as
+    /// [`Table::release`] does.
+    pub fn release(&self, cursor: Cursor, limit_bytes: usize) -> Option<Cursor> {
+        self.portion.release(cursor, limit_bytes, |hash| self.kept.keeps(hash))
+    }
+
+    /// Takes near records of slots that are kept into the portion, as far as a
+    /// scan of `limit_bytes` comes. Gives where to go on.
+    pub fn adopt(&self, cursor: Cursor, limit_bytes: usize, now: Wall) -> Option<Cursor> {
+        let near = self.near.as_ref()?;
+        near.scan(cursor, KeyRanges::ALL, limit_bytes, |record| {
+            if self.kept.keeps(self.hash(&record.key)) {
+                self.portion.apply(record, now);
+            }
+        })
     }
 
     /// Whether the portion holds nothing, not even a tombstone.

@@ -2,12 +2,16 @@
 
 use std::collections::VecDeque;
 
+use crate::cluster::slots::Slot;
 use crate::load::Load;
 use crate::nak::progress::Progress;
 
 /// The most writes of a kind that wait. The oldest is given up for one more:
 /// its writer has stopped waiting long before so many others have begun to.
 const MAX_WAITING: usize = 65_536;
+/// The most writes that wait for certain holders. All are looked through for
+/// each status that says more than the one before: some 100 microseconds.
+const MAX_HELD: usize = 4_096;
 
 /// What a write waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -30,6 +34,22 @@ pub struct WriteId(pub u64);
 pub struct Waiting {
     one: VecDeque<(u64, WriteId)>,
     all: VecDeque<(u64, WriteId)>,
+    /// Those that wait for certain holders. Each is looked at by itself, so
+    /// that it waits for its own holders and not for those of others.
+    held: VecDeque<Held>,
+}
+
+/// A write that waits for the holders of its keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// Its last packet.
+    pub sequence: u64,
+    /// The caller's number for it.
+    pub write: WriteId,
+    /// What it waits for.
+    pub ack: Ack,
+    /// Its keys' slots: twice the same where it has one.
+    pub slots: [Slot; 2],
 }
 
 impl Waiting {
@@ -46,11 +66,41 @@ impl Waiting {
         queue.push_back((sequence, write));
     }
 
+    /// A write waits for the holders of its keys.
+    pub fn push_held(&mut self, held: Held) {
+        if self.held.len() >= MAX_HELD {
+            self.held.pop_front();
+        }
+        self.held.push_back(held);
+    }
+
+    /// Whether any wait for the holders of their keys.
+    #[must_use]
+    pub fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Takes those out that are `confirmed`, of the packets up to `reached`.
+    pub fn take_held(&mut self, reached: u64, confirmed: impl Fn(&Held) -> bool) -> Vec<WriteId> {
+        let mut taken = Vec::new();
+        if self.held.front().is_some_and(|first| first.sequence <= reached) {
+            self.held.retain(|held| {
+                let take = held.sequence <= reached && confirmed(held);
+                if take {
+                    taken.push(held.write);
+                }
+                !take
+            });
+        }
+        taken
+    }
+
     /// How many wait.
-    pub(crate) fn loads(&self) -> [Load; 2] {
+    pub(crate) fn loads(&self) -> [Load; 3] {
         [
             Load::new("writes that wait for one", self.one.len(), MAX_WAITING),
             Load::new("writes that wait for all", self.all.len(), MAX_WAITING),
+            Load::new("writes that wait for holders", self.held.len(), MAX_HELD),
         ]
     }
 

@@ -216,6 +216,18 @@ impl Progress {
         self.0.get(&receiver)?.reported
     }
 
+    /// Whether this receiver has that packet.
+    #[must_use]
+    pub fn has(&self, receiver: Incarnation, sequence: u64) -> bool {
+        self.0.get(&receiver).is_some_and(|receiver| receiver.has(sequence))
+    }
+
+    /// The last packet that any receiver has everything up to.
+    #[must_use]
+    pub fn furthest(&self) -> u64 {
+        self.0.values().map(|receiver| receiver.watermark).max().unwrap_or(u64::MAX)
+    }
+
     /// Whether at least one receiver has that packet.
     #[must_use]
     pub fn one_has(&self, sequence: u64) -> bool {

@@ -24,6 +24,8 @@ pub struct Waits {
     pub write: WriteId,
     /// What it waits for.
     pub ack: Ack,
+    /// The first and the last key that it is about.
+    pub keys: [KeyHash; 2],
 }
 
 /// Packets that are being filled, and filled ones that wait for the sender.
@@ -98,7 +100,9 @@ impl Stage {
         if ack != Ack::Local {
             // Of fragments, the packet that the last one went into.
             let packet = self.ended.len() - usize::from(!self.has_open());
-            self.waits.push(Waits { packet, write, ack });
+            let [first, last] = [keys.first(), keys.last()];
+            let keys = [first, last].map(|key| key.copied().unwrap_or_default());
+            self.waits.push(Waits { packet, write, ack, keys });
         }
     }
 
@@ -299,7 +303,8 @@ mod tests {
         let mut stage = touched(1);
         stage.push(&Frame::Record(record), &[KeyHash(9)], Ack::One, WriteId(5));
         assert_eq!((stage.ended(), stage.has_open()), (5, false));
-        let last = Waits { packet: 4, write: WriteId(5), ack: Ack::One };
+        let (packet, write) = (4, WriteId(5));
+        let last = Waits { packet, write, ack: Ack::One, keys: [KeyHash(9); 2] };
         assert_eq!(stage.waits().last(), Some(&last));
         let fragments: Vec<_> =
             stage.packets().map(|staged| (staged.flags, staged.fragment)).collect();

@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Node;
+use crate::cluster::portion::Keep;
 use crate::table::{KeyRange, RANGES};
 use crate::time::Instant;
 use crate::transfer::puller::{Pull, Purpose};
@@ -175,6 +176,12 @@ impl Node {
         if !self.comparing() || self.alive().next().is_none() {
             return;
         }
+        if self.portions.sharing {
+            self.tell_common();
+            if !self.has_whole_peer() {
+                return;
+            }
+        }
         let ranges: Vec<KeyRange> = KeyRange::all().collect();
         let hearers = self.alive().count();
         for ranges in ranges.chunks(MAX_DIGESTS) {
@@ -193,15 +200,29 @@ impl Node {
         digests: &[u64],
     ) {
         self.look_for_shortage(now);
-        if !self.comparing() {
+        let whole = self.peers.get(&from).is_some_and(|peer| peer.portion.keep == Keep::All);
+        if !self.comparing() || !whole || self.config.portion.keep != Keep::All {
             return;
         }
+        let ranges = (first.0..=u8::MAX).map(KeyRange);
+        let ours: Vec<u64> = ranges.map(|range| self.holdings.digest(range)).collect();
+        self.compare_digests(now, from, first, digests.iter().copied().zip(ours));
+    }
+
+    /// Compares digests of ranges from `first` on, theirs with ours, and fetches
+    /// what differs.
+    pub(super) fn compare_digests(
+        &mut self,
+        now: Instant,
+        from: Incarnation,
+        first: KeyRange,
+        digests: impl Iterator<Item = (u64, u64)>,
+    ) {
         // Of one whose history is not merged much may be missing: that is
         // fetched otherwise.
         let Some(peer) = self.peers.get_mut(&from).filter(|peer| !peer.unmerged) else { return };
         let (mut still, mut otherwise) = (Vec::new(), Vec::new());
-        for (range, &theirs) in (first.0..=u8::MAX).map(KeyRange).zip(digests) {
-            let ours = self.holdings.digest(range);
+        for (range, (theirs, ours)) in (first.0..=u8::MAX).map(KeyRange).zip(digests) {
             match peer.differences.compare(range, [theirs, ours]) {
                 Found::Nothing | Found::Differs => {}
                 Found::DiffersOtherwise => otherwise.push(range),
@@ -230,8 +251,10 @@ impl Node {
             return;
         }
         let mut ranges = still;
-        ranges.truncate(MAX_FETCHED);
-        if ranges.len() < MAX_FETCHED && !otherwise.is_empty() && self.pace.otherwise_due <= now {
+        // Of a share each range is a pull of its own.
+        let most = if self.portions.sharing { 1 } else { MAX_FETCHED };
+        ranges.truncate(most);
+        if ranges.len() < most && !otherwise.is_empty() && self.pace.otherwise_due <= now {
             self.pace.otherwise_due = now + self.config.compare_every;
             let at = self.rng.below(otherwise.len() as u64);
             ranges.push(otherwise[usize::try_from(at).expect("below a usize")]);
@@ -241,7 +264,10 @@ impl Node {
         }
         peer.differences.fetch(now, &ranges);
         self.counters.ranges_fetched += ranges.len() as u64;
-        let source = Source::Ranges(ranges.into_iter().collect());
+        let source = match ranges[..] {
+            [range] if self.config.portion.keep != Keep::All => self.source_in_common(from, range),
+            _ => Source::Ranges(ranges.into_iter().collect()),
+        };
         self.pull(now, Pull { from, source, purpose: Purpose::Differs });
     }
 
@@ -252,6 +278,12 @@ impl Node {
             let fetch_due = now + self.config.compare_every;
             peer.differences = Differences { ranges: BTreeMap::new(), fetch_due };
         }
+    }
+
+    /// Whether this node and another both keep everything.
+    fn has_whole_peer(&self) -> bool {
+        self.config.portion.keep == Keep::All
+            && self.alive().any(|peer| peer.portion.keep == Keep::All)
     }
 
     fn look_for_shortage(&mut self, now: Instant) {

@@ -15,6 +15,7 @@ use super::compare::Differences;
 use super::peer::{Peer, State, reachable};
 use super::way::Hearing;
 use super::{Event, MAX_PEERS, Node};
+use crate::cluster::portion::Keep;
 use crate::load::Load;
 use crate::nak::receiver::{Receiver, Remains};
 use crate::nak::rtt::Rtt;
@@ -315,6 +316,7 @@ impl Node {
             address: reachable(hello.address, from),
             state: State::Alive,
             ready: hello.ready,
+            portion: hello.portion.clone(),
             by: self.first_way(),
             by_until: None,
             receiver: Receiver::new(now.instant, position),
@@ -335,6 +337,7 @@ impl Node {
             untouched: Vec::new(),
             untouched_due: now.instant,
             orphan_told: 0,
+            orphan_pulled: BTreeMap::new(),
             answers: 0,
             differences: Differences::default(),
         };
@@ -372,6 +375,10 @@ impl Node {
                 self.follow_from(now, stream, position);
             }
         }
+        if self.portions.moves.is_joining() {
+            self.portions.moves.offered(from, &positions);
+            return;
+        }
         self.join.offered = Some((from, positions));
     }
 
@@ -406,7 +413,7 @@ impl Node {
 
     /// Follows a stream from an earlier position. False when that is too far
     /// back: what its sender holds is then pulled.
-    fn follow_from(&mut self, now: Instant, stream: Incarnation, position: u64) -> bool {
+    pub(super) fn follow_from(&mut self, now: Instant, stream: Incarnation, position: u64) -> bool {
         let reopened = self
             .peers
             .get_mut(&stream)
@@ -416,7 +423,7 @@ impl Node {
     }
 
     /// The portion has arrived.
-    fn become_ready(&mut self) {
+    pub(super) fn become_ready(&mut self) {
         self.join.stage = Stage::Ready;
         self.join.call_pause = CALL_SLOWLY;
         self.event(Event::Ready);
@@ -435,13 +442,21 @@ impl Node {
     }
 
     fn fetch_portion(&mut self, waited: Duration, now: Instant) {
-        let provider = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.is_alive() && peer.ready)
+        self.review_members(now);
+        let ready = self.peers.iter().filter(|(_, peer)| peer.is_alive() && peer.ready);
+        // One table has all of it, if both are to keep everything.
+        let whole = |peer: &Peer| peer.portion.keep == Keep::All;
+        let wanted = self.config.portion.keep == Keep::All;
+        let provider = ready
+            .clone()
+            .filter(|(_, peer)| wanted && whole(peer))
             .map(|(&incarnation, peer)| (peer.rtt.mean(), incarnation))
             .min();
         match provider {
+            None if ready.count() > 0 => {
+                self.join.stage = Stage::Fetching;
+                self.join_shares(now);
+            }
             Some((_, from)) => {
                 self.join.stage = Stage::Fetching;
                 self.pull(now, Pull { from, source: Source::Table, purpose: Purpose::Join });

@@ -139,21 +139,9 @@ impl Node {
         }
     }
 
-    /// The other nodes that hold the records of a key, its home first.
-    fn holders(&self, key: KeyHash) -> Vec<Incarnation> {
-        let ready = self.peers.iter().filter(|(_, peer)| peer.is_alive() && peer.ready);
-        let mut holders: Vec<Incarnation> = ready.map(|(&incarnation, _)| incarnation).collect();
-        if !holders.is_empty() {
-            // Each key has another home.
-            let homes = holders.len() as u64;
-            holders.rotate_left(usize::try_from(key.0 % homes).expect("below a length"));
-        }
-        holders
-    }
-
     /// Whether a record of this key would be here if it were anywhere.
     fn is_certain_of(&self, key: KeyHash) -> bool {
-        self.is_ready() && self.holdings.kept().keeps(key)
+        self.is_ready() && self.holdings.kept().keeps(key) && !self.portions.moves.awaits(key)
     }
 
     /// The frame of what is held under a key, and a number that no other

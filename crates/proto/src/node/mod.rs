@@ -17,6 +17,9 @@
 //! - `recover`: what repair cannot bring;
 //! - `orphan`: what the dead left with their survivors;
 //! - `compare`: what differs all the same;
+//! - `portion`: which slots are kept, and by whom;
+//! - `moves`: slots on their way here;
+//! - `common`: what differs where nodes keep shares;
 //! - `rekey`: one farm key after another;
 //! - `way`: by multicast or one by one;
 //! - `lookup`: asking for what is not here, and being asked;
@@ -26,15 +29,18 @@
 
 mod arrivals;
 mod claim;
+mod common;
 mod compare;
 mod join;
 mod load;
 mod lookup;
 mod members;
 mod misfits;
+mod moves;
 mod orphan;
 mod outbox;
 pub mod peer;
+mod portion;
 mod receive;
 mod recover;
 mod rekey;
@@ -48,12 +54,15 @@ use std::time::Duration;
 
 use crate::claims::{Answer, Claims};
 use crate::cluster::identity::Identity;
+use crate::cluster::placement::Trouble;
+use crate::cluster::portion::Portion;
+use crate::cluster::slots::Slot;
 use crate::holdings::Holdings;
 use crate::keyring::Keyring;
 use crate::lookup::{Lookups, Outcome};
-use crate::nak::acks::{Waiting, WriteId};
+use crate::nak::acks::{Held, Waiting, WriteId};
 use crate::nak::sender::{Sender, Transmit};
-use crate::nak::stage::Stage;
+use crate::nak::stage::{Stage, Waits};
 use crate::record::{HybridClock, KeyHash, Record};
 use crate::rng::Rng;
 use crate::seal::Sealer;
@@ -72,6 +81,8 @@ use members::Members;
 use misfits::Misfits;
 use outbox::Outbox;
 use peer::Peer;
+pub use portion::PortionFigures;
+use portion::Portions;
 use timer::Streams;
 pub use timer::Timer;
 use way::Ways;
@@ -105,6 +116,8 @@ pub struct Config {
     pub ring_bytes: usize,
     /// How many packets the receiving socket holds at the most.
     pub credit: u32,
+    /// Which of the farm's records it keeps.
+    pub portion: Portion,
     /// How often it tells digests of what it holds to the others.
     pub compare_every: Duration,
     /// How long a look-up at other nodes takes at the most.
@@ -161,6 +174,10 @@ pub enum Event {
     NobodyAnswers(usize),
     /// What the farm key of this id sealed opens no more.
     KeyRetired(u8),
+    /// Something is wrong with the names that the node's portion is of.
+    PortionTrouble(Trouble),
+    /// A node was given another number of replicas: the higher counts.
+    ReplicasDiffer(String, u8),
 }
 
 /// What the node did, counted since it began.
@@ -231,6 +248,7 @@ pub struct Node {
     /// Whether survivors are to be told again what the dead left.
     orphans_untold: bool,
     pace: Pace,
+    portions: Portions,
 }
 
 impl Node {
@@ -273,6 +291,7 @@ impl Node {
             streams: Streams::default(),
             orphans_untold: false,
             pace: Pace::new(now.instant, config.compare_every),
+            portions: Portions::new(now.instant, &config.keyring.placement_secret()),
             config,
         }
     }
@@ -303,7 +322,13 @@ impl Node {
             self.sender.take(staged);
         }
         for waits in stage.waits() {
-            self.waiting.push(first + waits.packet as u64, waits.write, waits.ack);
+            let sequence = first + waits.packet as u64;
+            if self.portions.sharing {
+                let (Waits { write, ack, .. }, slots) = (*waits, waits.keys.map(Slot::of));
+                self.waiting.push_held(Held { sequence, write, ack, slots });
+            } else {
+                self.waiting.push(sequence, waits.write, waits.ack);
+            }
         }
         stage.clear();
         self.acknowledge();
@@ -402,6 +427,7 @@ impl Node {
             name: self.config.name.clone(),
             address: self.config.address,
             ready: self.is_ready(),
+            portion: self.config.portion.clone(),
         }
     }
 
@@ -412,6 +438,14 @@ impl Node {
     }
 
     fn acknowledge(&mut self) {
+        if self.waiting.has_held() {
+            let reached = self.sender.progress.furthest();
+            let mut waiting = std::mem::take(&mut self.waiting);
+            for write in waiting.take_held(reached, |held| self.is_held(held)) {
+                self.event(Event::Acknowledged(write));
+            }
+            self.waiting = waiting;
+        }
         while let Some(write) = self.waiting.pop(&self.sender.progress) {
             self.event(Event::Acknowledged(write));
         }

@@ -31,6 +31,10 @@ impl Node {
         theirs: Remains,
     ) {
         let Some((ours, since)) = self.remains(stream) else { return };
+        let pulled = self.peers.get(&stream).and_then(|peer| peer.orphan_pulled.get(&survivor));
+        if pulled.is_some_and(|pulled| pulled.cover(&theirs)) {
+            return;
+        }
         if !ours.cover(&theirs) {
             // When it is here, the survivor is told what it may lack itself.
             let purpose = Purpose::Orphan(stream, theirs);
@@ -43,11 +47,21 @@ impl Node {
     }
 
     /// What a survivor had is here.
-    pub(super) fn orphan_pulled(&mut self, now: Instant, stream: Incarnation, pulled: &Remains) {
+    pub(super) fn orphan_pulled(
+        &mut self,
+        now: Instant,
+        (survivor, stream): (Incarnation, Incarnation),
+        pulled: Remains,
+    ) {
         let Some(peer) = self.peers.get_mut(&stream) else {
-            self.join.learn(stream, pulled);
+            self.join.learn(stream, &pulled);
             return;
         };
+        if self.portions.sharing {
+            // What of it is of this node's portion came from others as well.
+            peer.orphan_pulled.insert(survivor, pulled);
+            return;
+        }
         // Others may lack it as well.
         peer.orphan_told = 0;
         if peer.unmerged && pulled.through >= peer.follows_after {

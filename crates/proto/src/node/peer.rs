@@ -1,17 +1,20 @@
 //! What is known of another node.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::compare::Differences;
 use super::way::{Hearing, Way};
+use crate::cluster::portion::Portion;
 use crate::load::Load;
-use crate::nak::receiver::Receiver;
+use crate::nak::receiver::{Receiver, Remains};
 use crate::nak::rtt::Rtt;
 use crate::nak::window::Replay;
 use crate::record::{Hlc, KeyHash};
 use crate::seal::Opener;
 use crate::time::Instant;
+use crate::wire::header::Incarnation;
 
 /// A node that was silent for so long is dead, whatever is said of it: 18 times
 /// as long as the pause between its statuses, nearly twice as long as between
@@ -62,6 +65,8 @@ pub struct Peer {
     pub state: State,
     /// Whether its portion has arrived.
     pub ready: bool,
+    /// Which records it keeps.
+    pub portion: Portion,
     /// By which way what is for the farm goes to it.
     pub by: Way,
     /// Until when it is to stay so, if it has changed.
@@ -101,6 +106,9 @@ pub struct Peer {
     pub(super) untouched_due: Instant,
     /// How often its survivors were told how much of its stream is here.
     pub(super) orphan_told: u32,
+    /// What of its stream was pulled from which of its survivors: in a farm
+    /// that shares, each has only its own of it.
+    pub(super) orphan_pulled: BTreeMap<Incarnation, Remains>,
     /// How many packets of answers it was sent since the last housekeeping.
     pub(super) answers: u32,
     /// Where what it holds differs from what is here.

@@ -243,6 +243,9 @@ impl Node {
             Message::Digests { first, digests } => {
                 self.handle_digests(now.instant, sender, first, &digests);
             }
+            Message::Common { slots, first, digests } => {
+                self.handle_common(now.instant, sender, slots, (first, &digests));
+            }
             Message::Hearing { group, high } => {
                 self.handle_hearing(now, sender, group, high);
             }

@@ -2,6 +2,7 @@
 //! but never arrived, and whole tables; and what is looked at now and then.
 
 use super::{Event, Node};
+use crate::cluster::portion::Keep;
 use crate::record::Hlc;
 use crate::time::{Instant, Now, Wall};
 use crate::transfer::page::Contents;
@@ -54,8 +55,15 @@ impl Node {
         (cursor, missing): (u64, &[Range]),
     ) {
         let Some(peer) = self.peers.get(&sender) else { return };
+        if !self.can_give(source) {
+            return;
+        }
         let request = Request { page, source, cursor, missing };
-        let view = View { holdings: &self.holdings, log: self.sender.log() };
+        let spared = matches!(source, Source::Table | Source::Since(_))
+            && peer.portion.keep != Keep::All
+            && self.portions.sharing;
+        let kept = spared.then(|| self.portions.coming.slots_of(sender));
+        let view = View { holdings: &self.holdings, log: self.sender.log(), kept: kept.as_ref() };
         let positions = || {
             // Of what one stream's sender had before it was met nothing is
             // said: it may not be here yet.
@@ -80,24 +88,36 @@ impl Node {
         sender: Incarnation,
         part: &Part<'_>,
     ) -> Result<(), Malformed> {
+        let moves = self.puller.purpose() == Some(&Purpose::Move);
         match self.puller.handle_part(now.instant, sender, part) {
             Pulled::Nothing => Ok(()),
-            Pulled::Page(page) => self.apply_page(now, sender, &page),
+            Pulled::Page(page) => self.apply_page(now, sender, &page, moves),
             Pulled::Last(page, pull) => {
-                self.apply_page(now, sender, &page)?;
+                self.apply_page(now, sender, &page, moves)?;
                 self.pull_finished(now, pull);
                 Ok(())
             }
         }
     }
 
-    fn apply_page(&mut self, now: Now, sender: Incarnation, page: &[u8]) -> Result<(), Malformed> {
+    fn apply_page(
+        &mut self,
+        now: Now,
+        sender: Incarnation,
+        page: &[u8],
+        moves: bool,
+    ) -> Result<(), Malformed> {
+        let mut records = 0;
         let mut contents = Contents::decode(page)?;
         if !contents.positions.is_empty() {
             self.offered(now.instant, sender, std::mem::take(&mut contents.positions));
         }
         while let Some(frame) = contents.next_frame(now.wall)? {
             self.apply_frame(now, sender, &frame);
+            records += 1;
+        }
+        if moves {
+            self.count_moved(records, page.len());
         }
         Ok(())
     }
@@ -107,13 +127,16 @@ impl Node {
             Purpose::Join => self.fetched_portion(now.instant, pull.from),
             Purpose::Merge => self.merged(pull.from),
             Purpose::Touched | Purpose::Differs => {}
+            Purpose::Move => self.moved(now.instant, &pull.source),
             Purpose::Gone(range) => {
                 if let Some(peer) = self.peers.get_mut(&pull.from) {
                     peer.receiver.fill(now.instant, range);
                 }
                 self.look_at(pull.from);
             }
-            Purpose::Orphan(stream, pulled) => self.orphan_pulled(now.instant, stream, &pulled),
+            Purpose::Orphan(stream, pulled) => {
+                self.orphan_pulled(now.instant, (pull.from, stream), pulled);
+            }
         }
     }
 
@@ -130,6 +153,7 @@ impl Node {
                 self.look_at(pull.from);
             }
             Purpose::Orphan(stream, _) => self.orphan_missed(stream),
+            Purpose::Move => self.move_failed(pull.from, &pull.source),
             Purpose::Differs => self.differences_missed(now, pull.from),
             // Histories are asked for again with the next housekeeping, touches
             // with the next touch.
@@ -152,6 +176,9 @@ impl Node {
         }
         self.acknowledge();
         self.tell_orphans_again();
+        if let Some(peer) = self.peers.get_mut(&sender) {
+            peer.orphan_pulled.clear();
+        }
         self.tell_orphan(sender);
     }
 
@@ -178,6 +205,7 @@ impl Node {
         self.retire_keys(now.instant);
         self.merge_histories(now.instant);
         self.pull_untouched(now.instant);
+        self.keep_portion(now);
         self.tell_digests(now.instant);
     }
 

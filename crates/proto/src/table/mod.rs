@@ -51,6 +51,7 @@ use layout::Layout;
 use region::Heap;
 use shard::{Hashed, Shard};
 
+use crate::cluster::slots::Slot;
 use crate::record::{Key, KeyHash, Record, Touch};
 use crate::time::Wall;
 
@@ -136,6 +137,15 @@ impl Table {
     #[must_use]
     pub fn with_prefetch(self, prefetch: Prefetch) -> Self {
         Self { prefetch, ..self }
+    }
+
+    /// Has an empty table keep a digest of each slot, 512 KiB of them beside
+    /// its capacity.
+    #[must_use]
+    pub fn with_slot_digests(self) -> Self {
+        let count = self.shards.len();
+        self.shards.iter().for_each(|shard| shard.lock().keep_slot_digests(count));
+        self
     }
 
     /// The hash that places `key`: the same on every node of the farm.
@@ -273,6 +283,41 @@ impl Table {
     #[must_use]
     pub fn digest(&self, range: KeyRange) -> u64 {
         self.shards[self.shard_of(range)].lock().digest(range)
+    }
+
+    /// The digest of the versions held in `slot`; 0 of a table that keeps none
+    /// of slots.
+    #[must_use]
+    pub fn digest_of_slot(&self, slot: Slot) -> u64 {
+        self.shards[self.shard_of(slot.range())].lock().digest_of_slot(slot)
+    }
+
+    /// Drops records of those hashes that are not `kept`, from `cursor` on,
+    /// walking about `limit_bytes` of memory, and gives where to go on; `None`
+    /// when all is done. They leave no tombstone: others hold them.
+    pub fn release(
+        &self,
+        cursor: Cursor,
+        limit_bytes: usize,
+        kept: impl Fn(KeyHash) -> bool,
+    ) -> Option<Cursor> {
+        let Place { shard: first, mut queue, mut position } = cursor.place();
+        let mut budget = limit_bytes.max(1);
+        for shard in first..self.shards.len() {
+            let place = |queue, position| Some(Cursor::new(Place { shard, queue, position }));
+            let mut locked = self.shards[shard].lock();
+            if queue == Queue::Small {
+                if let Some(next) = locked.release(queue, position, &mut budget, &kept) {
+                    return place(Queue::Small, next);
+                }
+                position = 0;
+            }
+            if let Some(next) = locked.release(Queue::Main, position, &mut budget, &kept) {
+                return place(Queue::Main, next);
+            }
+            (queue, position) = (Queue::Small, 0);
+        }
+        None
     }
 
     /// Whether nothing is held, not even a tombstone.

@@ -34,7 +34,7 @@ pub(super) struct Shard {
     pub(super) main: Ring,
     pub(super) segments: Segments,
     pub(super) ghosts: Ghosts,
-    /// By the lower bits of the range.
+    /// By the lower bits of the range, or of the slot.
     pub(super) digests: Vec<u64>,
     /// How many records the index takes.
     pub(super) record_limit: usize,

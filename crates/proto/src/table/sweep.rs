@@ -6,7 +6,7 @@ use super::entry::{self, Meta};
 use super::range::KeyRange;
 use super::segment::Segments;
 use super::shard::Shard;
-use crate::record::Record;
+use crate::record::{KeyHash, Record};
 use crate::time::Wall;
 
 /// How many segments are walked at a time: about a thousand entries.
@@ -85,6 +85,33 @@ impl Shard {
             let meta = Meta::read(self.log(), at);
             if !meta.is_dead() && self.is_in(at, ranges) {
                 visit(&entry::record(self.log(), at, entry::key(self.log(), at)));
+            }
+            position += meta.footprint() as u64;
+            *budget = budget.saturating_sub(meta.footprint());
+        }
+        None
+    }
+
+    /// Drops the records in `queue` whose hashes are not `kept`, from
+    /// `position` on, until `budget` bytes of the log are walked. Gives the
+    /// position to go on from, or `None` at the queue's head.
+    pub(super) fn release(
+        &mut self,
+        queue: Queue,
+        position: u64,
+        budget: &mut usize,
+        kept: &impl Fn(KeyHash) -> bool,
+    ) -> Option<u64> {
+        let mut position = self.boundary(queue, position)?;
+        while position < self.ring(queue).pushed() {
+            if *budget == 0 {
+                return Some(position);
+            }
+            let at = self.ring(queue).at(position);
+            let meta = Meta::read(self.log(), at);
+            if !meta.is_dead() && !kept(self.hashes.place(entry::key_bytes(self.log(), at))) {
+                let found = self.found_at(at);
+                self.remove(found);
             }
             position += meta.footprint() as u64;
             *budget = budget.saturating_sub(meta.footprint());

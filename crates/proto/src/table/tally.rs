@@ -1,14 +1,35 @@
 //! What a shard holds, in figures and in digests.
 
-use super::KeyRange;
 use super::entry::{self, Meta};
 use super::shard::Shard;
+use super::{KeyRange, RANGES};
 use crate::buzhash::folded_multiply;
+use crate::cluster::slots::{SLOTS, Slot};
 use crate::record::{KeyHash, Kind, Version};
 
 impl Shard {
+    /// Keeps a digest of each slot from here on, of `shards` shards' slots.
+    pub(super) fn keep_slot_digests(&mut self, shards: usize) {
+        debug_assert_eq!(self.held(), 0, "what is held is in the digests of ranges");
+        self.digests = vec![0; SLOTS / shards];
+    }
+
+    /// The digest of a range: where they are kept of slots, the sum of these.
     pub(super) fn digest(&self, range: KeyRange) -> u64 {
-        self.digests[self.digest_of(range)]
+        if self.keeps_slot_digests() {
+            Slot::of_range(range).fold(0, |sum, slot| sum ^ self.digest_of_slot(slot))
+        } else {
+            self.digests[usize::from(range.0) % self.digests.len()]
+        }
+    }
+
+    /// The digest of a slot; 0 where none are kept.
+    pub(super) fn digest_of_slot(&self, slot: Slot) -> u64 {
+        if self.keeps_slot_digests() {
+            self.digests[usize::from(slot.0) % self.digests.len()]
+        } else {
+            0
+        }
     }
 
     /// How many records the index holds.
@@ -59,13 +80,23 @@ impl Shard {
     #[inline]
     pub(super) fn mix_into_digest(&mut self, at: usize, hash: KeyHash) {
         let mixed = mix(hash, entry::version(self.log(), at));
-        let digest = self.digest_of(KeyRange::of(hash));
+        let digest = self.digest_of(hash);
         self.digests[digest] ^= mixed;
     }
 
     #[inline]
-    fn digest_of(&self, range: KeyRange) -> usize {
-        usize::from(range.0) % self.digests.len()
+    fn digest_of(&self, hash: KeyHash) -> usize {
+        if self.keeps_slot_digests() {
+            usize::from(Slot::of(hash).0) % self.digests.len()
+        } else {
+            usize::from(KeyRange::of(hash).0) % self.digests.len()
+        }
+    }
+
+    /// A table has at most 256 shards: those of ranges have fewer.
+    #[inline]
+    fn keeps_slot_digests(&self) -> bool {
+        self.digests.len() > RANGES
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::page::{Page, Position};
+use crate::cluster::slots::{Slot, SlotSet};
 use crate::holdings::Holdings;
 use crate::load::Load;
 use crate::nak::log::KeyLog;
-use crate::record::{KeyHash, Version};
+use crate::record::{KeyHash, Record};
 use crate::table::{Cursor, KeyRanges};
 use crate::wire::control::{Part, Range, Source};
 use crate::wire::frame::Frame;
@@ -41,6 +42,17 @@ pub struct View<'a> {
     pub holdings: &'a Holdings,
     /// The keys of the node's own packets.
     pub log: &'a KeyLog,
+    /// What the puller keeps of everything that it asks for: where it asks for
+    /// a table it is spared the rest. `None` when it keeps all.
+    pub kept: Option<&'a SlotSet>,
+}
+
+impl View<'_> {
+    /// Whether the puller keeps such a record.
+    fn wants(&self, record: &Record<'_>) -> bool {
+        let hash = || self.holdings.hash(&record.key);
+        self.kept.is_none_or(|kept| kept.contains(Slot::of(hash())))
+    }
 }
 
 /// The pages that are being pulled from this node.
@@ -62,7 +74,9 @@ impl Provider {
         positions: impl FnOnce() -> Vec<Position>,
     ) -> Vec<Part<'_>> {
         if self.pages.get(&puller).is_none_or(|(page, _)| *page != request.page) {
-            let first = request.cursor == 0 && *request.source == Source::Table;
+            let follows =
+                matches!(request.source, Source::Table | Source::Slots { positions: true, .. });
+            let first = request.cursor == 0 && follows;
             let positions = if first { positions() } else { Vec::new() };
             self.editions += 1;
             let mut page = Page::new(self.editions, &positions);
@@ -103,11 +117,21 @@ impl Provider {
 /// Fills a page with what is requested. Gives where the next one begins.
 fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
     match request.source {
-        Source::Table => scan(page, request.cursor, (view.holdings, KeyRanges::ALL), |_| true),
+        Source::Table => {
+            let wants = |record: &Record<'_>| view.wants(record);
+            scan(page, request.cursor, (view.holdings, KeyRanges::ALL), wants)
+        }
         Source::Ranges(ranges) => scan(page, request.cursor, (view.holdings, *ranges), |_| true),
         Source::Since(time) => {
-            let since = |version: &Version| version.time >= *time;
+            let since = |record: &Record<'_>| record.version.time >= *time && view.wants(record);
             scan(page, request.cursor, (view.holdings, KeyRanges::ALL), since)
+        }
+        Source::Slots { runs, .. } => {
+            let slots: SlotSet = runs.iter().collect();
+            let ranges = slots.iter().map(Slot::range).collect();
+            let wants =
+                |record: &Record<'_>| slots.contains(Slot::of(view.holdings.hash(&record.key)));
+            scan(page, request.cursor, (view.holdings, ranges), wants)
         }
         Source::Log(range) => follow(page, *range, request.cursor, view),
         Source::Keys(keys) => look_up(page, keys, request.cursor, view.holdings),
@@ -119,14 +143,14 @@ fn scan(
     page: &mut Page,
     cursor: u64,
     (holdings, ranges): (&Holdings, KeyRanges),
-    wants: impl Fn(&Version) -> bool,
+    wants: impl Fn(&Record<'_>) -> bool,
 ) -> Option<u64> {
     /// A step of a scan holds a shard's lock; this keeps it short.
     const STEP_BYTES: usize = 16 << 10;
     let mut cursor = Cursor::from_u64(cursor);
     for _ in 0..SCAN_BYTES / STEP_BYTES {
         let next = holdings.scan(cursor, ranges, STEP_BYTES, |record| {
-            if wants(&record.version) {
+            if wants(record) {
                 page.push(&Frame::Record(*record));
             }
         })?;

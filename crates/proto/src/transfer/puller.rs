@@ -39,6 +39,8 @@ pub enum Purpose {
     Touched,
     /// What the provider holds differs from what is here, in a few ranges.
     Differs,
+    /// Slots that are the puller's from here on.
+    Move,
 }
 
 /// One pull: all pages of a source from one node.
@@ -107,6 +109,12 @@ impl Puller {
     #[must_use]
     pub fn has(&self, purpose: &Purpose) -> bool {
         self.pulls().any(|pull| pull.purpose == *purpose)
+    }
+
+    /// Why the page that is being fetched is.
+    #[must_use]
+    pub fn purpose(&self) -> Option<&Purpose> {
+        self.fetch.as_ref().map(|fetch| &fetch.pull.purpose)
     }
 
     /// How many pulls wait.

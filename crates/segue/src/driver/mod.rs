@@ -278,6 +278,8 @@ impl Driver {
                 | Event::NameTwice(..)
                 | Event::KeysDiffer(_)
                 | Event::NobodyAnswers(_)
+                | Event::PortionTrouble(_)
+                | Event::ReplicasDiffer(..)
                 | Event::ClockAhead(_) => self.report.log(&event),
             }
         }

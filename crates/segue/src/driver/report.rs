@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use proto::cluster::placement::Trouble;
 use proto::lookup;
-use proto::node::{Counters, Event, Node, Way, peer};
+use proto::node::{Counters, Event, Node, PortionFigures, Way, peer};
 use proto::time::Instant;
 
 use crate::status::{By, Histogram, Member, MemberState, MulticastStats, Rejected};
@@ -20,6 +21,8 @@ pub(crate) struct Snapshot {
     /// The ids of the farm's keys that are in use, the one that seals first.
     pub(crate) keys: Vec<u8>,
     pub(crate) members: Vec<Member>,
+    pub(crate) portion: PortionFigures,
+    pub(crate) troubles: Vec<Trouble>,
     pub(crate) multicast: MulticastStats,
     pub(crate) lag: Histogram,
     pub(crate) lookups: lookup::Counters,
@@ -57,6 +60,17 @@ impl Report {
             Event::MemberReached(member, Way::Unicast) => {
                 tracing::warn!(member, "a member does not hear the group: it is sent copies");
             }
+            Event::PortionTrouble(Trouble::Nobody(name)) => {
+                tracing::warn!(name, "portion.of: no node has this name, and no tier");
+            }
+            Event::PortionTrouble(Trouble::Circle(name)) => {
+                tracing::warn!(name, "portion.of: this one keeps what this node keeps: a circle");
+            }
+            Event::ReplicasDiffer(member, replicas) => tracing::warn!(
+                member,
+                replicas,
+                "portion.replicas: a member has another number; the highest counts"
+            ),
             Event::KeyRetired(key) => tracing::info!(key, "what this key sealed opens no more"),
             Event::ClockAhead(member) => {
                 if self.clocks_ahead.is_multiple_of(CLOCK_SIGHTINGS) {
@@ -114,6 +128,8 @@ pub(super) fn snapshot(node: &Node, lag: &Histogram) -> Snapshot {
                 peer::State::Left => MemberState::Left,
             },
             ready: peer.ready,
+            portion: peer.portion.word(),
+            tier: peer.portion.tier.clone(),
             by: by(peer.by),
             heard_by: by(peer.heard_by()),
             catching_up: node.sender().progress.is_catching_up(*incarnation),
@@ -122,8 +138,15 @@ pub(super) fn snapshot(node: &Node, lag: &Histogram) -> Snapshot {
         })
         .collect();
     let keys = node.keyring().ids().collect();
-    let lookups = *node.lookups().counters();
-    Snapshot { keys, members, multicast: multicast(node), lag: lag.clone(), lookups }
+    Snapshot {
+        keys,
+        members,
+        portion: node.portion(),
+        troubles: node.troubles().iter().cloned().collect(),
+        multicast: multicast(node),
+        lag: lag.clone(),
+        lookups: *node.lookups().counters(),
+    }
 }
 
 const fn by(way: Way) -> By {

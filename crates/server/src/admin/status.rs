@@ -16,6 +16,7 @@ pub(crate) struct Status {
     pub(crate) node: Node,
     /// The other nodes of the farm that it knows.
     pub(crate) members: Vec<Member>,
+    pub(crate) portion: Portion,
     pub(crate) cache: Cache,
     pub(crate) lookups: Lookups,
     /// The engines of the tier above.
@@ -65,6 +66,61 @@ pub(crate) struct Member {
     /// Packets that its sockets dropped because it read too slowly, as it told
     /// last. What a network loses is not among them.
     pub(crate) overflowed: u32,
+}
+
+/// Which part of the farm's records the node keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Portion {
+    /// The part of all slots that is the node's, from 0 to 1.
+    pub(crate) share: f64,
+    /// Slots, of 65,536, that it keeps, that are on their way to it, and that
+    /// it keeps until others surely do.
+    pub(crate) slots: usize,
+    pub(crate) moving: usize,
+    pub(crate) lingering: usize,
+    /// Holders of each record among the nodes that keep a share; 0 where every
+    /// node keeps everything.
+    pub(crate) replicas: usize,
+    /// Records that came because their slots moved here, and their bytes.
+    pub(crate) moved_records: u64,
+    pub(crate) moved_bytes: u64,
+    /// Records held beside the portion, and the memory they take.
+    pub(crate) near_records: u64,
+    pub(crate) near_bytes: u64,
+    /// What is wrong with the names that the portion is of.
+    pub(crate) troubles: Vec<String>,
+}
+
+impl Portion {
+    fn new(node: &segue::Status) -> Self {
+        let segue::PortionFigures {
+            slots,
+            moving,
+            lingering,
+            replicas,
+            moved_records,
+            moved_bytes,
+        } = node.portion;
+        let near = node.near.unwrap_or_default();
+        let told = |trouble: &segue::Trouble| match trouble {
+            segue::Trouble::Nobody(name) => format!("no node or tier is named {name:?}"),
+            segue::Trouble::Circle(name) => {
+                format!("{name:?} keeps what this node keeps: a circle")
+            }
+        };
+        Self {
+            share: f64::from(u32::try_from(slots).unwrap_or(u32::MAX)) / 65_536.0,
+            slots,
+            moving,
+            lingering,
+            replicas,
+            moved_records,
+            moved_bytes,
+            near_records: near.records,
+            near_bytes: near.bytes,
+            troubles: node.troubles.iter().map(told).collect(),
+        }
+    }
 }
 
 /// The cache memory.
@@ -279,8 +335,10 @@ impl Status {
     /// The status that a node and its front make; `ready` is for clients, not
     /// only for the farm.
     pub(crate) fn new(node: segue::Status, front: &Figures, ready: bool) -> Self {
+        let portion = Portion::new(&node);
         let segue::Status { cache, lookups, multicast, .. } = node;
         Self {
+            portion,
             node: Node {
                 name: node.name,
                 incarnation: node.incarnation,
@@ -332,8 +390,7 @@ impl From<segue::Member> for Member {
             name: member.name,
             address: member.address,
             state: member.state.name().to_owned(),
-            // The only portion that a node can keep.
-            portion: "all".to_owned(),
+            portion: member.portion,
             by: member.by.name().to_owned(),
             heard_by: member.heard_by.name().to_owned(),
             lag_ms: member.lag.map(|lag| lag.as_secs_f64() * 1e3),

@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use super::status::{Cache, Member, Status, Upstream};
+use super::status::{Cache, Member, Portion, Status, Upstream};
 
 /// A few rows under one title.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) fn sections(status: &Status) -> Vec<Section> {
         let rows = status.members.iter().map(|it| (it.name.clone(), member(it))).collect();
         sections.push(Section { title: "Members", rows });
     }
-    sections.push(cache(&status.cache));
+    sections.extend([portion(&status.portion), cache(&status.cache)]);
     if !status.upstreams.is_empty() {
         let rows = status.upstreams.iter().map(|it| (it.address.clone(), upstream(it))).collect();
         sections.push(Section { title: "Upstreams", rows });
@@ -65,6 +65,24 @@ fn member(member: &Member) -> String {
         packets => format!(", too slow for {packets} packets"),
     };
     format!("{state} at {address}, keeps {portion}, reached by {by}{lag}{catching_up}{overflowed}")
+}
+
+fn portion(portion: &Portion) -> Section {
+    let Portion { share, moving, lingering, replicas, .. } = portion;
+    let of = match replicas {
+        0 => "everything".to_owned(),
+        1 => "one holder each".to_owned(),
+        more => format!("{more} holders each"),
+    };
+    let mut rows =
+        vec![("keeps".to_owned(), format!("{:.1} % of the records, {of}", share * 100.0))];
+    if *moving + *lingering > 0 {
+        let moves = format!("{moving} slots to come, {lingering} to go");
+        rows.push(("moving".to_owned(), moves));
+    }
+    let troubles = portion.troubles.iter().map(|trouble| ("wrong".to_owned(), trouble.clone()));
+    rows.extend(troubles);
+    Section { title: "Portion", rows }
 }
 
 fn cache(cache: &Cache) -> Section {

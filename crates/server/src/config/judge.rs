@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use proto::cluster::portion::{MAX_OF, MAX_REPLICAS};
 use proto::keyring::{FarmKey, Keyring, KeyringError};
 use rustls::pki_types::CertificateDer;
 use tls_rustls::{
@@ -16,7 +17,7 @@ use tls_rustls::{
 };
 
 use super::fault::{Fault, Faults, Origin, quoted};
-use super::sections::{Certificate, Sections, Transport};
+use super::sections::{Certificate, Keep, Sections, Transport};
 use super::value::Value;
 use super::{Config, certificates, later};
 use crate::keyfile;
@@ -45,6 +46,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     }
     let name = judge.name(&sections);
     judge.farm(&sections);
+    judge.portion(&name, &sections);
     judge.numbers(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
@@ -118,6 +120,48 @@ impl Judge<'_> {
         }
         if !(0.0..=1.0).contains(&farm.drop) {
             self.fault("farm.drop", Fault::mismatch(farm.drop, "a share from 0 to 1"));
+        }
+    }
+
+    fn portion(&mut self, name: &str, sections: &Sections) {
+        let portion = &sections.portion;
+        if !(1..=MAX_REPLICAS).contains(&portion.replicas) {
+            let expected = format!("1 to {MAX_REPLICAS} holders of each record");
+            self.fault("portion.replicas", Fault::mismatch(portion.replicas, expected));
+        }
+        if portion.weight == Some(0) {
+            self.fault("portion.weight", Fault::mismatch(0, "a whole number above 0"));
+        }
+        let printable = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        let fits =
+            |text: &str| (1..=MAX_NAME_BYTES).contains(&text.len()) && text.chars().all(printable);
+        let form =
+            format!("1 to {MAX_NAME_BYTES} bytes of letters, digits, \"-\", \"_\" and \".\"");
+        let tier = sections.node.tier.as_deref();
+        if let Some(tier) = tier.filter(|tier| !fits(tier)) {
+            self.fault("node.tier", Fault::mismatch(quoted(tier), &form));
+        }
+        let of = &portion.of.0;
+        if let Some(at) = of.iter().position(|other| !fits(other)) {
+            self.fault(&format!("portion.of[{at}]"), Fault::mismatch(quoted(&of[at]), &form));
+        }
+        if portion.keep != Keep::Of {
+            return;
+        }
+        let itself = |other: &String| other == name || Some(other.as_str()) == tier;
+        if of.is_empty() {
+            let fault = Fault::mismatch("no names", "nodes or tiers whose records this node keeps");
+            self.fault("portion.of", fault.remedy("as of = [\"a\", \"b\"]"));
+        } else if of.len() > MAX_OF {
+            let fault =
+                Fault::mismatch(format_args!("{} names", of.len()), format!("at most {MAX_OF}"));
+            self.fault("portion.of", fault.remedy("give more nodes a node.tier, and name that"));
+        } else if let Some(at) = of.iter().position(itself) {
+            let found = format!("{}, which is this node itself", quoted(&of[at]));
+            self.fault(
+                &format!("portion.of[{at}]"),
+                Fault::mismatch(found, "other nodes or tiers"),
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 //! would be wrong. Values that ask for nothing pass.
 
 use super::fault::{Fault, Faults, quoted};
-use super::sections::{Keep, Sections, Writes};
+use super::sections::{Sections, Writes};
 use super::value::Value;
 
 /// Sections that no key of is supported.
@@ -26,14 +26,6 @@ pub(crate) fn refuse_sections(given: &Value) -> Result<(), Faults> {
 /// The values that ask for what this version does not do: key and fault.
 pub(crate) fn refused_values(sections: &Sections) -> Vec<(String, Fault)> {
     let mut refused = Vec::new();
-    let keep = match sections.portion.keep {
-        Keep::All => None,
-        Keep::Share => Some("\"share\""),
-        Keep::Of => Some("\"of\""),
-    };
-    if let Some(found) = keep {
-        refused.push(("portion.keep".to_owned(), unsupported(found, "\"all\"")));
-    }
     let defaults = Writes::default().pairs();
     for ((key, wait), (_, default)) in sections.writes.pairs().into_iter().zip(defaults) {
         let expected = match key {

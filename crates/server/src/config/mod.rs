@@ -26,7 +26,7 @@ use rustls::pki_types::CertificateDer;
 use tls_rustls::Identity;
 
 pub(crate) use fault::Faults;
-pub(crate) use sections::{Format, Log, Sections, Transport, Wait};
+pub(crate) use sections::{Format, Keep, Log, Sections, Transport, Wait};
 pub(crate) use sources::Sources;
 
 /// A configuration that a node can run with.

@@ -34,6 +34,8 @@ pub(crate) struct Sections {
 pub(crate) struct Node {
     /// The node's name, unique in the farm. None: the machine's host name.
     pub(crate) name: Option<String>,
+    /// The tier that it is of. None: it is of no tier.
+    pub(crate) tier: Option<String>,
 }
 
 /// `[farm]`
@@ -105,13 +107,16 @@ pub(crate) struct Portion {
     pub(crate) keep: Keep,
     /// With `keep = "share"`: holders per record.
     pub(crate) replicas: u8,
-    /// With `keep = "of"`: the nodes whose records this one keeps as well.
+    /// With `keep = "of"`: the nodes and tiers whose records this one keeps.
     pub(crate) of: List<String>,
+    /// With `keep = "share"`: how large the share is, compared with others'.
+    /// None: as the cache's memory.
+    pub(crate) weight: Option<u32>,
 }
 
 impl Default for Portion {
     fn default() -> Self {
-        Self { keep: Keep::All, replicas: 2, of: List::default() }
+        Self { keep: Keep::All, replicas: 2, of: List::default(), weight: None }
     }
 }
 

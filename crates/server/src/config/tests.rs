@@ -221,6 +221,28 @@ fn more_early_data_than_is_kept_in_memory_is_refused() {
 }
 
 #[test]
+fn a_portion_that_cannot_be_is_refused() {
+    check(
+        "[portion]\nkeep = \"of\"\n",
+        "DIR/segue.toml: portion.of: found no names, expected nodes or tiers whose records this \
+         node keeps; as of = [\"a\", \"b\"]",
+    );
+    check(
+        "[node]\nname = \"a\"\n[portion]\nkeep = \"of\"\nof = [\"b\", \"a\"]\n",
+        "DIR/segue.toml:5: portion.of[1]: found \"a\", which is this node itself, expected other \
+         nodes or tiers",
+    );
+    check(
+        "[portion]\nkeep = \"share\"\nreplicas = 17\n",
+        "DIR/segue.toml:3: portion.replicas: found 17, expected 1 to 16 holders of each record",
+    );
+    check(
+        "[portion]\nreplicas = 0\n",
+        "DIR/segue.toml:2: portion.replicas: found 0, expected 1 to 16 holders of each record",
+    );
+}
+
+#[test]
 fn what_a_later_version_does_is_refused_as_that() {
     let unsupported = |line: u32, key: &str, found: &str, expected: &str| {
         format!(
@@ -229,7 +251,6 @@ fn what_a_later_version_does_is_refused_as_that() {
         )
     };
     check("[redis]\n", &unsupported(1, "redis", "[redis]", "no such section"));
-    check("[portion]\nkeep = \"share\"\n", &unsupported(2, "portion.keep", "\"share\"", "\"all\""));
     check(
         "[writes]\ntls = \"all\"\nweb = \"local\"\n",
         &unsupported(3, "writes.web", "\"local\"", "\"one\""),

@@ -14,7 +14,7 @@ use tls_rustls::Identity;
 
 use super::Server;
 use crate::admin::Admin;
-use crate::config::{Config, Sections, Transport, Wait};
+use crate::config::{Config, Keep, Sections, Transport, Wait};
 use crate::front::{self, Front};
 
 /// Starts the node.
@@ -44,6 +44,7 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
         transport,
         upstreams: config.upstreams.clone(),
         memory_bytes: usize::try_from(config.sections.cache.memory.0).unwrap_or(usize::MAX),
+        portion: portion(&config.sections),
         lookup_timeout: config.sections.cache.lookup_timeout.0,
         claim_timeout: config.sections.tls.claim_timeout.0,
         drop_received: farm.drop,
@@ -60,6 +61,20 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
         let key = if is_group { "farm.group" } else { "farm.listen" };
         unusable_address(key, address, source)
     })
+}
+
+fn portion(sections: &Sections) -> segue::Portion {
+    let given = &sections.portion;
+    segue::Portion {
+        keep: match given.keep {
+            Keep::All => segue::Keep::All,
+            Keep::Share => segue::Keep::Share,
+            Keep::Of => segue::Keep::Of(given.of.0.clone()),
+        },
+        replicas: given.replicas,
+        weight: given.weight,
+        tier: sections.node.tier.clone(),
+    }
 }
 
 /// Starts the TLS front.

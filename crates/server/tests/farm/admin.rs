@@ -105,7 +105,7 @@ fn the_status_has_the_documented_shape() {
         expected.sort_unstable();
         assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{pointer}");
     };
-    let whole = "node members cache lookups upstreams multicast links tls connections";
+    let whole = "node members portion cache lookups upstreams multicast links tls connections";
     check("", &whole.split(' ').collect::<Vec<_>>());
     check("/lookups", &["queries", "hedged", "repeated", "known_absent", "unanswered", "refused"]);
     let links = "live made refused turned_away received_bytes sent_bytes dropped";
@@ -113,6 +113,9 @@ fn the_status_has_the_documented_shape() {
     check("/node", &["name", "incarnation", "version", "ready", "same_name", "keys"]);
     let member = "name address state portion by heard_by lag_ms catching_up overflowed";
     check("/members/0", &member.split(' ').collect::<Vec<_>>());
+    let portion = "share slots moving lingering replicas moved_records moved_bytes near_records \
+                   near_bytes troubles";
+    check("/portion", &portion.split(' ').collect::<Vec<_>>());
     check(
         "/cache",
         &[

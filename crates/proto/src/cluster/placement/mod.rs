@@ -151,6 +151,18 @@ impl Placement {
         holders
     }
 
+    /// The first holder of a slot that is `wanted`, without looking at others.
+    #[must_use]
+    pub fn first_holder(
+        &self,
+        slot: Slot,
+        wanted: impl Fn(Incarnation) -> bool,
+    ) -> Option<Incarnation> {
+        self.sharers_of(slot)
+            .find(|&holder| wanted(holder))
+            .or_else(|| self.holders(slot).into_iter().find(|&holder| wanted(holder)))
+    }
+
     /// Whether a member holds a slot.
     #[must_use]
     pub fn holds(&self, member: Incarnation, slot: Slot) -> bool {
@@ -176,8 +188,8 @@ impl Placement {
         }
     }
 
-    /// The sharers that hold a slot, best first.
-    fn sharers_of(&self, slot: Slot) -> impl Iterator<Item = Incarnation> + '_ {
+    /// The members that hold a slot as a part of their shares, best first.
+    pub fn sharers_of(&self, slot: Slot) -> impl Iterator<Item = Incarnation> + '_ {
         let first = usize::from(slot.0) * self.replicas;
         let ranked = self.ranked.get(first..first + self.replicas).unwrap_or_default();
         ranked.iter().filter_map(|ranked| {

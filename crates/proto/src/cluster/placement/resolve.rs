@@ -63,7 +63,8 @@ impl Placement {
 
     /// Everybody whose portion goes into a member's, in one step or several.
     /// Each is looked at once, so that a circle ends.
-    fn behind(&self, member: Incarnation) -> BTreeSet<Incarnation> {
+    #[must_use]
+    pub fn behind(&self, member: Incarnation) -> BTreeSet<Incarnation> {
         let mut behind = BTreeSet::new();
         let mut next = vec![member];
         while let Some(member) = next.pop() {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::*;
+use crate::cluster::portion::Portion;
 use crate::holdings::Holdings;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::sender::Destination;
@@ -124,6 +125,7 @@ fn node(number: usize, capacity_bytes: usize, now: Now) -> Node {
         peers: Vec::new(),
         ring_bytes: 64 << 10,
         credit: 100,
+        portion: Portion::default(),
         compare_every: Config::COMPARE_EVERY,
         lookup_timeout: Config::LOOKUP_TIMEOUT,
         seed: [u8::try_from(number).unwrap(); 32],

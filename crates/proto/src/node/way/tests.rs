@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::cluster::portion::Portion;
 use crate::holdings::Holdings;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::acks::{Ack, WriteId};
@@ -222,6 +223,7 @@ fn node(number: usize, multicast: bool, now: Now) -> Node {
         peers: (0..number).map(address).collect(),
         ring_bytes: 64 << 10,
         credit: 100,
+        portion: Portion::default(),
         compare_every: Duration::MAX,
         lookup_timeout: Config::LOOKUP_TIMEOUT,
         seed: [u8::try_from(number).unwrap(); 32],

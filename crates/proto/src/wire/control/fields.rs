@@ -2,40 +2,85 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Hello, MAX_KEYS, MAX_NAK_RANGES, MAX_NAME_BYTES, Range, Source};
+use super::{
+    Hello, MAX_DIGESTS, MAX_KEYS, MAX_NAK_RANGES, MAX_NAME_BYTES, MAX_RUNS, Range, Source,
+};
 use crate::claims::Answer;
+use crate::cluster::portion::{Keep, MAX_OF, MAX_REPLICAS, Portion};
+use crate::cluster::slots::{Slot, SlotRun};
 use crate::record::{Hlc, KeyHash};
 use crate::table::{KeyRange, KeyRanges, RANGES};
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::header::{Incarnation, MAX_SEQUENCE};
 
 impl Hello {
+    const READY: u8 = 1;
+    /// A portion follows: without one, the node keeps everything.
+    const PORTION: u8 = 2;
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let cut = (0..=self.name.len().min(MAX_NAME_BYTES))
-            .rev()
-            .find(|&end| self.name.is_char_boundary(end))
-            .expect("0 is a boundary");
-        out.push(u8::try_from(cut).expect("at most 64"));
-        out.extend_from_slice(&self.name.as_bytes()[..cut]);
+        put_name(&self.name, out);
         put_address(self.address, out);
-        out.push(u8::from(self.ready));
+        let told = self.portion.keep != Keep::All || !self.portion.tier.is_empty();
+        out.push(u8::from(self.ready) | if told { Self::PORTION } else { 0 });
+        if told {
+            self.portion.encode(out);
+        }
     }
 
     pub(super) fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let len = usize::from(fields.u8("name length")?);
-        if len > MAX_NAME_BYTES {
-            return Err(Malformed::Invalid("name length"));
+        let (name, address) = (take_name(fields)?, take_address(fields)?);
+        let flags = fields.u8("flags")?;
+        if flags > Self::READY | Self::PORTION {
+            return Err(Malformed::Invalid("flags"));
         }
-        let name = std::str::from_utf8(fields.take(len, "name")?)
-            .map_err(|_| Malformed::Invalid("name"))?;
-        if name.chars().any(char::is_control) {
-            return Err(Malformed::Invalid("name"));
+        let told = flags & Self::PORTION != 0;
+        let portion = if told { Portion::decode(fields)? } else { Portion::default() };
+        Ok(Self { name, address, ready: flags & Self::READY != 0, portion })
+    }
+}
+
+impl Portion {
+    const ALL: u8 = 0;
+    const SHARE: u8 = 1;
+    const OF: u8 = 2;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(match self.keep {
+            Keep::All => Self::ALL,
+            Keep::Share => Self::SHARE,
+            Keep::Of(_) => Self::OF,
+        });
+        out.push(self.replicas);
+        out.extend_from_slice(&self.weight.to_be_bytes());
+        put_name(&self.tier, out);
+        if let Keep::Of(names) = &self.keep {
+            out.push(u8::try_from(names.len().min(MAX_OF)).expect("a few"));
+            names.iter().take(MAX_OF).for_each(|name| put_name(name, out));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            address: take_address(fields)?,
-            ready: take_bool(fields)?,
-        })
+    }
+
+    fn decode(fields: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let keep = fields.u8("keep")?;
+        let replicas = fields.u8("replicas")?;
+        let weight = fields.u32("weight")?;
+        if !(1..=MAX_REPLICAS).contains(&replicas) || weight == 0 {
+            return Err(Malformed::Invalid("portion"));
+        }
+        let tier = take_name(fields)?;
+        let keep = match keep {
+            Self::ALL => Keep::All,
+            Self::SHARE => Keep::Share,
+            Self::OF => {
+                let count = usize::from(fields.u8("count of names")?);
+                if count > MAX_OF {
+                    return Err(Malformed::Invalid("count of names"));
+                }
+                Keep::Of((0..count).map(|_| take_name(fields)).collect::<Result<_, _>>()?)
+            }
+            _ => return Err(Malformed::Invalid("keep")),
+        };
+        Ok(Self { keep, replicas, weight, tier })
     }
 }
 
@@ -45,6 +90,7 @@ impl Source {
     const SINCE: u8 = 2;
     const KEYS: u8 = 3;
     const RANGES: u8 = 4;
+    const SLOTS: u8 = 5;
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -66,6 +112,14 @@ impl Source {
                 out.push(Self::RANGES);
                 put_key_ranges(ranges, out);
             }
+            Self::Slots { runs, positions } => {
+                let count = u8::try_from(runs.len().min(MAX_RUNS)).expect("at most 128");
+                out.extend_from_slice(&[Self::SLOTS, u8::from(*positions), count]);
+                for run in runs.iter().take(MAX_RUNS) {
+                    out.extend_from_slice(&run.first.0.to_be_bytes());
+                    out.extend_from_slice(&run.last.0.to_be_bytes());
+                }
+            }
         }
     }
 
@@ -83,9 +137,49 @@ impl Source {
                 Ok(Self::Keys(keys.collect::<Result<_, _>>()?))
             }
             Self::RANGES => Ok(Self::Ranges(take_key_ranges(fields)?)),
+            Self::SLOTS => {
+                let positions = take_bool(fields)?;
+                let count = usize::from(fields.u8("count of runs")?);
+                if count > MAX_RUNS {
+                    return Err(Malformed::Invalid("count of runs"));
+                }
+                let runs = (0..count).map(|_| take_run(fields));
+                Ok(Self::Slots { runs: runs.collect::<Result<_, _>>()?, positions })
+            }
             _ => Err(Malformed::Invalid("source")),
         }
     }
+}
+
+/// As much of a name as there is room for, cut between characters.
+fn put_name(name: &str, out: &mut Vec<u8>) {
+    let cut = (0..=name.len().min(MAX_NAME_BYTES))
+        .rev()
+        .find(|&end| name.is_char_boundary(end))
+        .expect("0 is a boundary");
+    out.push(u8::try_from(cut).expect("at most 64"));
+    out.extend_from_slice(&name.as_bytes()[..cut]);
+}
+
+fn take_name(fields: &mut Reader<'_>) -> Result<String, Malformed> {
+    let len = usize::from(fields.u8("name length")?);
+    if len > MAX_NAME_BYTES {
+        return Err(Malformed::Invalid("name length"));
+    }
+    let name =
+        std::str::from_utf8(fields.take(len, "name")?).map_err(|_| Malformed::Invalid("name"))?;
+    if name.chars().any(char::is_control) {
+        return Err(Malformed::Invalid("name"));
+    }
+    Ok(name.to_owned())
+}
+
+fn take_run(fields: &mut Reader<'_>) -> Result<SlotRun, Malformed> {
+    let [first, last] = [Slot(fields.u16("first slot")?), Slot(fields.u16("last slot")?)];
+    if first > last {
+        return Err(Malformed::Invalid("run of slots"));
+    }
+    Ok(SlotRun { first, last })
 }
 
 pub(super) fn put_u64(value: u64, out: &mut Vec<u8>) {
@@ -125,6 +219,18 @@ pub(super) fn put_ranges(ranges: &[Range], out: &mut Vec<u8>) {
         }
         at = range.last + 1;
     }
+}
+
+/// Digests of ranges from `first` on.
+pub(super) fn put_digests(first: KeyRange, digests: &[u64], out: &mut Vec<u8>) {
+    out.push(first.0);
+    digests.iter().take(MAX_DIGESTS).for_each(|digest| put_u64(*digest, out));
+}
+
+/// Digests to the end of the fields, and the range of the first.
+pub(super) fn take_digests(fields: &mut Reader<'_>) -> Result<(KeyRange, Vec<u64>), Malformed> {
+    let first = KeyRange(fields.u8("first range")?);
+    Ok((first, take_list(fields, |fields| fields.u64("digest"))?))
 }
 
 /// A bit for each range, the first one lowest in the first byte.

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use super::fields::{
-    put_address, put_answer, put_claim, put_range, put_ranges, put_stream, put_u64, take_address,
-    take_bool, take_list, take_range, take_ranges, take_stream,
+    put_address, put_answer, put_claim, put_digests, put_range, put_ranges, put_stream, put_u64,
+    take_address, take_bool, take_digests, take_list, take_range, take_ranges, take_stream,
 };
-use super::{Hello, MAX_DIGESTS, MAX_LISTED, Range, Source};
+use super::{Hello, MAX_LISTED, Range, Source};
 use crate::claims;
 use crate::record::{Hlc, KeyHash};
 use crate::table::KeyRange;
@@ -27,6 +27,7 @@ const HEARING: u8 = 12;
 const ASK: u8 = 13;
 const ABSENT: u8 = 14;
 const GOSSIP: u8 = 16;
+const COMMON: u8 = 20;
 const CLAIM: u8 = 17;
 const CLAIMED: u8 = 18;
 
@@ -124,7 +125,17 @@ pub enum Message {
     Digests {
         /// The range of the first.
         first: KeyRange,
-        /// At most [`MAX_DIGESTS`], of ranges that follow one another.
+        /// At most [`super::MAX_DIGESTS`], of ranges that follow one another.
+        digests: Vec<u64>,
+    },
+    /// The digests of what I hold of the slots that both of us keep, range by
+    /// range.
+    Common {
+        /// What tells these slots from others.
+        slots: u64,
+        /// The range of the first.
+        first: KeyRange,
+        /// At most [`super::MAX_DIGESTS`], of ranges that follow one another.
         digests: Vec<u64>,
     },
     /// How your packets come to me, and where my stream stands: what you do not
@@ -196,6 +207,7 @@ impl Message {
             Self::Orphan { .. } => ORPHAN,
             Self::Pull { .. } => PULL,
             Self::Digests { .. } => DIGESTS,
+            Self::Common { .. } => COMMON,
             Self::Hearing { .. } => HEARING,
             Self::Ask { .. } => ASK,
             Self::Absent { .. } => ABSENT,
@@ -265,8 +277,11 @@ impl Message {
                 put_ranges(missing, out);
             }
             Self::Digests { first, digests } => {
-                out.push(first.0);
-                digests.iter().take(MAX_DIGESTS).for_each(|digest| put_u64(*digest, out));
+                put_digests(*first, digests, out);
+            }
+            Self::Common { slots, first, digests } => {
+                put_u64(*slots, out);
+                put_digests(*first, digests, out);
             }
             Self::Hearing { group, high } => {
                 out.push(u8::from(*group));
@@ -286,6 +301,16 @@ impl Message {
             Self::Gossip(bytes) => out.extend_from_slice(bytes),
             Self::Leave => {}
         }
+    }
+
+    /// Reads digests, of what the node holds of everything or of what both keep.
+    fn decode_digests(type_byte: u8, fields: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let slots = if type_byte == COMMON { Some(fields.u64("slots")?) } else { None };
+        let (first, digests) = take_digests(fields)?;
+        Ok(match slots {
+            Some(slots) => Self::Common { slots, first, digests },
+            None => Self::Digests { first, digests },
+        })
     }
 
     pub(super) fn decode_fields(
@@ -332,11 +357,7 @@ impl Message {
                 source: Source::decode(fields)?,
                 missing: take_ranges(fields)?,
             },
-            DIGESTS => {
-                let first = KeyRange(fields.u8("first range")?);
-                let digests = take_list(fields, |fields| fields.u64("digest"))?;
-                Self::Digests { first, digests }
-            }
+            DIGESTS | COMMON => Self::decode_digests(type_byte, fields)?,
             HEARING => Self::Hearing { group: take_bool(fields)?, high: fields.sequence("high")? },
             ASK => Self::Ask {
                 number: fields.u64("number")?,

@@ -22,6 +22,8 @@ pub use part::{PART_OVERHEAD_BYTES, Part};
 
 use super::MAX_BODY_BYTES;
 use super::codec::{Malformed, Reader};
+use crate::cluster::portion::Portion;
+use crate::cluster::slots::SlotRun;
 use crate::record::{Hlc, KeyHash};
 use crate::table::KeyRanges;
 
@@ -31,6 +33,9 @@ pub const MAX_NAK_RANGES: usize = 100;
 pub const MAX_LISTED: usize = 40;
 /// The most keys that one pull names.
 pub const MAX_KEYS: usize = 64;
+/// The most runs of slots that one pull names: as many as 256 slots can have,
+/// and with the longest list of missing parts it still fits a packet.
+pub const MAX_RUNS: usize = 128;
 /// The most digests that one message tells.
 pub const MAX_DIGESTS: usize = 128;
 /// The most bytes of gossip in one message: what a packet has room for beside
@@ -71,6 +76,14 @@ pub enum Source {
     Keys(Vec<KeyHash>),
     /// The records of these ranges of keys.
     Ranges(KeyRanges),
+    /// The records of these slots. Only a node that keeps them, and has them
+    /// all, answers.
+    Slots {
+        /// At most [`MAX_RUNS`], in order.
+        runs: Vec<SlotRun>,
+        /// Whether the first page is to name the positions of the streams.
+        positions: bool,
+    },
 }
 
 /// Who a node is and where its stream stands.
@@ -83,6 +96,8 @@ pub struct Hello {
     pub address: SocketAddr,
     /// Whether its portion has arrived.
     pub ready: bool,
+    /// Which records it keeps.
+    pub portion: Portion,
 }
 
 /// What stands in a control packet.

@@ -1,5 +1,7 @@
 use super::*;
 use crate::claims;
+use crate::cluster::portion::{Keep, MAX_OF, MAX_REPLICAS};
+use crate::cluster::slots::Slot;
 use crate::table::KeyRange;
 use crate::wire::header::{Incarnation, MAX_SEQUENCE};
 
@@ -15,7 +17,12 @@ fn check(message: Message) {
 }
 
 fn hello() -> Hello {
-    Hello { name: "köln-1".into(), address: "10.0.0.1:7700".parse().unwrap(), ready: true }
+    let address = "10.0.0.1:7700".parse().unwrap();
+    Hello { name: "köln-1".into(), address, ready: true, portion: Portion::default() }
+}
+
+fn run(first: u16, last: u16) -> SlotRun {
+    SlotRun { first: Slot(first), last: Slot(last) }
 }
 
 #[test]
@@ -31,6 +38,11 @@ fn what_is_encoded_is_decoded() {
         holds: true,
         members: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
     });
+    let keeps = [Keep::Share, Keep::Of(vec![]), Keep::Of(vec!["a".into(), "köln".into()])];
+    for keep in keeps {
+        let portion = Portion { keep, replicas: 3, weight: 512, tier: "edge".into() };
+        check(Message::Challenge { nonce: 1, hello: Hello { portion, ..hello() } });
+    }
     check(Message::Heartbeat { high: 4, time: Hlc(5), ready: true, sent_micros: 6 });
     check(Message::Status {
         stream,
@@ -52,11 +64,14 @@ fn what_is_encoded_is_decoded() {
         Source::Since(Hlc(2)),
         Source::Keys(vec![KeyHash(1), KeyHash(2)]),
         Source::Ranges([0, 7, 8, 255].map(KeyRange).into_iter().collect()),
+        Source::Slots { runs: vec![], positions: true },
+        Source::Slots { runs: vec![run(0, 0), run(2, u16::MAX)], positions: false },
     ];
     for source in sources {
         check(Message::Pull { page: 1, source, cursor: 2, missing: vec![next] });
     }
     check(Message::Digests { first: KeyRange(128), digests: vec![1] });
+    check(Message::Common { slots: 7, first: KeyRange(128), digests: vec![1] });
     check(Message::Hearing { group: true, high: 1 });
     check(Message::Gossip(vec![1, 2, 3]));
     check(Message::Gossip(Vec::new()));
@@ -94,6 +109,46 @@ fn a_range_that_runs_backwards_or_past_the_end_is_refused() {
     check(gone(1, MAX_SEQUENCE + 1), "last");
     let ranges = vec![Range { first: MAX_SEQUENCE, last: MAX_SEQUENCE + 1 }];
     check(Message::Nak { stream: Incarnation(1), ranges }, "range");
+    let source = Source::Slots { runs: vec![run(2, 1)], positions: false };
+    check(Message::Pull { page: 1, source, cursor: 0, missing: vec![] }, "run of slots");
+}
+
+#[test]
+fn a_portion_that_cannot_be_is_refused() {
+    let check = |portion: Portion| {
+        let mut bytes = Vec::new();
+        let hello = Hello { portion, ..hello() };
+        Message::Challenge { nonce: 1, hello }.encode(&mut bytes);
+        assert_eq!(Item::decode(&mut Reader::new(&bytes)), Err(Malformed::Invalid("portion")));
+    };
+    let share = Portion { keep: Keep::Share, ..Portion::default() };
+    check(Portion { replicas: 0, ..share.clone() });
+    check(Portion { replicas: MAX_REPLICAS + 1, ..share.clone() });
+    check(Portion { weight: 0, ..share });
+}
+
+#[test]
+fn the_longest_answer_and_the_longest_pull_fit_a_packet() {
+    let check = |message: &Message| {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        assert!(bytes.len() <= MAX_BODY_BYTES, "{} bytes", bytes.len());
+    };
+    let name = "n".repeat(MAX_NAME_BYTES);
+    let keep = Keep::Of(vec![name.clone(); MAX_OF]);
+    let portion = Portion { keep, tier: name.clone(), ..Portion::default() };
+    let address = "[fd77::1]:7700".parse().unwrap();
+    let hello = Hello { name, address, ready: true, portion };
+    check(&Message::Answer {
+        nonce: 1,
+        hello,
+        high: 1,
+        holds: true,
+        members: vec![address; MAX_LISTED],
+    });
+    let source = Source::Slots { runs: vec![run(0, 0); MAX_RUNS], positions: true };
+    let missing = (0..100).map(|at| Range { first: 2 * at, last: 2 * at }).collect();
+    check(&Message::Pull { page: 1, source, cursor: 1, missing });
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, ensure};
 use segue::{
-    Ack, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Keep, Keyring, MemberState, Node, Transport,
+    Ack, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Keep, Keyring, MemberState, Node, Portion,
+    Transport,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
@@ -49,7 +50,11 @@ pub(super) async fn asker(records: usize) -> anyhow::Result<(Node, Process)> {
     getrandom::fill(&mut farm_key).context("the farm key")?;
     let task = Task { farm_key, records };
     let (process, address): (_, SocketAddr) = Process::start(Role::Node, &task).await?;
-    let config = Config { keep: Keep::Nothing, peers: vec![address], ..config("asker", &task)? };
+    let config = Config {
+        portion: Portion { keep: Keep::Nothing, ..Portion::default() },
+        peers: vec![address],
+        ..config("asker", &task)?
+    };
     let node = Node::start(config)?;
     node.ready().await;
     let limit = Instant::now() + PATIENCE;

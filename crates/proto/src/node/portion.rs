@@ -1,0 +1,338 @@
+//! Which slots the node keeps, and who else does.
+//!
+//! Two placements are looked at: that of the members whose portions have
+//! arrived, who are asked and waited for, and that of all that live, the
+//! joining ones among them, who are sent what they will answer for. A node
+//! keeps what either gives it, so that nothing falls between. What a third one
+//! says, that of a second ago, is what the others are sure to have seen as
+//! well: a write that waits for one holder waits for one of these, as one that
+//! has just become a holder may have let it pass.
+//!
+//! What a node no longer keeps lingers until the farm has been quiet for a
+//! while and everything that the node wrote itself has come to the others.
+//!
+//! Where every node keeps everything, there is nothing of all this.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::moves::Moves;
+use super::{Event, MAX_PEERS, Node};
+use crate::cluster::placement::{Member, Placement, Trouble};
+use crate::cluster::portion::{Keep, Portion};
+use crate::cluster::slots::{Slot, SlotSet};
+use crate::nak::acks::{Ack, Held};
+use crate::record::KeyHash;
+use crate::table::Cursor;
+use crate::time::{Instant, Now};
+use crate::wire::header::Incarnation;
+
+/// After so long all others have seen a change that this node has seen: that
+/// is when they hear that a node has died, give or take a lost heartbeat.
+const GROUNDED: Duration = Duration::from_millis(1_000);
+/// What is no longer kept stays for so long after the last change: who has
+/// just come may go again, and repairs of what others wrote are through.
+const LINGERS: Duration = Duration::from_secs(5);
+/// How much of the table is walked at a time for what is no longer kept. No
+/// lock is held for longer than a walk of this takes, some 2 ms.
+const STEP_BYTES: usize = 4 << 20;
+
+/// What is known of the portions.
+#[derive(Debug)]
+pub(super) struct Portions {
+    /// Of the members whose portions have arrived.
+    pub(super) settled: Placement,
+    /// Of all that live.
+    pub(super) coming: Placement,
+    /// As `settled` was a while ago.
+    pub(super) before: Placement,
+    /// Whether any node keeps less than everything.
+    pub(super) sharing: bool,
+    /// What the node is to keep.
+    desired: SlotSet,
+    /// What it was to keep, and has not let go.
+    lingering: SlotSet,
+    /// When the members changed last, and how far the node's own stream had
+    /// come.
+    changed: (Instant, u64),
+    grounded: bool,
+    /// Where letting go goes on, and taking near records over.
+    releasing: Option<Cursor>,
+    adopting: Option<Cursor>,
+    /// The nodes whose portions went into this one's, by name.
+    seen: BTreeSet<String>,
+    troubles: BTreeSet<Trouble>,
+    /// The nodes that were found to be given another number of replicas.
+    differing: BTreeSet<String>,
+    pub(super) moves: Moves,
+}
+
+/// A node's portion in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PortionFigures {
+    /// Slots that it keeps.
+    pub slots: usize,
+    /// Slots that are on their way to it.
+    pub moving: usize,
+    /// Slots that it keeps until it is sure that others do.
+    pub lingering: usize,
+    /// The holders that each record is to have among those that share.
+    pub replicas: usize,
+    /// Records that came because their slots moved here.
+    pub moved_records: u64,
+    /// Their bytes, as pages have them.
+    pub moved_bytes: u64,
+}
+
+impl Portions {
+    pub(super) fn new(now: Instant, placement_secret: &[u8; 32]) -> Self {
+        let placement = Placement::new(placement_secret);
+        Self {
+            settled: placement.clone(),
+            coming: placement.clone(),
+            before: placement,
+            sharing: false,
+            desired: SlotSet::all(),
+            lingering: SlotSet::none(),
+            changed: (now, 0),
+            grounded: true,
+            releasing: None,
+            adopting: None,
+            seen: BTreeSet::new(),
+            troubles: BTreeSet::new(),
+            differing: BTreeSet::new(),
+            moves: Moves::default(),
+        }
+    }
+
+    /// What the node is to keep.
+    pub(super) const fn desired(&self) -> &SlotSet {
+        &self.desired
+    }
+}
+
+impl Node {
+    /// The nodes to ask for what is held under `hash`, in order: holders that
+    /// live and whose portions have arrived, and behind them those that keep
+    /// what others keep, who may have it from holders that are gone.
+    #[must_use]
+    pub fn holders(&self, hash: KeyHash) -> Vec<Incarnation> {
+        if !self.portions.sharing {
+            let ready = self.peers.iter().filter(|(_, peer)| peer.is_alive() && peer.ready);
+            let mut holders: Vec<Incarnation> =
+                ready.map(|(&incarnation, _)| incarnation).collect();
+            if !holders.is_empty() {
+                // Each key has another home.
+                let homes = holders.len() as u64;
+                holders.rotate_left(usize::try_from(hash.0 % homes).expect("below a length"));
+            }
+            return holders;
+        }
+        let mut holders = self.portions.settled.holders(Slot::of(hash));
+        let keeps_others = |keep: &Keep| matches!(keep, Keep::Of(_));
+        let of = self.portions.settled.members().iter();
+        let of = of.filter(|(_, member)| keeps_others(&member.portion.keep)).map(|(of, _)| *of);
+        let beside: Vec<Incarnation> = of.filter(|of| !holders.contains(of)).collect();
+        holders.extend(beside);
+        holders.retain(|&holder| self.is_ready_member(holder));
+        holders
+    }
+
+    /// Who holds what among the members whose portions have arrived; nobody
+    /// while every node keeps everything.
+    #[must_use]
+    pub const fn placement(&self) -> &Placement {
+        &self.portions.settled
+    }
+
+    /// Whether the node keeps what is held under `hash`: then a miss here says
+    /// that others lack it too.
+    #[must_use]
+    pub fn keeps(&self, hash: KeyHash) -> bool {
+        self.holdings.kept().keeps(hash)
+    }
+
+    /// The node's portion in figures.
+    #[must_use]
+    pub fn portion(&self) -> PortionFigures {
+        let Portions { desired, lingering, moves, settled, sharing, .. } = &self.portions;
+        PortionFigures {
+            slots: desired.count(),
+            moving: moves.pending(),
+            lingering: lingering.count(),
+            replicas: if *sharing { settled.replicas() } else { 0 },
+            moved_records: moves.records,
+            moved_bytes: moves.bytes,
+        }
+    }
+
+    /// What is wrong with the names that the node's portion is of.
+    #[must_use]
+    pub const fn troubles(&self) -> &BTreeSet<Trouble> {
+        &self.portions.troubles
+    }
+
+    /// Looks whether the members are still the same, and goes on with what
+    /// follows from a change.
+    pub(super) fn keep_portion(&mut self, now: Now) {
+        self.review_members(now.instant);
+        if !self.portions.sharing {
+            return;
+        }
+        if !self.portions.grounded && now.instant - self.portions.changed.0 >= GROUNDED {
+            self.portions.grounded = true;
+            self.portions.before = self.portions.settled.clone();
+        }
+        self.go_on_moving(now.instant);
+        self.let_go(now.instant);
+        if let Some(cursor) = self.portions.adopting.take() {
+            self.portions.adopting = self.holdings.adopt(cursor, STEP_BYTES, now.wall);
+        }
+        if let Some(cursor) = self.portions.releasing.take() {
+            self.portions.releasing = self.holdings.release(cursor, STEP_BYTES);
+        }
+        // Who is waited for may have changed.
+        self.acknowledge();
+    }
+
+    /// Looks whether the members are still the same.
+    pub(super) fn review_members(&mut self, now: Instant) {
+        let shares = |portion: &Portion| portion.keep != Keep::All;
+        let sharing =
+            shares(&self.config.portion) || self.alive().any(|peer| shares(&peer.portion));
+        if !sharing && !self.portions.sharing {
+            return;
+        }
+        self.portions.sharing = sharing;
+        let (settled, coming) = self.views();
+        let settled = self.portions.settled.update(settled);
+        if self.portions.coming.update(coming) || settled {
+            self.portions.changed = (now, self.sender.high());
+            self.portions.grounded = false;
+            self.divide(now);
+            self.look_for_troubles();
+        }
+    }
+
+    /// Whether a write is where it was to be.
+    pub(super) fn is_held(&self, held: &Held) -> bool {
+        let Portions { settled, before, .. } = &self.portions;
+        let progress = &self.sender.progress;
+        let has = |holder: Incarnation| progress.has(holder, held.sequence);
+        held.slots.iter().all(|&slot| {
+            let holders = settled.holders(slot);
+            let own = holders.contains(&self.config.incarnation);
+            let mut others =
+                holders.into_iter().filter(|&holder| holder != self.config.incarnation);
+            match held.ack {
+                Ack::Local => true,
+                Ack::All => others.all(has),
+                // A farm that wants one holder has it with this node.
+                Ack::One if own && settled.replicas() == 1 => others.all(has),
+                Ack::One => others.any(|holder| before.holds(holder, slot) && has(holder)),
+            }
+        })
+    }
+
+    pub(super) fn is_ready_member(&self, member: Incarnation) -> bool {
+        self.peers.get(&member).is_some_and(|peer| peer.is_alive() && peer.ready)
+    }
+
+    /// The members whose portions have arrived, and all that live.
+    fn views(&self) -> (BTreeMap<Incarnation, Member>, BTreeMap<Incarnation, Member>) {
+        let own = Member { name: self.config.name.clone(), portion: self.config.portion.clone() };
+        let (mut settled, mut coming) = (BTreeMap::new(), BTreeMap::new());
+        if self.is_ready() {
+            settled.insert(self.config.incarnation, own.clone());
+        }
+        coming.insert(self.config.incarnation, own);
+        for (&incarnation, peer) in self.peers.iter().filter(|(_, peer)| peer.is_alive()) {
+            let member = Member { name: peer.name.clone(), portion: peer.portion.clone() };
+            if peer.ready {
+                settled.insert(incarnation, member.clone());
+            }
+            coming.insert(incarnation, member);
+        }
+        (settled, coming)
+    }
+
+    /// Keeps what the placements give this node. What it gains is fetched.
+    fn divide(&mut self, now: Instant) {
+        let own = self.config.incarnation;
+        let mut desired = self.portions.settled.slots_of(own);
+        desired.insert_all(&self.portions.coming.slots_of(own));
+        if self.misses_named() {
+            // What those kept that are gone is kept on.
+            desired.insert_all(&self.portions.desired);
+        }
+        let ready = self.is_ready();
+        let portions = &mut self.portions;
+        let mut held = std::mem::replace(&mut portions.desired, desired);
+        held.insert_all(&portions.lingering);
+        let gained = portions.desired.without(&held);
+        if ready {
+            portions.lingering = held.without(&portions.desired);
+        } else {
+            // Of what came before it had a portion nothing is missed elsewhere.
+            portions.lingering = SlotSet::none();
+            portions.releasing = Some(Cursor::START);
+        }
+        let mut kept = portions.desired.clone();
+        kept.insert_all(&portions.lingering);
+        self.holdings.kept().set(&kept);
+        portions.moves.changed(now, &gained, &portions.desired);
+        if !gained.is_empty() {
+            portions.adopting = Some(Cursor::START);
+        }
+    }
+
+    /// Whether a node is gone whose portion went into this one's, in one step or
+    /// several: what it kept went over to others, of which this node may not be.
+    fn misses_named(&mut self) -> bool {
+        let Portions { coming, seen, .. } = &mut self.portions;
+        for behind in coming.behind(self.config.incarnation) {
+            if let Some(member) = coming.members().get(&behind)
+                && seen.len() < MAX_PEERS
+            {
+                seen.insert(member.name.clone());
+            }
+        }
+        let here: BTreeSet<&str> =
+            coming.members().values().map(|member| member.name.as_str()).collect();
+        seen.iter().any(|name| !here.contains(name.as_str()))
+    }
+
+    /// Lets go what is no longer kept, when it is sure that others have it.
+    fn let_go(&mut self, now: Instant) {
+        let Portions { changed: (changed, high), lingering, desired, .. } = &self.portions;
+        let quiet = now - *changed >= LINGERS;
+        if lingering.is_empty() || !quiet || !self.sender.progress.all_reached(*high) {
+            return;
+        }
+        self.holdings.kept().set(desired);
+        self.portions.lingering = SlotSet::none();
+        self.portions.releasing = Some(Cursor::START);
+    }
+
+    /// Tells once of each thing that is wrong.
+    fn look_for_troubles(&mut self) {
+        let troubles = self.portions.coming.troubles(self.config.incarnation);
+        let told = std::mem::replace(&mut self.portions.troubles, troubles);
+        let new: Vec<Trouble> = self.portions.troubles.difference(&told).cloned().collect();
+        new.into_iter().for_each(|trouble| self.event(Event::PortionTrouble(trouble)));
+        if self.config.portion.keep != Keep::Share {
+            return;
+        }
+        let own = self.config.portion.replicas;
+        let differ: Vec<(String, u8)> = self
+            .alive()
+            .filter(|peer| peer.portion.keep == Keep::Share && peer.portion.replicas != own)
+            .map(|peer| (peer.name.clone(), peer.portion.replicas))
+            .collect();
+        for (name, replicas) in differ {
+            if self.portions.differing.insert(name.clone()) {
+                self.event(Event::ReplicasDiffer(name, replicas));
+            }
+        }
+    }
+}
