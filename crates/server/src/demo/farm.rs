@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use proto::rng::Rng;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::ground::Ground;
-use super::node::{Node, Orders, Starting};
+use super::node::{GLANCE, Node, Orders, PATIENCE, Portion, Starting};
 use super::steps::Steps;
 use crate::admin::Status;
 
@@ -58,32 +58,50 @@ impl Farm {
         self.group
     }
 
-    /// Starts `count` nodes: one, and then the others by it.
-    pub(crate) async fn start_many(&mut self, count: usize) -> anyhow::Result<()> {
-        self.start(0.0).await?;
-        let others: Vec<_> = (1..count).map(|_| self.launch(0.0)).collect::<Result<_, _>>()?;
+    /// Starts `count` nodes that keep such a portion: one, and then the others
+    /// by it.
+    pub(crate) async fn start_many(
+        &mut self,
+        count: usize,
+        portion: Portion<'_>,
+    ) -> anyhow::Result<()> {
+        self.start_keeping(portion).await?;
+        let others: Vec<_> =
+            (1..count).map(|_| self.launch(portion, 0.0)).collect::<Result<_, _>>()?;
         for node in others {
             self.nodes.push(node.ready().await?);
         }
         Ok(())
     }
 
-    /// Starts one node more, which loses the share `drop` of what it
-    /// receives. Gives it once it serves.
-    pub(crate) async fn start(&mut self, drop: f64) -> anyhow::Result<&Node> {
-        let node = self.launch(drop)?.ready().await?;
+    /// Starts one node more, which keeps such a portion. Gives it once it
+    /// serves.
+    pub(crate) async fn start_keeping(&mut self, portion: Portion<'_>) -> anyhow::Result<&Node> {
+        let starting = self.launch(portion, 0.0)?;
+        self.await_ready(starting).await
+    }
+
+    /// Starts one node more, which keeps everything and loses the share `drop`
+    /// of what it receives. Gives it once it serves.
+    pub(crate) async fn start_losing(&mut self, drop: f64) -> anyhow::Result<&Node> {
+        let starting = self.launch(Portion::All, drop)?;
+        self.await_ready(starting).await
+    }
+
+    async fn await_ready(&mut self, starting: Starting) -> anyhow::Result<&Node> {
+        let node = starting.ready().await?;
         self.nodes.push(node);
         Ok(self.nodes.last().expect("one was just put there"))
     }
 
     /// Starts the process of a node that joins by those that live.
-    fn launch(&mut self, drop: f64) -> anyhow::Result<Starting> {
+    fn launch(&mut self, portion: Portion<'_>, drop: f64) -> anyhow::Result<Starting> {
         let name = char::from(b'a' + self.started).to_string();
         self.started += 1;
         // As on machines of their own, each node has an address for itself.
         let address = Ipv4Addr::new(127, 0, 0, 1 + self.started);
         let peers = self.nodes.iter().map(|node| node.ready.farm).collect();
-        let orders = Orders { name: &name, address, group: self.group, peers, drop };
+        let orders = Orders { name: &name, address, group: self.group, peers, portion, drop };
         Starting::new(&self.ground, &orders)
     }
 
@@ -108,6 +126,29 @@ impl Farm {
     pub(crate) async fn agreed(&self) -> anyhow::Result<()> {
         let most = self.statuses().await?.iter().map(|status| status.cache.by_kind.tls).max();
         self.until(|status| Some(status.cache.by_kind.tls) >= most).await
+    }
+
+    /// Waits until the nodes keep so many sessions together, and gives how many
+    /// each of them does.
+    pub(crate) async fn kept(&self, together: usize) -> anyhow::Result<Vec<usize>> {
+        let mut kept = Vec::new();
+        let wait = async {
+            loop {
+                let statuses = self.statuses().await?;
+                let sessions = statuses.iter().map(|status| status.cache.by_kind.tls);
+                kept = sessions.map(usize::try_from).collect::<Result<_, _>>()?;
+                if kept.iter().sum::<usize>() == together {
+                    return anyhow::Ok(());
+                }
+                sleep(GLANCE).await;
+            }
+        };
+        match timeout(PATIENCE, wait).await {
+            Ok(outcome) => outcome.map(|()| kept),
+            Err(_) => {
+                bail!("{together} sessions are to be kept, and after {PATIENCE:?} {kept:?} are")
+            }
+        }
     }
 
     /// Multicast packets of all nodes together, up to this moment.

@@ -4,7 +4,7 @@
 //! reading order: [`ground`] the directory that it all stands on, [`node`] one
 //! process and [`farm`] all of them, [`client`] and [`openssl`] who visits
 //! them, [`hash_table`] what a cache memory is, [`steps`] how it is told,
-//! [`script`] what happens.
+//! [`script`] what happens, [`portions`] when nodes keep parts only.
 
 mod client;
 mod farm;
@@ -12,6 +12,7 @@ mod ground;
 mod hash_table;
 mod node;
 mod openssl;
+mod portions;
 mod script;
 mod steps;
 
@@ -22,7 +23,7 @@ use crate::cli;
 pub(crate) use client::Version;
 pub(crate) use farm::Farm;
 pub(crate) use ground::{Ground, SERVER_NAME};
-pub(crate) use node::Node;
+pub(crate) use node::{Node, Portion};
 use steps::Steps;
 
 /// Shows everything.

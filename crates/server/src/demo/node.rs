@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -18,10 +19,32 @@ use crate::ready::Ready;
 
 /// How long a node may take to start, to join and to answer, or to end.
 /// Generous: the demo also runs on machines that are busy with other things.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a condition is looked at while it is waited for.
-const GLANCE: Duration = Duration::from_millis(2);
+pub(super) const GLANCE: Duration = Duration::from_millis(2);
+
+/// What a node keeps of the farm's records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Portion<'a> {
+    /// All of them.
+    All,
+    /// Its share, with so many holders for each record.
+    Share { replicas: usize },
+    /// What these nodes keep.
+    Of(&'a [&'a str]),
+}
+
+impl Portion<'_> {
+    /// The section of the configuration that says so.
+    fn section(self) -> Value {
+        match self {
+            Self::All => json!({ "keep": "all" }),
+            Self::Share { replicas } => json!({ "keep": "share", "replicas": replicas }),
+            Self::Of(nodes) => json!({ "keep": "of", "of": nodes }),
+        }
+    }
+}
 
 /// What a node of the demo is told.
 #[derive(Debug)]
@@ -33,6 +56,8 @@ pub(crate) struct Orders<'a> {
     pub(crate) group: SocketAddr,
     /// The farm addresses of nodes to join.
     pub(crate) peers: Vec<SocketAddr>,
+    /// What it keeps.
+    pub(crate) portion: Portion<'a>,
     /// The share of multicast packets that it loses.
     pub(crate) drop: f64,
 }
@@ -179,7 +204,7 @@ fn spawn(config: PathBuf, log: &Path) -> anyhow::Result<Child> {
 /// The configuration file of a node. Its ports are the system's choice.
 fn configuration(orders: &Orders<'_>) -> Result<String, toml::ser::Error> {
     let anywhere = "127.0.0.1:0";
-    toml::to_string(&serde_json::json!({
+    toml::to_string(&json!({
         "node": { "name": orders.name },
         "farm": {
             "keys": ["farm.key"],
@@ -189,6 +214,7 @@ fn configuration(orders: &Orders<'_>) -> Result<String, toml::ser::Error> {
             "drop": orders.drop,
         },
         "cache": { "memory": "32MiB" },
+        "portion": orders.portion.section(),
         "tls": {
             "listen": anywhere,
             "certificates": [{ "cert": "cert.pem", "key": "key.pem" }],

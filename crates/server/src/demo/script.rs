@@ -7,8 +7,9 @@ use serde_json::json;
 use super::client::{Client, Session, Version};
 use super::farm::{Farm, list};
 use super::hash_table;
-use super::node::Node;
+use super::node::{Node, Portion};
 use super::openssl::OpenSsl;
+use super::portions;
 use super::steps::Steps;
 use crate::admin::Status;
 
@@ -41,7 +42,8 @@ pub(crate) async fn play(steps: &mut Steps, farm: &mut Farm, nodes: usize) -> an
     show_the_method(steps, farm).await?;
     join_late(steps, farm, &clients).await?;
     go_on_anywhere(steps, farm).await?;
-    lose_and_repair(steps, farm).await
+    lose_and_repair(steps, farm).await?;
+    portions::play(steps).await
 }
 
 async fn show_the_cache(steps: &mut Steps) -> anyhow::Result<()> {
@@ -56,7 +58,7 @@ async fn show_the_cache(steps: &mut Steps) -> anyhow::Result<()> {
 /// The nodes come up and meet.
 async fn start(steps: &mut Steps, farm: &mut Farm, nodes: usize) -> anyhow::Result<()> {
     let work = async {
-        farm.start_many(nodes).await?;
+        farm.start_many(nodes, Portion::All).await?;
         farm.acquainted().await?;
         Ok(((), json!({ "nodes": farm.names() })))
     };
@@ -209,13 +211,13 @@ async fn join_late(steps: &mut Steps, farm: &mut Farm, clients: &Clients) -> any
     let givers = farm.names();
     let work = async {
         let held = farm.nodes[0].status().await?.cache.by_kind.tls;
-        let node = farm.start(0.0).await?;
+        let node = farm.start_keeping(Portion::All).await?;
         let has = node.status().await?.cache.by_kind.tls;
         ensure!(has >= held, "{} was ready with {has} of {held} sessions", node.name);
         Ok(((), json!({ "node": node.name, "sessions": has })))
     };
     let step = format!("a new node joins and gets the sessions from {givers}");
-    steps.step("S3", &step, work).await?;
+    steps.step("S4", &step, work).await?;
 
     let node = farm.nodes.last().context("one has just joined")?;
     for (client, begun) in &clients.own {
@@ -224,7 +226,7 @@ async fn join_late(steps: &mut Steps, farm: &mut Farm, clients: &Clients) -> any
             Ok(((), json!({ "began_at": begun.began_at })))
         };
         let step = format!("{} goes on with them ({})", node.name, client.version().name());
-        steps.step("S3", &step, work).await?;
+        steps.step("S4", &step, work).await?;
     }
     Ok(())
 }
@@ -270,7 +272,7 @@ async fn go_on_anywhere(steps: &mut Steps, farm: &mut Farm) -> anyhow::Result<()
 /// A node that loses packets asks for what it misses, and misses nothing.
 async fn lose_and_repair(steps: &mut Steps, farm: &mut Farm) -> anyhow::Result<()> {
     let work = async {
-        let node = farm.start(LOSS).await?;
+        let node = farm.start_losing(LOSS).await?;
         let name = node.name.clone();
         farm.acquainted().await?;
         Ok((name, json!({ "loses": LOSS })))
@@ -317,7 +319,11 @@ async fn lose_and_repair(steps: &mut Steps, farm: &mut Farm) -> anyhow::Result<(
 }
 
 /// Goes on with the session that began as `begun`, at `node`.
-async fn resume(client: &Client, begun: &Session, node: &Node) -> anyhow::Result<Session> {
+pub(super) async fn resume(
+    client: &Client,
+    begun: &Session,
+    node: &Node,
+) -> anyhow::Result<Session> {
     let session = client.visit(node.tls()).await?;
     ensure!(session.resumed, "{} made a full handshake", node.name);
     ensure!(session.node == node.name, "{} answered for {}", session.node, node.name);

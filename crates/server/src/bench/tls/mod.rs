@@ -19,7 +19,7 @@ use rustls::HandshakeKind;
 use tokio::task::JoinSet;
 
 use super::report::{Report, progress};
-use crate::demo::{Farm, Version};
+use crate::demo::{Farm, Portion, Version};
 use costs::{Case, Costs};
 pub(crate) use peer::{Options as PeerOptions, run as peer};
 use servers::Server;
@@ -86,7 +86,7 @@ struct Stage {
 impl Stage {
     async fn set() -> anyhow::Result<Self> {
         let mut farm = Farm::new()?;
-        farm.start_many(2).await?;
+        farm.start_many(2, Portion::All).await?;
         farm.acquainted().await?;
         let [here, elsewhere] = [0, 1].map(|node| Server::node(&farm.nodes[node]));
         progress(&format!("filling a cache with {MANY} sessions"));
