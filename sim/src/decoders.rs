@@ -4,6 +4,7 @@
 //! panic, and that what was read, written and read again is the same. The
 //! fuzzers and the tests call the same functions.
 
+use proto::agree::message::Envelope;
 use proto::keyring::{FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
 use proto::record::{Key, Kind};
@@ -21,7 +22,7 @@ const RECEIVED: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// Reads bytes as everything that a peer's bytes are read as.
 pub fn all(bytes: &[u8]) {
-    for decode in [header, frames, fragment, control, page, link] {
+    for decode in [header, frames, fragment, control, page, link, agree] {
         decode(bytes);
     }
 }
@@ -146,6 +147,17 @@ pub fn link(bytes: &[u8]) {
         batch.push(&item);
     }
     assert!(bytes.starts_with(batch.bytes()), "a batch is written as it was read");
+}
+
+/// A message of those who agree.
+///
+/// # Panics
+///
+/// When it does not read what it writes.
+pub fn agree(bytes: &[u8]) {
+    if let Ok(envelope) = Envelope::decode(bytes) {
+        assert_eq!(envelope.encode(), bytes);
+    }
 }
 
 fn same_frame(frame: &Frame<'_>) {

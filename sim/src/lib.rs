@@ -16,11 +16,14 @@
 //!   is sealed, and of what a node keeps;
 //! - [`portions`]: portions at size, without packets;
 //! - [`crowd`]: a farm of many nodes, and what multicast costs there;
+//! - [`agree`]: operations that need one answer; [`linear`]: whether what they
+//!   were answered is linearizable;
 //! - [`decoders`]: what a peer's bytes are read by;
 //! - [`receiving`]: one stream's receiver beside a plain set of numbers;
 //! - [`target`]: a node by itself, and a member that says what it likes;
 //! - [`hostile`]: packets from those who mean no good.
 
+pub mod agree;
 pub mod crowd;
 pub mod decoders;
 pub mod farm;
@@ -28,6 +31,7 @@ pub mod holes;
 pub mod hostile;
 pub mod keys;
 pub mod limits;
+pub mod linear;
 pub mod lookups;
 mod memory;
 pub mod model;

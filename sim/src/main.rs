@@ -2,6 +2,7 @@
 //! `sim -- shares [FIRST COUNT]` those of farms whose nodes keep shares;
 //! or measures a large farm: `cargo run --release -p sim -- farm [NODES]`,
 //! and compares the figures with those in a file: `--check FILE`.
+//! or asks for what needs one answer: `cargo run --release -p sim -- agree`.
 //! Failures and progress go to standard error, the sum to standard output.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command line")]
 
@@ -24,15 +25,22 @@ fn main() -> ExitCode {
         ["farm", nodes, "--check", file] => farm(nodes, Some(file)),
         ["portions"] => Some(portions(None)),
         ["portions", "--check", file] => Some(portions(Some(file))),
-        ["shares"] => seeds(sim::shares::run, "0", "1000"),
-        ["shares", first, count] => seeds(sim::shares::run, first, count),
-        [] => seeds(whole, "0", "1000"),
-        [first] => seeds(whole, first, "1000"),
-        [first, count] => seeds(whole, first, count),
+        ["shares"] => seeds(sim::shares::run, "shares ", ["0", "1000"]),
+        ["shares", first, count] => seeds(sim::shares::run, "shares ", [first, count]),
+        ["agree"] => agree("0", "1000"),
+        ["agree", first] => agree(first, "1000"),
+        ["agree", first, count] => agree(first, count),
+        [] => seeds(whole, "", ["0", "1000"]),
+        [first] => seeds(whole, "", [first, "1000"]),
+        [first, count] => seeds(whole, "", [first, count]),
         _ => None,
     };
     outcome.unwrap_or_else(|| {
-        eprintln!("usage: sim [FIRST SEED] [HOW MANY]\n       sim shares [FIRST SEED] [HOW MANY]\n       sim farm [NODES] [--check FILE]\n       sim portions [--check FILE]");
+        eprintln!(
+            "usage: sim [FIRST SEED] [HOW MANY]\n       sim shares [FIRST SEED] [HOW MANY]\n       \
+             sim agree [FIRST SEED] [HOW MANY]\n       sim farm [NODES] [--check FILE]\n       \
+             sim portions [--check FILE]"
+        );
         ExitCode::from(2)
     })
 }
@@ -46,10 +54,25 @@ fn whole(seed: u64) -> Result<(), String> {
 }
 
 /// Runs seeds; none when these are no numbers.
-fn seeds(scenario: Scenario, first: &str, count: &str) -> Option<ExitCode> {
+fn seeds(scenario: Scenario, command: &'static str, [first, count]: [&str; 2]) -> Option<ExitCode> {
     let (first, count) = (first.parse().ok()?, count.parse().ok()?);
-    let failed = Seeds::new(scenario, first, count).run();
+    let failed = Seeds::new(command, first, count).run(scenario);
     println!("{count} seeds from {first}, {failed} failed");
+    Some(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs histories of what needs one answer, and one in ten in which majorities
+/// die; none when these are no numbers.
+fn agree(first: &str, count: &str) -> Option<ExitCode> {
+    let (first, count) = (first.parse().ok()?, count.parse().ok()?);
+    let sum = Mutex::new(sim::agree::scenario::Report::default());
+    let failed = Seeds::new("agree ", first, count).run(|seed| {
+        let report = sim::agree::scenario::run(seed)?;
+        sum.lock().expect("no run panicked").add(&report);
+        if seed % 10 == 0 { sim::agree::losses::run(seed) } else { Ok(()) }
+    });
+    println!("{count} histories from {first}, {failed} failed");
+    println!("{}", sum.into_inner().expect("no run panicked"));
     Some(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -95,7 +118,8 @@ fn compared(measured: Result<String, String>, expected: Option<&str>) -> ExitCod
 
 /// Seeds on their way through the cores. No run knows of another.
 struct Seeds {
-    scenario: Scenario,
+    /// What stands before the seed in the command that replays it.
+    command: &'static str,
     first: u64,
     count: u64,
     /// How many were taken up.
@@ -112,32 +136,35 @@ struct Tally {
 }
 
 impl Seeds {
-    fn new(scenario: Scenario, first: u64, count: u64) -> Self {
+    fn new(command: &'static str, first: u64, count: u64) -> Self {
         let began = Instant::now();
         let tally = Tally { done: 0, failed: 0, began, told: began };
-        Self { scenario, first, count, taken: AtomicU64::new(0), tally: Mutex::new(tally) }
+        Self { command, first, count, taken: AtomicU64::new(0), tally: Mutex::new(tally) }
     }
 
     /// Runs all of them. Gives how many failed.
-    fn run(self) -> u64 {
+    fn run<T>(self, run: impl Fn(u64) -> Result<T, String> + Sync) -> u64 {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         thread::scope(|scope| {
             (0..cores).for_each(|_| {
-                scope.spawn(|| while self.run_next() {});
+                scope.spawn(|| while self.run_next(&run) {});
             });
         });
         self.tally.into_inner().expect("no run panicked").failed
     }
 
     /// Runs the next seed; false when there is none.
-    fn run_next(&self) -> bool {
+    fn run_next<T>(&self, run: impl Fn(u64) -> Result<T, String>) -> bool {
         let taken = self.taken.fetch_add(1, Ordering::Relaxed);
         if taken >= self.count {
             return false;
         }
         let seed = self.first.saturating_add(taken);
-        let outcome = (self.scenario)(seed);
-        self.tally.lock().expect("no run panicked").take(seed, outcome.err());
+        let outcome = run(seed).err().map(|what| {
+            let command = self.command;
+            format!("{what}\nagain by: cargo run --release -p sim -- {command}{seed} 1")
+        });
+        self.tally.lock().expect("no run panicked").take(seed, outcome);
         true
     }
 }

@@ -20,10 +20,12 @@
 //! - [`cluster`]: who belongs to the farm, who is up, and who keeps what;
 //! - [`lookup`]: finding what this node does not hold;
 //! - [`upstream`]: what a record looks like in an engine outside of the farm;
+//! - [`agree`]: operations that need one answer;
 //! - [`node`]: all of it together, the machine that a driver runs;
 //! - [`claims`]: the tickets whose early data was accepted;
 //! - [`load`]: how full things are that are bounded.
 
+pub mod agree;
 pub mod buzhash;
 pub mod claims;
 pub mod cluster;

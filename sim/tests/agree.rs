@@ -1,0 +1,49 @@
+//! Operations that need one answer: some seeds, and that the checker finds
+//! what it is there for.
+
+use sim::agree::scenario::{run, run_tampered};
+use sim::agree::tamper::Tamper;
+
+#[test]
+fn histories_with_partitions_and_crashes_are_linearizable() {
+    for seed in 0..20 {
+        let report = run(seed);
+        let report = report.unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        assert!(report.crashes > 0 && report.partitions > 0, "{report}");
+        assert!(report.counts.answered > 20, "{report}");
+    }
+}
+
+#[test]
+fn where_majorities_die_requests_fail_and_tokens_grow() {
+    for seed in 0..10 {
+        sim::agree::losses::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    }
+}
+
+/// Whether the checker finds what is broken, in one of some seeds.
+fn check(tamper: Tamper) {
+    let found = (0..60).find_map(|seed| run_tampered(seed, tamper).err());
+    let found = found.unwrap_or_else(|| panic!("{tamper:?} goes unnoticed"));
+    assert!(found.contains("Violated") || found.contains("two rosters"), "{tamper:?}: {found}");
+}
+
+#[test]
+fn acceptors_that_keep_no_promise_are_found() {
+    check(Tamper::ForgetsPromises);
+}
+
+#[test]
+fn a_quorum_of_one_is_found() {
+    check(Tamper::QuorumOfOne);
+}
+
+#[test]
+fn a_new_roster_that_asks_no_earlier_voters_is_found() {
+    check(Tamper::AsksNoEarlier);
+}
+
+#[test]
+fn a_node_that_takes_itself_for_the_one_before_is_found() {
+    check(Tamper::KeepsIncarnation);
+}
