@@ -98,6 +98,7 @@ pub fn control(bytes: &[u8]) {
             Item::Message(message) => message.encode(&mut written),
             Item::Part(part) => part.encode(&mut written),
             Item::Found(part) => part.encode_found(&mut written),
+            Item::Piece(piece) => piece.encode(&mut written),
         }
         assert_eq!(Item::decode(&mut Reader::new(&written)), Ok(Some(item)));
     }

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::ack::Ack;
+use crate::asks::Asks;
 use crate::claims::Claims;
 use crate::driver::Driver;
 use crate::driver::clock::{self, Clock};
@@ -85,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) claims: Claims,
     /// What the farm's records go up to, and come back from.
     pub(crate) tier: Tier,
+    pub(crate) asks: Asks,
     /// Wakes the driver's thread, after something was left for it.
     pub(crate) waker: Waker,
 }
@@ -313,6 +315,8 @@ impl Cache {
 
     /// Sees to it that what was left for the driver is sent: by the driver itself, which is
     /// lent to others while its thread sleeps, or else by that thread.
+    /// Sees to it that what was written or asked is sent: by the driver itself, which is
+    /// lent to writers while its thread sleeps, or else by that thread.
     pub(crate) fn tell_driver(&self) {
         if !self.shared.waker.is_asleep() {
             // It looks once more before it sleeps.

@@ -23,6 +23,7 @@
 //! ```
 
 mod ack;
+mod asks;
 mod below;
 mod cache;
 mod claims;
@@ -32,6 +33,7 @@ mod error;
 mod link;
 mod lookup;
 mod node;
+mod one_answer;
 mod portion;
 mod status;
 mod upstream;
@@ -43,6 +45,7 @@ pub use claims::Claim;
 pub use config::{Config, Multicast, Transport, UpstreamConfig};
 pub use error::{StartError, UpstreamError, WriteError};
 pub use node::{Arrived, Node, Observer};
+pub use one_answer::{Lease, OneAnswerError};
 pub use portion::{Keep, Portion};
 pub use proto::cluster::placement::Trouble;
 pub use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring, KeyringError, RekeyError};
@@ -54,8 +57,8 @@ pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
 pub use proto::wire::header::Incarnation;
 pub use status::{
-    By, Histogram, LinkStats, LookupStats, Member, MemberState, MulticastStats, Rejected, Status,
-    UpstreamState, UpstreamStatus, Warning,
+    By, Histogram, LinkStats, LookupStats, Member, MemberState, MulticastStats, OneAnswerStats,
+    Rejected, Status, UpstreamState, UpstreamStatus, Warning,
 };
 pub use sys::interface::Interface;
 pub use upstream::{AddressError, UpstreamAddress, UpstreamTarget};

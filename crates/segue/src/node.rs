@@ -20,6 +20,7 @@ use sys::wait::{Sleeper, Waker};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::asks::Asks;
 use crate::below::Below;
 use crate::cache::{Cache, Shared};
 use crate::claims::Claims;
@@ -141,6 +142,7 @@ impl Node {
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
         let mut node = proto::node::Node::new(machine, holdings, versions, shared.clock.now());
         node.keep_claims(shared.claims.own());
+        node.agree(shared.clock.now(), agreement(random()?));
         if let Some(mut observer) = observer {
             node.observe(Box::new(move |record| observer(&Arrived::from(record))));
         }
@@ -196,7 +198,7 @@ impl Node {
     /// The node's state and figures, at most a tenth of a second old.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Snapshot { keys, members, portion, troubles, multicast, lag, lookups } =
+        let Snapshot { keys, members, portion, troubles, multicast, lag, lookups, one_answer } =
             self.snapshot.lock().clone();
         Status {
             name: self.name.clone(),
@@ -215,6 +217,7 @@ impl Node {
             multicast,
             lag,
             links: self.links.as_ref().map(|links| links.figures()).unwrap_or_default(),
+            one_answer,
         }
     }
 
@@ -331,6 +334,7 @@ fn shared(
         writes: Writes::default(),
         lookups: Lookups::default(),
         claims: Claims::new(incarnation, config.memory_bytes),
+        asks: Asks::default(),
         waker,
     })
 }
@@ -381,6 +385,22 @@ fn links(
     let (links, inlet) = opened.map_err(StartError::Links)?;
     sockets.leave_links_at(inlet);
     Ok(Some(Arc::new(links)))
+}
+
+/// How the node takes part in operations that need one answer; who it is, the
+/// machine knows.
+const fn agreement(seed: [u8; 32]) -> proto::agree::Config {
+    /// Some 100,000 locks or counters, or 32 of the largest values.
+    const CAPACITY_BYTES: usize = 32 << 20;
+    proto::agree::Config {
+        incarnation: Incarnation(0),
+        place: 0,
+        nodes: 1,
+        voters_of_key: proto::agree::Config::VOTERS_OF_KEY,
+        capacity_bytes: CAPACITY_BYTES,
+        patience: proto::agree::Config::PATIENCE,
+        seed,
+    }
 }
 
 fn check_name(name: &str) -> Result<(), StartError> {

@@ -43,6 +43,8 @@ pub struct Status {
     pub lag: Histogram,
     /// Its links with other nodes.
     pub links: LinkStats,
+    /// Operations that need one answer.
+    pub one_answer: OneAnswerStats,
 }
 
 /// Another node, as this one sees it.
@@ -286,6 +288,32 @@ pub struct LinkStats {
     /// Datagrams that were dropped unread: there was no room, or too many a
     /// second began a handshake.
     pub dropped: u64,
+}
+
+/// What operations that need one answer have come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OneAnswerStats {
+    /// The number of the roster of voters that the node goes by; 0: none yet.
+    pub roster: u64,
+    /// How many voters that has.
+    pub voters: usize,
+    /// How many of them are heard.
+    pub voters_alive: usize,
+    /// Keys that this node votes on.
+    pub registers: usize,
+    /// Operations asked here that were answered.
+    pub answered: u64,
+    /// Operations asked here that failed, and were not done.
+    pub failed: u64,
+    /// Operations asked here of which it is not known whether they were done.
+    pub unknown: u64,
+    /// Proposals that were in another's way.
+    pub conflicts: u64,
+    /// How often so many voters had lost their memory that some of it may have
+    /// been nobody else's.
+    pub may_be_lost: u64,
+    /// Keys given up to a farm that had been founded by itself.
+    pub absorbed: u64,
 }
 
 /// How long something took, each time that it did.

@@ -47,6 +47,7 @@ impl Collector for Metrics {
         self.upstreams(&mut page)?;
         self.multicast(&mut page)?;
         self.links(&mut page)?;
+        self.one_answer(&mut page)?;
         self.clients(&mut page)?;
         let help = "How long a write took to be at another node, by its confirmation";
         page.histogram("replication_lag_seconds", help, &self.lag)?;
@@ -241,6 +242,27 @@ impl Metrics {
         page.counter("links_sent_bytes", help, links.sent_bytes)?;
         let help = "Datagrams of links that were dropped unread, as there were too many";
         page.counter("links_dropped_datagrams", help, links.dropped)
+    }
+
+    fn one_answer(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let stats = &self.status.one_answer;
+        let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        let help = "The number of the roster of voters; 0: none is agreed yet";
+        page.gauge("one_answer_roster", help, stats.roster)?;
+        page.gauge("one_answer_voters", "Nodes that vote", count(stats.voters))?;
+        let help = "Nodes that vote and are heard";
+        page.gauge("one_answer_alive_voters", help, count(stats.voters_alive))?;
+        page.gauge("one_answer_keys", "Keys that the node votes on", count(stats.registers))?;
+        let operations =
+            [("answered", stats.answered), ("failed", stats.failed), ("unknown", stats.unknown)];
+        let help = "Operations that need one answer, asked at this node";
+        page.counters("one_answer_operations", help, "result", &operations)?;
+        let help = "Proposals that were in another's way";
+        page.counter("one_answer_conflicts", help, stats.conflicts)?;
+        let help = "Times that one-answer state may have been lost with its voters";
+        page.counter("one_answer_losses", help, stats.may_be_lost)?;
+        let help = "Keys given up to a farm that was founded apart from this one";
+        page.counter("one_answer_absorbed_keys", help, stats.absorbed)
     }
 
     fn clients(&self, page: &mut Page<'_>) -> Result<(), Error> {

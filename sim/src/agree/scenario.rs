@@ -37,6 +37,9 @@ pub struct Report {
     pub crashes: u64,
     /// Nodes that left, or came.
     pub moves: u64,
+    /// Runs that ended with more voters lost than a minority after all: of a
+    /// roster that was decided, and that nobody knew of when one more died.
+    pub stuck: u64,
 }
 
 impl Report {
@@ -49,17 +52,19 @@ impl Report {
         self.partitions += other.partitions;
         self.crashes += other.crashes;
         self.moves += other.moves;
+        self.stuck += other.stuck;
     }
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { counts, rosters, partitions, crashes, moves } = self;
+        let Self { counts, rosters, partitions, crashes, moves, stuck } = self;
         let Counts { answered, failed, unknown } = counts;
         write!(
             f,
             "{answered} operations answered, {failed} failed, {unknown} unknown; {rosters} \
-             rosters, {partitions} partitions, {crashes} crashes, {moves} joins and leaves"
+             rosters, {partitions} partitions, {crashes} crashes, {moves} joins and leaves; {stuck} \
+             ended without a quorum"
         )
     }
 }
@@ -247,6 +252,10 @@ impl Trouble {
             self.world.run(Duration::from_secs(6))?;
             self.clients.listen(&mut self.world);
             if self.clients.counts.answered != before.answered + 1 {
+                if self.world.lacks_voters(slot) {
+                    self.report.stuck = 1;
+                    return Ok(());
+                }
                 let agree = self.world.agree(slot);
                 return Err(format!(
                     "the farm is whole and node {slot} does not answer: {:?}; it goes by {:?}",

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto::agree::members::{Member, Standing};
-use proto::agree::roster::{Roster, Stand, majority};
+use proto::agree::roster::{Roster, Stand, Voter, majority};
 use proto::agree::{Agree, Config, Event};
 use proto::rng::Rng;
 use proto::time::{Instant, Now, Wall};
@@ -230,6 +230,26 @@ impl World {
             }
         }
         with_roster > self.slots.len() / 2
+    }
+
+    /// Whether a node goes by a roster that lists more voters than a minority
+    /// of a key's that have died, without its being known that they have: an
+    /// error is the right answer.
+    #[must_use]
+    pub fn lacks_voters(&self, slot: usize) -> bool {
+        let running = self.slots.iter().filter_map(|slot| slot.running.as_ref());
+        let lives: BTreeSet<Incarnation> = running.map(|running| running.incarnation).collect();
+        let roster = self.agree(slot).and_then(Agree::roster);
+        roster.is_some_and(|roster| {
+            let lost = |voter: &&Voter| {
+                !lives.contains(&voter.incarnation) && !roster.gone.contains(&voter.incarnation)
+            };
+            roster.earlier.iter().chain([&roster.electorate]).any(|list| {
+                let of_key = list.voters.len().min(roster.voters_of_key.into());
+                let dead = list.voters.iter().filter(|it| !lives.contains(&it.incarnation));
+                list.voters.iter().any(|voter| lost(&voter)) && dead.count() >= majority(of_key)
+            })
+        })
     }
 
     /// Lets time pass.

@@ -156,6 +156,14 @@ impl Electorate {
     }
 }
 
+/// What stands for a node's name where keys are placed: the 64-bit FNV-1a
+/// hash, the same at every node.
+#[must_use]
+pub fn place_of(name: &str) -> u64 {
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
 /// How many of `voters` must accept: any two such sets share one.
 #[must_use]
 pub const fn majority(voters: usize) -> usize {

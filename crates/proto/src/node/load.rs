@@ -23,6 +23,7 @@ impl Node {
         loads.extend(self.members.loads());
         loads.push(self.misfits.load());
         loads.extend(self.lookups.loads());
+        loads.extend(self.agree_loads());
         for peer in self.peers.values() {
             loads.push(peer.load());
             loads.extend(peer.receiver.loads());

@@ -24,9 +24,11 @@
 //! - `way`: by multicast or one by one;
 //! - `lookup`: asking for what is not here, and being asked;
 //! - `claim`: tickets whose early data is to be accepted, here or elsewhere;
+//! - `agree`: operations that need one answer;
 //! - `load`: how full everything is that has a limit;
 //! - `timer`: what happens when.
 
+mod agree;
 mod arrivals;
 mod claim;
 mod common;
@@ -72,6 +74,7 @@ use crate::transfer::puller::Puller;
 use crate::wire::control::Hello;
 use crate::wire::header::{Incarnation, PacketType};
 
+use agree::Agreeing;
 use arrivals::Arrivals;
 use claim::Claiming;
 pub use claim::PATIENCE as CLAIM_PATIENCE;
@@ -172,6 +175,8 @@ pub enum Event {
     KeysDiffer(SocketAddr),
     /// None of so many configured peers answers. They are called on.
     NobodyAnswers(usize),
+    /// Something about operations that need one answer.
+    Agreement(crate::agree::Event),
     /// What the farm key of this id sealed opens no more.
     KeyRetired(u8),
     /// Something is wrong with the names that the node's portion is of.
@@ -249,6 +254,8 @@ pub struct Node {
     orphans_untold: bool,
     pace: Pace,
     portions: Portions,
+    /// Where the node takes part in operations that need one answer.
+    agreeing: Option<Agreeing>,
 }
 
 impl Node {
@@ -292,6 +299,7 @@ impl Node {
             orphans_untold: false,
             pace: Pace::new(now.instant, config.compare_every),
             portions: Portions::new(now.instant, &config.keyring.placement_secret()),
+            agreeing: None,
             config,
         }
     }

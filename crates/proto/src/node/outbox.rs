@@ -8,7 +8,7 @@ use crate::load::Load;
 use crate::nak::sender::{Destination, Transmit};
 use crate::seal::Sealer;
 use crate::wire::TAG_BYTES;
-use crate::wire::control::{Message, Part};
+use crate::wire::control::{Message, Part, Piece};
 use crate::wire::header::HEADER_BYTES;
 
 /// The most control packets that wait to be sent. Every one of them is sent
@@ -68,6 +68,11 @@ impl Outbox {
     /// A part of a record that was asked for to one.
     pub(super) fn push_found(&mut self, address: SocketAddr, part: &Part<'_>) {
         self.push(Destination::Node(address), |body| part.encode_found(body));
+    }
+
+    /// A piece of a message of those who agree, to one.
+    pub(super) fn push_piece(&mut self, address: SocketAddr, piece: &Piece<'_>) {
+        self.push(Destination::Node(address), |body| piece.encode(body));
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<Transmit<'_>> {

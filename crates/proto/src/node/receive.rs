@@ -121,7 +121,7 @@ impl Node {
                     self.handle_answer(now, from, header, answer);
                     introduced = true;
                 }
-                Item::Message(_) | Item::Part(_) | Item::Found(_) => {}
+                Item::Message(_) | Item::Part(_) | Item::Found(_) | Item::Piece(_) => {}
             }
         }
         if introduced {
@@ -185,6 +185,7 @@ impl Node {
             match item {
                 Item::Part(part) => self.handle_part(now, header.incarnation, &part)?,
                 Item::Found(part) => self.handle_found(now, header.incarnation, &part)?,
+                Item::Piece(piece) => self.handle_piece(now, header.incarnation, &piece)?,
                 Item::Message(message) => {
                     self.handle_message(now, from.address, header, message);
                 }

@@ -34,6 +34,8 @@ pub enum Timer {
     Lookup,
     /// To claim again, or give a claim up.
     Claim,
+    /// To go on with operations that need one answer.
+    Agree,
     /// To look at the silent, the stalled and the ended.
     Housekeeping,
 }
@@ -50,7 +52,7 @@ pub(super) struct Streams {
 }
 
 impl Timer {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Heartbeat,
         Self::Pace,
         Self::Nak,
@@ -60,6 +62,7 @@ impl Timer {
         Self::Members,
         Self::Lookup,
         Self::Claim,
+        Self::Agree,
         Self::Housekeeping,
     ];
 }
@@ -116,6 +119,7 @@ impl Node {
             Timer::Members => self.members.poll_timeout(),
             Timer::Lookup => self.lookups.timeout(),
             Timer::Claim => self.claiming.due(),
+            Timer::Agree => self.agree_timeout(),
             Timer::Housekeeping => Some(self.housekeeping_due),
         }
     }
@@ -132,6 +136,7 @@ impl Node {
             Timer::Members => self.handle_members_timeout(now.instant),
             Timer::Lookup => self.send_asks(now.instant),
             Timer::Claim => self.claim_again(now.instant),
+            Timer::Agree => self.handle_agree_timeout(now),
             Timer::Housekeeping => {
                 self.housekeeping_due = now.instant + HOUSEKEEPING;
                 self.keep_house(now);

@@ -7,6 +7,7 @@
 //! leaves by their own call, and no thread has to be woken for it. Writers never
 //! wait for the driver: who finds it taken wakes the thread.
 
+mod agreement;
 pub(crate) mod clock;
 mod report;
 mod sockets;
@@ -19,6 +20,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use proto::agree::state::RequestId;
 use proto::claims::Answer;
 use proto::keyring::Keyring;
 use proto::nak::acks::WriteId;
@@ -30,6 +32,7 @@ use proto::time::{Instant, Now};
 use sys::wait::{Alarm, Readable, Sleeper};
 use tokio::sync::{oneshot, watch};
 
+use crate::asks::Asker;
 use crate::cache::Shared;
 use crate::claims::Asked;
 use crate::status::Histogram;
@@ -74,6 +77,8 @@ pub(crate) struct Driver {
     waiting: HashMap<WriteId, oneshot::Sender<()>>,
     /// Who waits for which claim.
     claiming: HashMap<u64, oneshot::Sender<Option<Answer>>>,
+    /// Who waits for which answer.
+    askers: HashMap<RequestId, Asker>,
     /// What was taken of the writes; empty between two calls.
     taken: Stage,
     /// Keys that others are to be asked for; empty between two calls.
@@ -101,6 +106,7 @@ impl Driver {
             lingers: false,
             waiting: HashMap::new(),
             claiming: HashMap::new(),
+            askers: HashMap::new(),
             taken: Stage::default(),
             asked: Vec::new(),
             lag: Histogram::default(),
@@ -134,8 +140,9 @@ impl Driver {
     }
 
     /// Sends what a writer has just left, or sees to it that it is sent within
-    /// [`LINGER`]; and asks at once for what a reader misses. If not, the thread is to be woken: for an error, for want of
-    /// room in the socket, or where there is more to do than a writer should.
+    /// [`LINGER`]; and asks at once for what a reader misses. If not, the thread
+    /// is to be woken: for an error, for want of room in the socket, or where
+    /// there is more to do than a writer should.
     pub(crate) fn send_for_others(&mut self) -> bool {
         let node = &self.parts.node;
         let busy = node.sender().unsent() > LENT_PACKETS || node.is_urgent();
@@ -156,6 +163,7 @@ impl Driver {
     /// nodes tell each other do not wait.
     fn send(&mut self, now: Now) -> io::Result<()> {
         self.take_claims(now.instant);
+        self.take_asks(now);
         self.take_writes(false);
         let node = &self.parts.node;
         let time_is_up = now.instant >= self.sent_at + LINGER;
@@ -269,6 +277,7 @@ impl Driver {
                     }
                 }
                 Event::Lag(lag) => self.lag.record(lag),
+                Event::Agreement(event) => self.take_agreement(event),
                 Event::MemberAlive(_)
                 | Event::MemberDead(_)
                 | Event::MemberLeft(_)
@@ -289,6 +298,7 @@ impl Driver {
         if self.report.is_due(now) {
             self.waiting.retain(|_, waiting| !waiting.is_closed());
             self.claiming.retain(|_, waiting| !waiting.is_closed());
+            self.askers.retain(|_, asker| !asker.is_closed());
             self.parts.sockets.settle_echo(&self.parts.node);
             *self.parts.snapshot.lock() = report::snapshot(&self.parts.node, &self.lag);
         }
@@ -319,5 +329,6 @@ impl Drop for Driver {
         self.parts.shared.closed.store(true, Ordering::SeqCst);
         self.parts.shared.writes.give_up();
         self.parts.shared.lookups.close();
+        self.parts.shared.asks.close();
     }
 }

@@ -8,7 +8,7 @@ use proto::lookup;
 use proto::node::{Counters, Event, Node, PortionFigures, Way, peer};
 use proto::time::Instant;
 
-use crate::status::{By, Histogram, Member, MemberState, MulticastStats, Rejected};
+use crate::status::{By, Histogram, Member, MemberState, MulticastStats, OneAnswerStats, Rejected};
 
 /// How old the figures may be.
 const FRESH: Duration = Duration::from_millis(40);
@@ -26,6 +26,7 @@ pub(crate) struct Snapshot {
     pub(crate) multicast: MulticastStats,
     pub(crate) lag: Histogram,
     pub(crate) lookups: lookup::Counters,
+    pub(crate) one_answer: OneAnswerStats,
 }
 
 /// Decides what is told when.
@@ -109,7 +110,28 @@ impl Report {
             | Event::Claimed(..)
             | Event::Lag(_)
             | Event::LookedUp(..) => {}
+            Event::Agreement(event) => log_agreement(event),
         }
+    }
+}
+
+/// Logs what an operator should know of those who agree.
+fn log_agreement(event: &proto::agree::Event) {
+    use proto::agree::Event;
+    match event {
+        Event::Roster(stand) => {
+            tracing::info!(roster = stand.epoch, "another roster of voters is agreed");
+        }
+        Event::MayBeLost => tracing::warn!(
+            "so many voters have lost their memory that one-answer state may be lost: what they \
+             alone knew counts as never written; fencing tokens grow all the same"
+        ),
+        Event::Absorbed(registers) => tracing::warn!(
+            registers,
+            "this node's farm met one that was founded apart from it and prevails; these keys' \
+             one-answer state was given up. List the farm's nodes in [farm] peers"
+        ),
+        Event::Done { .. } | Event::Chosen { .. } => {}
     }
 }
 
@@ -146,6 +168,7 @@ pub(super) fn snapshot(node: &Node, lag: &Histogram) -> Snapshot {
         multicast: multicast(node),
         lag: lag.clone(),
         lookups: *node.lookups().counters(),
+        one_answer: one_answer(node),
     }
 }
 
@@ -192,5 +215,22 @@ fn multicast(node: &Node) -> MulticastStats {
         digest_bytes,
         same_name: node.same_name(),
         rejected: Rejected { forged, replayed, malformed },
+    }
+}
+
+fn one_answer(node: &Node) -> OneAnswerStats {
+    let Some(agree) = node.agreement() else { return OneAnswerStats::default() };
+    let figures = agree.figures();
+    OneAnswerStats {
+        roster: agree.roster().map_or(0, |roster| roster.stand.epoch),
+        voters: agree.roster().map_or(0, |roster| roster.electorate.voters.len()),
+        voters_alive: agree.voters_alive(),
+        registers: agree.registers(),
+        answered: figures.answered,
+        failed: figures.failed,
+        unknown: figures.unknown,
+        conflicts: figures.conflicts,
+        may_be_lost: figures.may_be_lost,
+        absorbed: figures.absorbed,
     }
 }

@@ -25,6 +25,7 @@ pub(crate) struct Status {
     pub(crate) multicast: Multicast,
     /// Its links with other nodes.
     pub(crate) links: Links,
+    pub(crate) one_answer: OneAnswer,
     pub(crate) tls: Tls,
     pub(crate) connections: Connections,
 }
@@ -273,6 +274,30 @@ pub(crate) struct Multicast {
     pub(crate) rejected: Rejected,
 }
 
+/// What operations that need one answer have come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OneAnswer {
+    /// The number of the roster of voters; 0: none is agreed yet.
+    pub(crate) roster: u64,
+    pub(crate) voters: usize,
+    /// How many of them are heard.
+    pub(crate) voters_alive: usize,
+    /// Keys that this node votes on.
+    pub(crate) registers: usize,
+    pub(crate) answered: u64,
+    /// Operations that failed, and were not done.
+    pub(crate) failed: u64,
+    /// Operations of which it is not known whether they were done.
+    pub(crate) unknown: u64,
+    /// Proposals that were in another's way.
+    pub(crate) conflicts: u64,
+    /// How often so many voters had lost their memory that some of it may have
+    /// been nobody else's.
+    pub(crate) may_be_lost: u64,
+    /// Keys given up to a farm that had been founded by itself.
+    pub(crate) absorbed: u64,
+}
+
 /// Packets dropped, by cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rejected {
@@ -336,7 +361,7 @@ impl Status {
     /// only for the farm.
     pub(crate) fn new(node: segue::Status, front: &Figures, ready: bool) -> Self {
         let portion = Portion::new(&node);
-        let segue::Status { cache, lookups, multicast, .. } = node;
+        let segue::Status { cache, lookups, multicast, one_answer, .. } = node;
         Self {
             portion,
             node: Node {
@@ -366,6 +391,7 @@ impl Status {
             upstreams: node.upstreams.into_iter().map(Upstream::from).collect(),
             multicast: multicast.into(),
             links: node.links.into(),
+            one_answer: one_answer.into(),
             tls: Tls {
                 handshakes_full: front.handshakes_full,
                 resumed_local: front.resumed_local,
@@ -405,6 +431,23 @@ impl From<segue::LookupStats> for Lookups {
         let segue::LookupStats { queries, hedged, repeated, .. } = stats;
         let segue::LookupStats { known_absent, unanswered, refused, .. } = stats;
         Self { queries, hedged, repeated, known_absent, unanswered, refused }
+    }
+}
+
+impl From<segue::OneAnswerStats> for OneAnswer {
+    fn from(stats: segue::OneAnswerStats) -> Self {
+        Self {
+            roster: stats.roster,
+            voters: stats.voters,
+            voters_alive: stats.voters_alive,
+            registers: stats.registers,
+            answered: stats.answered,
+            failed: stats.failed,
+            unknown: stats.unknown,
+            conflicts: stats.conflicts,
+            may_be_lost: stats.may_be_lost,
+            absorbed: stats.absorbed,
+        }
     }
 }
 

@@ -36,7 +36,8 @@ pub(crate) fn sections(status: &Status) -> Vec<Section> {
         let rows = status.upstreams.iter().map(|it| (it.address.clone(), upstream(it))).collect();
         sections.push(Section { title: "Upstreams", rows });
     }
-    sections.extend([questions(status), multicast(status), clients(status)]);
+    sections.extend([questions(status), multicast(status)]);
+    sections.extend([one_answer(status), clients(status)]);
     sections
 }
 
@@ -140,6 +141,27 @@ fn upstream(upstream: &Upstream) -> String {
         Some(error) if state == "down" => format!("{text} ({error})"),
         Some(_) | None => text,
     }
+}
+
+fn one_answer(status: &Status) -> Section {
+    let stats = &status.one_answer;
+    let voters = match stats.roster {
+        0 => "not agreed yet".to_owned(),
+        _ => format!("{} of {} alive", stats.voters_alive, stats.voters),
+    };
+    let rows = [
+        ("voters", voters),
+        ("keys", stats.registers.to_string()),
+        (
+            "operations",
+            format!(
+                "{} answered, {} failed, {} unknown",
+                stats.answered, stats.failed, stats.unknown
+            ),
+        ),
+        ("may be lost", format!("{} times", stats.may_be_lost)),
+    ];
+    section("One answer", rows)
 }
 
 fn multicast(status: &Status) -> Section {

@@ -13,12 +13,14 @@
 mod fields;
 mod message;
 mod part;
+mod piece;
 
 use std::net::SocketAddr;
 
 pub(crate) use fields::{put_address, put_stream, take_address, take_stream};
 pub use message::Message;
 pub use part::{PART_OVERHEAD_BYTES, Part};
+pub use piece::{PIECE_OVERHEAD_BYTES, Piece};
 
 use super::MAX_BODY_BYTES;
 use super::codec::{Malformed, Reader};
@@ -110,12 +112,16 @@ pub enum Item<'a> {
     /// A part of the record that was asked for: the page is the ask's number,
     /// and has one frame.
     Found(Part<'a>),
+    /// A piece of a message of those who agree.
+    Piece(Piece<'a>),
 }
 
 /// The type of a part, which no message has.
 const PART: u8 = 10;
 /// The type of a part of a record that was asked for.
 const FOUND: u8 = 15;
+/// The type of a piece.
+const PIECE: u8 = 32;
 
 impl<'a> Item<'a> {
     /// Reads the next item that is known; `None` at the end of the packet.
@@ -130,6 +136,7 @@ impl<'a> Item<'a> {
             let mut fields = Reader::new(reader.take(len.into(), "message")?);
             let item = match type_byte {
                 PART => Some(Self::Part(Part::decode(&mut fields)?)),
+                PIECE => Some(Self::Piece(Piece::decode(&mut fields)?)),
                 FOUND => Some(Self::Found(Part::decode(&mut fields)?)),
                 _ => Message::decode_fields(type_byte, &mut fields)?.map(Self::Message),
             };

@@ -1,0 +1,312 @@
+//! Operations that need one answer, whichever node they are asked at.
+//!
+//! They are linearizable, or they fail with an error: of two that set a key
+//! where nothing is, one wins, whatever crashes or is cut off meanwhile. That
+//! takes a round trip to a majority of the key's voters. What they write is
+//! published like any record, so that every node's [`Cache::peek`] finds it a
+//! moment later; but a plain [`Cache::put`] on the same key is not seen by
+//! them: a key belongs to the ones or to the other.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::agree::message::Failure;
+use proto::agree::operation::{Expect, Operation, Outcome};
+use proto::agree::state::RequestId;
+use proto::agree::{MAX_OWNER_BYTES, Request};
+use proto::record::{Hlc, Key, MAX_PAYLOAD_BYTES};
+use proto::time::Wall;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::asks::Refused;
+use crate::cache::Cache;
+
+/// Why an operation that needs one answer was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OneAnswerError {
+    /// Nothing was done: this node does not know yet who votes.
+    #[error(
+        "the farm's nodes have not agreed yet on who votes: most of the configured peers have to \
+         be reached"
+    )]
+    NoRoster,
+    /// Nothing was done: too few of the key's voters answer.
+    #[error(
+        "{alive} of the key's voters answer and {needed} are needed: bring back the nodes that are \
+         missing, or the way to them"
+    )]
+    NoQuorum {
+        /// How many answer.
+        alive: u8,
+        /// How many are needed.
+        needed: u8,
+    },
+    /// It may have been done, may yet be, or never will.
+    #[error("it is unknown whether it was done: read before it is tried again")]
+    Unknown,
+    /// Nothing was done: too many operations wait.
+    #[error("too many operations wait")]
+    Busy,
+    /// Nothing was done: the voters have no memory for it.
+    #[error("the key's voters have no memory left for what needs one answer")]
+    Full,
+    /// Nothing was done: the value or the owner's name is too large.
+    #[error("{found} bytes; at most {limit} are allowed")]
+    TooLarge {
+        /// Its size, in bytes.
+        found: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+    /// Nothing was done: there is a lock where a value was asked for, or the
+    /// other way round, or what is there is no number.
+    #[error("the key holds something of another kind")]
+    WrongKind,
+    /// The node has shut down. What it had been asked may have been done.
+    #[error("the node has shut down")]
+    Closed,
+}
+
+impl From<Failure> for OneAnswerError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NoRoster => Self::NoRoster,
+            Failure::NoQuorum { alive, needed } => Self::NoQuorum { alive, needed },
+            Failure::Busy => Self::Busy,
+            Failure::Full => Self::Full,
+            // A failure of a kind that is not known may be of any meaning.
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A lock that was acquired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The fencing token: whoever gets the lock later has a larger one. What
+    /// the lock protects should refuse a token that is smaller than one that it
+    /// has seen, since a lease may end while its holder does not run.
+    pub token: u64,
+    /// When the lease ends, by the clock of who gave it.
+    pub until: Wall,
+}
+
+impl Cache {
+    /// Writes a value where none is. Gives whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn set_if_absent(
+        &self,
+        key: &Key,
+        value: &[u8],
+        deadline: Wall,
+    ) -> Result<bool, OneAnswerError> {
+        self.put_if(key, Expect::Absent, value, deadline).await
+    }
+
+    /// Writes a value where `expected` is. Gives whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        value: &[u8],
+        deadline: Wall,
+    ) -> Result<bool, OneAnswerError> {
+        self.put_if(key, Expect::Value(bytes(expected)?), value, deadline).await
+    }
+
+    /// Writes a value, whatever is there.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn set_agreed(
+        &self,
+        key: &Key,
+        value: &[u8],
+        deadline: Wall,
+    ) -> Result<(), OneAnswerError> {
+        self.put_if(key, Expect::Anything, value, deadline).await.map(|_| ())
+    }
+
+    /// Deletes the value where it is `expected`. Gives whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn compare_and_remove(
+        &self,
+        key: &Key,
+        expected: &[u8],
+    ) -> Result<bool, OneAnswerError> {
+        let expect = Expect::Value(bytes(expected)?);
+        match self.agree(key, Operation::Delete { expect }).await? {
+            Outcome::Written(_) => Ok(true),
+            Outcome::Unexpected(_) => Ok(false),
+            other => Err(unfitting(&other)),
+        }
+    }
+
+    /// Adds to a decimal number, and gives the sum. Nothing counts as 0, and
+    /// then the sum ends at `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`]; [`OneAnswerError::WrongKind`] when what is there is
+    /// no number, or the sum is none of 64 bits.
+    pub async fn increment(
+        &self,
+        key: &Key,
+        by: i64,
+        deadline: Wall,
+    ) -> Result<i64, OneAnswerError> {
+        match self.agree(key, Operation::Increment { by, deadline }).await? {
+            Outcome::Number(number) => Ok(number),
+            other => Err(unfitting(&other)),
+        }
+    }
+
+    /// Reads the value and deletes it: of all who ask, one gets it.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn take(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, OneAnswerError> {
+        self.found(key, Operation::Take).await
+    }
+
+    /// Reads the value as it is, not as this node last heard of it.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn get_agreed(
+        &self,
+        key: &Key,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, OneAnswerError> {
+        self.found(key, Operation::Get).await
+    }
+
+    /// Acquires a lock for so long, if it is free. `owner` is for people.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn lock(
+        &self,
+        key: &Key,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Option<Lease>, OneAnswerError> {
+        let found = owner.len();
+        if found > MAX_OWNER_BYTES {
+            return Err(OneAnswerError::TooLarge { found, limit: MAX_OWNER_BYTES });
+        }
+        let owner = Bytes::copy_from_slice(owner.as_bytes());
+        self.lease(key, Operation::Acquire { owner, lease }).await
+    }
+
+    /// Holds a lock for so long from here on. None when it is no longer held.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn renew(
+        &self,
+        key: &Key,
+        held: Lease,
+        lease: Duration,
+    ) -> Result<Option<Lease>, OneAnswerError> {
+        self.lease(key, Operation::Renew { token: Hlc(held.token), lease }).await
+    }
+
+    /// Frees a lock. Gives whether it was still held.
+    ///
+    /// # Errors
+    ///
+    /// [`OneAnswerError`].
+    pub async fn unlock(&self, key: &Key, held: Lease) -> Result<bool, OneAnswerError> {
+        match self.agree(key, Operation::Release { token: Hlc(held.token) }).await? {
+            Outcome::Released => Ok(true),
+            Outcome::NotHeld => Ok(false),
+            other => Err(unfitting(&other)),
+        }
+    }
+
+    async fn put_if(
+        &self,
+        key: &Key,
+        expect: Expect,
+        value: &[u8],
+        deadline: Wall,
+    ) -> Result<bool, OneAnswerError> {
+        let operation = Operation::Put { expect, value: bytes(value)?, deadline };
+        match self.agree(key, operation).await? {
+            Outcome::Written(_) => Ok(true),
+            Outcome::Unexpected(_) => Ok(false),
+            other => Err(unfitting(&other)),
+        }
+    }
+
+    async fn found(
+        &self,
+        key: &Key,
+        operation: Operation,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, OneAnswerError> {
+        match self.agree(key, operation).await? {
+            Outcome::Found(held) => Ok(held.map(|held| Zeroizing::new(held.value.to_vec()))),
+            other => Err(unfitting(&other)),
+        }
+    }
+
+    async fn lease(
+        &self,
+        key: &Key,
+        operation: Operation,
+    ) -> Result<Option<Lease>, OneAnswerError> {
+        match self.agree(key, operation).await? {
+            Outcome::Locked { token, until } => Ok(Some(Lease { token: token.0, until })),
+            Outcome::Occupied(_) | Outcome::NotHeld => Ok(None),
+            other => Err(unfitting(&other)),
+        }
+    }
+
+    async fn agree(&self, key: &Key, operation: Operation) -> Result<Outcome, OneAnswerError> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| OneAnswerError::Busy)?;
+        let hash = self.shared.holdings.hash(key);
+        let id = RequestId(u128::from_be_bytes(id));
+        let (asker, answer) = oneshot::channel();
+        let request = Request { id, key: *key, hash, operation };
+        self.shared.asks.push(request, asker).map_err(|refused| match refused {
+            Refused::Busy => OneAnswerError::Busy,
+            Refused::Closed => OneAnswerError::Closed,
+        })?;
+        self.tell_driver();
+        // The driver drops the asker only when it ends.
+        Ok(answer.await.map_err(|_| OneAnswerError::Closed)??)
+    }
+}
+
+fn bytes(value: &[u8]) -> Result<Bytes, OneAnswerError> {
+    let found = value.len();
+    if found > MAX_PAYLOAD_BYTES {
+        return Err(OneAnswerError::TooLarge { found, limit: MAX_PAYLOAD_BYTES });
+    }
+    Ok(Bytes::copy_from_slice(value))
+}
+
+/// An outcome that does not answer what was asked: a lock is where a value was
+/// asked for, or the like.
+fn unfitting(outcome: &Outcome) -> OneAnswerError {
+    tracing::debug!(?outcome, "an operation that needs one answer met something else");
+    OneAnswerError::WrongKind
+}
