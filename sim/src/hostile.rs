@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
+use proto::agree::members::{Member, Standing};
+use proto::agree::{Agree, Config, Figures};
 use proto::cluster::identity::Identity;
 use proto::cluster::swim::Swim;
 use proto::node::Counters;
 use proto::rng::Rng;
-use proto::time::Instant;
+use proto::time::{Instant, Now, Wall};
 use proto::wire::MAX_BODY_BYTES;
-use proto::wire::header::{FLAG_FRAGMENT, PacketType};
+use proto::wire::header::{FLAG_FRAGMENT, Incarnation, PacketType};
 
 use crate::target::{MEMBER, NODE, Target, address};
 
@@ -77,4 +79,48 @@ pub fn gossip(mut bytes: &[u8]) {
             assert!(load.used <= load.limit, "{load:?}");
         }
     }
+}
+
+/// Gives a machine that agrees with nobody yet, or with itself only, what a
+/// member says: first all bytes as one message, then the same as a run of
+/// messages, each behind two bytes that tell its length. Gives what the machine
+/// counted.
+///
+/// # Panics
+///
+/// When it keeps more than it says that it does.
+pub fn agreeing(mut bytes: &[u8]) -> Figures {
+    let member = Incarnation(2);
+    let at = |millis: u64| Now {
+        instant: Instant::from_micros(millis * 1_000),
+        wall: Wall::from_millis(1_767_225_600_000 + millis),
+    };
+    let config = Config {
+        incarnation: Incarnation(1),
+        place: 1,
+        nodes: 1,
+        voters_of_key: Config::VOTERS_OF_KEY,
+        capacity_bytes: 1 << 20,
+        patience: Config::PATIENCE,
+        seed: [1; 32],
+    };
+    let mut machine = Agree::new(config, at(0));
+    machine.handle_message(at(1), member, bytes);
+    // By itself it has founded a farm by then, unless it was told of one.
+    (0..60).for_each(|tenth| machine.handle_timeout(at(100 * tenth)));
+    let known = Member { incarnation: member, place: 2, ready: true, standing: Standing::Alive };
+    machine.handle_members(at(6_000), &[known]);
+    let mut millis = 6_000;
+    while let Some((&len, rest)) = bytes.split_first_chunk() {
+        let (message, rest) = rest.split_at(usize::from(u16::from_be_bytes(len)).min(rest.len()));
+        bytes = rest;
+        millis += 50;
+        machine.handle_message(at(millis), member, message);
+        machine.handle_timeout(at(millis));
+        while machine.poll_transmit().is_some() || machine.poll_event().is_some() {}
+        for load in machine.loads() {
+            assert!(load.used <= load.limit, "{load:?}");
+        }
+    }
+    *machine.figures()
 }

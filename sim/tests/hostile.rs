@@ -207,6 +207,10 @@ fn the_corpus_does_no_harm() {
     replay("gossip", hostile::gossip);
     replay("link", decoders::link);
     replay("upstream", decoders::upstream);
+    replay("agree", |bytes| {
+        decoders::agree(bytes);
+        hostile::agreeing(bytes);
+    });
     replay("receiver", receiving::run);
     replay("stranger", |bytes| {
         hostile::stranger(bytes);

@@ -77,7 +77,7 @@ impl From<Failure> for OneAnswerError {
             Failure::Busy => Self::Busy,
             Failure::Full => Self::Full,
             // A failure of a kind that is not known may be of any meaning.
-            _ => Self::Unknown,
+            Failure::Unknown | _ => Self::Unknown,
         }
     }
 }
@@ -148,11 +148,7 @@ impl Cache {
         expected: &[u8],
     ) -> Result<bool, OneAnswerError> {
         let expect = Expect::Value(bytes(expected)?);
-        match self.agree(key, Operation::Delete { expect }).await? {
-            Outcome::Written(_) => Ok(true),
-            Outcome::Unexpected(_) => Ok(false),
-            other => Err(unfitting(&other)),
-        }
+        self.agree(key, Operation::Delete { expect }, done).await
     }
 
     /// Adds to a decimal number, and gives the sum. Nothing counts as 0, and
@@ -168,10 +164,10 @@ impl Cache {
         by: i64,
         deadline: Wall,
     ) -> Result<i64, OneAnswerError> {
-        match self.agree(key, Operation::Increment { by, deadline }).await? {
-            Outcome::Number(number) => Ok(number),
-            other => Err(unfitting(&other)),
-        }
+        let number = |outcome: &Outcome| {
+            if let Outcome::Number(number) = outcome { Some(*number) } else { None }
+        };
+        self.agree(key, Operation::Increment { by, deadline }, number).await
     }
 
     /// Reads the value and deletes it: of all who ask, one gets it.
@@ -180,7 +176,7 @@ impl Cache {
     ///
     /// [`OneAnswerError`].
     pub async fn take(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, OneAnswerError> {
-        self.found(key, Operation::Take).await
+        self.agree(key, Operation::Take, found).await
     }
 
     /// Reads the value as it is, not as this node last heard of it.
@@ -192,7 +188,7 @@ impl Cache {
         &self,
         key: &Key,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, OneAnswerError> {
-        self.found(key, Operation::Get).await
+        self.agree(key, Operation::Get, found).await
     }
 
     /// Acquires a lock for so long, if it is free. `owner` is for people.
@@ -211,7 +207,7 @@ impl Cache {
             return Err(OneAnswerError::TooLarge { found, limit: MAX_OWNER_BYTES });
         }
         let owner = Bytes::copy_from_slice(owner.as_bytes());
-        self.lease(key, Operation::Acquire { owner, lease }).await
+        self.agree(key, Operation::Acquire { owner, lease }, leased).await
     }
 
     /// Holds a lock for so long from here on. None when it is no longer held.
@@ -225,7 +221,7 @@ impl Cache {
         held: Lease,
         lease: Duration,
     ) -> Result<Option<Lease>, OneAnswerError> {
-        self.lease(key, Operation::Renew { token: Hlc(held.token), lease }).await
+        self.agree(key, Operation::Renew { token: Hlc(held.token), lease }, leased).await
     }
 
     /// Frees a lock. Gives whether it was still held.
@@ -234,11 +230,11 @@ impl Cache {
     ///
     /// [`OneAnswerError`].
     pub async fn unlock(&self, key: &Key, held: Lease) -> Result<bool, OneAnswerError> {
-        match self.agree(key, Operation::Release { token: Hlc(held.token) }).await? {
-            Outcome::Released => Ok(true),
-            Outcome::NotHeld => Ok(false),
-            other => Err(unfitting(&other)),
-        }
+        let freed = |outcome: &Outcome| {
+            let held = *outcome == Outcome::Released;
+            (held || *outcome == Outcome::NotHeld).then_some(held)
+        };
+        self.agree(key, Operation::Release { token: Hlc(held.token) }, freed).await
     }
 
     async fn put_if(
@@ -248,38 +244,17 @@ impl Cache {
         value: &[u8],
         deadline: Wall,
     ) -> Result<bool, OneAnswerError> {
-        let operation = Operation::Put { expect, value: bytes(value)?, deadline };
-        match self.agree(key, operation).await? {
-            Outcome::Written(_) => Ok(true),
-            Outcome::Unexpected(_) => Ok(false),
-            other => Err(unfitting(&other)),
-        }
+        self.agree(key, Operation::Put { expect, value: bytes(value)?, deadline }, done).await
     }
 
-    async fn found(
+    /// Has an operation brought about. What `read` makes nothing of is no answer
+    /// to it: a lock is where a value was asked for, or the like.
+    async fn agree<T>(
         &self,
         key: &Key,
         operation: Operation,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, OneAnswerError> {
-        match self.agree(key, operation).await? {
-            Outcome::Found(held) => Ok(held.map(|held| Zeroizing::new(held.value.to_vec()))),
-            other => Err(unfitting(&other)),
-        }
-    }
-
-    async fn lease(
-        &self,
-        key: &Key,
-        operation: Operation,
-    ) -> Result<Option<Lease>, OneAnswerError> {
-        match self.agree(key, operation).await? {
-            Outcome::Locked { token, until } => Ok(Some(Lease { token: token.0, until })),
-            Outcome::Occupied(_) | Outcome::NotHeld => Ok(None),
-            other => Err(unfitting(&other)),
-        }
-    }
-
-    async fn agree(&self, key: &Key, operation: Operation) -> Result<Outcome, OneAnswerError> {
+        read: impl FnOnce(&Outcome) -> Option<T>,
+    ) -> Result<T, OneAnswerError> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_| OneAnswerError::Busy)?;
         let hash = self.shared.holdings.hash(key);
@@ -292,7 +267,8 @@ impl Cache {
         })?;
         self.tell_driver();
         // The driver drops the asker only when it ends.
-        Ok(answer.await.map_err(|_| OneAnswerError::Closed)??)
+        let outcome = answer.await.map_err(|_| OneAnswerError::Closed)??;
+        read(&outcome).ok_or(OneAnswerError::WrongKind)
     }
 }
 
@@ -304,9 +280,22 @@ fn bytes(value: &[u8]) -> Result<Bytes, OneAnswerError> {
     Ok(Bytes::copy_from_slice(value))
 }
 
-/// An outcome that does not answer what was asked: a lock is where a value was
-/// asked for, or the like.
-fn unfitting(outcome: &Outcome) -> OneAnswerError {
-    tracing::debug!(?outcome, "an operation that needs one answer met something else");
-    OneAnswerError::WrongKind
+/// Whether a write happened.
+fn done(outcome: &Outcome) -> Option<bool> {
+    let written = matches!(outcome, Outcome::Written(_));
+    (written || matches!(outcome, Outcome::Unexpected(_))).then_some(written)
+}
+
+/// What was there.
+fn found(outcome: &Outcome) -> Option<Option<Zeroizing<Vec<u8>>>> {
+    let Outcome::Found(held) = outcome else { return None };
+    Some(held.as_ref().map(|held| Zeroizing::new(held.value.to_vec())))
+}
+
+/// The lock, if it is the asker's.
+fn leased(outcome: &Outcome) -> Option<Option<Lease>> {
+    if let Outcome::Locked { token, until } = outcome {
+        return Some(Some(Lease { token: token.0, until: *until }));
+    }
+    matches!(outcome, Outcome::Occupied(_) | Outcome::NotHeld).then_some(None)
 }

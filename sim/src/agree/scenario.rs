@@ -21,6 +21,8 @@ const FOUNDING: Duration = Duration::from_secs(8);
 const TROUBLE: Duration = Duration::from_secs(16);
 /// Time for the last requests to end, and for rosters to settle.
 const CALM: Duration = Duration::from_secs(12);
+/// A time in which nobody asks, so that what is over is forgotten.
+const QUIET: Duration = Duration::from_secs(14);
 /// How finely things happen.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -37,6 +39,8 @@ pub struct Report {
     pub crashes: u64,
     /// Nodes that left, or came.
     pub moves: u64,
+    /// Registers that were forgotten.
+    pub retired: u64,
     /// Runs that ended with more voters lost than a minority after all: of a
     /// roster that was decided, and that nobody knew of when one more died.
     pub stuck: u64,
@@ -52,19 +56,20 @@ impl Report {
         self.partitions += other.partitions;
         self.crashes += other.crashes;
         self.moves += other.moves;
+        self.retired += other.retired;
         self.stuck += other.stuck;
     }
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { counts, rosters, partitions, crashes, moves, stuck } = self;
+        let Self { counts, rosters, partitions, crashes, moves, retired, stuck } = self;
         let Counts { answered, failed, unknown } = counts;
         write!(
             f,
             "{answered} operations answered, {failed} failed, {unknown} unknown; {rosters} \
-             rosters, {partitions} partitions, {crashes} crashes, {moves} joins and leaves; {stuck} \
-             ended without a quorum"
+             rosters, {partitions} partitions, {crashes} crashes, {moves} joins and leaves, {retired} \
+             registers retired; {stuck} ended without a quorum"
         )
     }
 }
@@ -86,9 +91,14 @@ pub fn run(seed: u64) -> Result<Report, String> {
 pub fn run_tampered(seed: u64, tamper: Tamper) -> Result<Report, String> {
     let mut trouble = Trouble::new(seed, tamper);
     trouble.found()?;
-    let end = trouble.world.now() + TROUBLE;
+    let mut end = trouble.world.now() + TROUBLE;
+    let quiet_from = trouble.world.now() + TROUBLE / 2;
     while trouble.world.now() < end || trouble.report.crashes == 0 || trouble.report.partitions == 0
     {
+        if trouble.is_quiet && trouble.world.now() >= quiet_from {
+            trouble.be_quiet()?;
+            end += QUIET;
+        }
         if trouble.world.now() < end {
             trouble.something_happens();
         } else {
@@ -99,6 +109,7 @@ pub fn run_tampered(seed: u64, tamper: Tamper) -> Result<Report, String> {
     trouble.calm_down()?;
     trouble.report.counts = trouble.clients.counts;
     trouble.report.rosters = trouble.world.rosters.len() as u64;
+    trouble.report.retired = trouble.world.retired();
     trouble.clients.judge()?;
     Ok(trouble.report)
 }
@@ -113,6 +124,8 @@ struct Trouble {
     pause: u64,
     /// How many steps until something goes wrong, on average.
     peace: u64,
+    /// Whether there is still to be a time in which nobody asks.
+    is_quiet: bool,
 }
 
 impl Trouble {
@@ -136,7 +149,8 @@ impl Trouble {
         let keys = 2 + index(&mut rng, 2);
         let clients = Clients::new(keys, Rng::from_u64(seed ^ 0xc11e));
         let (pause, peace) = (5 + rng.below(30), 20 + rng.below(80));
-        Self { world, clients, rng, report: Report::default(), pause, peace }
+        let is_quiet = rng.chance(1, 3);
+        Self { world, clients, rng, report: Report::default(), pause, peace, is_quiet }
     }
 
     /// Starts all nodes, but sometimes one that comes later.
@@ -160,6 +174,27 @@ impl Trouble {
         }
         self.world.run(time)?;
         self.clients.listen(&mut self.world);
+        Ok(())
+    }
+
+    /// Nobody asks for a while; the network is whole at first, and then things
+    /// go wrong again.
+    fn be_quiet(&mut self) -> Result<(), String> {
+        self.is_quiet = false;
+        self.world.cut.clear();
+        for slot in 0..self.world.slots.len() {
+            if !self.world.runs(slot) {
+                self.world.start(slot);
+            }
+        }
+        let end = self.world.now() + QUIET;
+        while self.world.now() < end {
+            if self.world.now() + QUIET / 4 > end {
+                self.something_happens();
+            }
+            self.world.run(STEP)?;
+            self.clients.listen(&mut self.world);
+        }
         Ok(())
     }
 

@@ -204,6 +204,13 @@ impl World {
         Some(result)
     }
 
+    /// How many registers those who run have forgotten.
+    #[must_use]
+    pub fn retired(&self) -> u64 {
+        let running = self.slots.iter().filter_map(|slot| slot.running.as_ref());
+        running.map(|running| running.agree.figures().retired).sum()
+    }
+
     /// Whether one more node may lose its memory, so that no voters lose more
     /// than a minority: counted over every roster that any node goes by.
     #[must_use]

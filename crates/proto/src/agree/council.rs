@@ -182,3 +182,6 @@ impl Council {
         self.out.extend(missing.map(|to| (*to, message.clone())));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,7 +263,7 @@ impl Agree {
             Origin::Own => self.own_done(job.id, result),
             Origin::Node(to, ticket) => self.answer(to, ticket, result),
             Origin::Sweep(since) => self.sweep_done(&key, since, result.is_ok()),
-            Origin::Retire => {}
+            Origin::Retire => self.figures.retired += u64::from(result == Ok(Outcome::Retired)),
         }
     }
 

@@ -35,6 +35,9 @@ mod stand;
 pub mod state;
 mod sweep;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -150,6 +153,8 @@ pub struct Figures {
     pub unknown: u64,
     /// Proposals that were in another's way.
     pub conflicts: u64,
+    /// Registers that were forgotten, since what they held was over.
+    pub retired: u64,
     /// Rosters that were adopted.
     pub rosters: u64,
     /// How often one-answer state may have been lost.

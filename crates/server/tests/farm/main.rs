@@ -32,6 +32,7 @@ mod early_data;
 mod keys;
 mod loss;
 mod members;
+mod one_answer;
 mod serving;
 mod stalled;
 mod tiers;
