@@ -23,6 +23,7 @@ mod network;
 mod nodes;
 mod openssl;
 mod patience;
+mod portions;
 mod writer;
 
 mod admin;
