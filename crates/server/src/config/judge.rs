@@ -151,7 +151,9 @@ impl Judge<'_> {
         let itself = |other: &String| other == name || Some(other.as_str()) == tier;
         if of.is_empty() {
             let fault = Fault::mismatch("no names", "nodes or tiers whose records this node keeps");
-            self.fault("portion.of", fault.remedy("as of = [\"a\", \"b\"]"));
+            let fault = fault.remedy("as of = [\"a\", \"b\"]");
+            // What is missing has no place; what asks for it has.
+            self.faults.push(fault.at(&self.given.origin_of("portion.keep"), "portion.of"));
         } else if of.len() > MAX_OF {
             let fault =
                 Fault::mismatch(format_args!("{} names", of.len()), format!("at most {MAX_OF}"));

@@ -224,7 +224,7 @@ fn more_early_data_than_is_kept_in_memory_is_refused() {
 fn a_portion_that_cannot_be_is_refused() {
     check(
         "[portion]\nkeep = \"of\"\n",
-        "DIR/segue.toml: portion.of: found no names, expected nodes or tiers whose records this \
+        "DIR/segue.toml:2: portion.of: found no names, expected nodes or tiers whose records this \
          node keeps; as of = [\"a\", \"b\"]",
     );
     check(

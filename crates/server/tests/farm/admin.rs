@@ -105,9 +105,13 @@ fn the_status_has_the_documented_shape() {
         expected.sort_unstable();
         assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{pointer}");
     };
-    let whole = "node members portion cache lookups upstreams multicast links tls connections";
+    let whole =
+        "node members portion cache lookups upstreams multicast links one_answer tls connections";
     check("", &whole.split(' ').collect::<Vec<_>>());
     check("/lookups", &["queries", "hedged", "repeated", "known_absent", "unanswered", "refused"]);
+    let one_answer = "roster voters voters_alive registers answered failed unknown conflicts \
+                      may_be_lost absorbed";
+    check("/one_answer", &one_answer.split_whitespace().collect::<Vec<_>>());
     let links = "live made refused turned_away received_bytes sent_bytes dropped";
     check("/links", &links.split(' ').collect::<Vec<_>>());
     check("/node", &["name", "incarnation", "version", "ready", "same_name", "keys"]);
