@@ -143,8 +143,7 @@ impl Source {
                 if count > MAX_RUNS {
                     return Err(Malformed::Invalid("count of runs"));
                 }
-                let runs = (0..count).map(|_| take_run(fields));
-                Ok(Self::Slots { runs: runs.collect::<Result<_, _>>()?, positions })
+                Ok(Self::Slots { runs: take_runs(fields, count)?, positions })
             }
             _ => Err(Malformed::Invalid("source")),
         }
@@ -174,12 +173,18 @@ fn take_name(fields: &mut Reader<'_>) -> Result<String, Malformed> {
     Ok(name.to_owned())
 }
 
-fn take_run(fields: &mut Reader<'_>) -> Result<SlotRun, Malformed> {
-    let [first, last] = [Slot(fields.u16("first slot")?), Slot(fields.u16("last slot")?)];
-    if first > last {
-        return Err(Malformed::Invalid("run of slots"));
+/// Runs in order, of which no two share a slot: all of them together are no
+/// more to walk than the slots that there are.
+fn take_runs(fields: &mut Reader<'_>, count: usize) -> Result<Vec<SlotRun>, Malformed> {
+    let mut runs: Vec<SlotRun> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let [first, last] = [Slot(fields.u16("first slot")?), Slot(fields.u16("last slot")?)];
+        if first > last || runs.last().is_some_and(|before| first <= before.last) {
+            return Err(Malformed::Invalid("run of slots"));
+        }
+        runs.push(SlotRun { first, last });
     }
-    Ok(SlotRun { first, last })
+    Ok(runs)
 }
 
 pub(super) fn put_u64(value: u64, out: &mut Vec<u8>) {

@@ -109,8 +109,10 @@ fn a_range_that_runs_backwards_or_past_the_end_is_refused() {
     check(gone(1, MAX_SEQUENCE + 1), "last");
     let ranges = vec![Range { first: MAX_SEQUENCE, last: MAX_SEQUENCE + 1 }];
     check(Message::Nak { stream: Incarnation(1), ranges }, "range");
-    let source = Source::Slots { runs: vec![run(2, 1)], positions: false };
-    check(Message::Pull { page: 1, source, cursor: 0, missing: vec![] }, "run of slots");
+    for runs in [vec![run(2, 1)], vec![run(2, 3), run(0, 1)], vec![run(0, 2), run(2, 3)]] {
+        let source = Source::Slots { runs, positions: false };
+        check(Message::Pull { page: 1, source, cursor: 0, missing: vec![] }, "run of slots");
+    }
 }
 
 #[test]
