@@ -62,7 +62,11 @@ impl Node {
         let spared = matches!(source, Source::Table | Source::Since(_))
             && peer.portion.keep != Keep::All
             && self.portions.sharing;
-        let kept = spared.then(|| self.portions.coming.slots_of(sender));
+        // One that was met just now is no member yet, and has not been given
+        // its slots: it is told everything, and takes what it keeps.
+        let coming = &self.portions.coming;
+        let is_member = coming.members().contains_key(&sender);
+        let kept = (spared && is_member).then(|| coming.slots_of(sender));
         let view = View { holdings: &self.holdings, log: self.sender.log(), kept: kept.as_ref() };
         let positions = || {
             // Of what one stream's sender had before it was met nothing is
