@@ -313,8 +313,6 @@ impl Cache {
         Ok(confirmed)
     }
 
-    /// Sees to it that what was left for the driver is sent: by the driver itself, which is
-    /// lent to others while its thread sleeps, or else by that thread.
     /// Sees to it that what was written or asked is sent: by the driver itself, which is
     /// lent to writers while its thread sleeps, or else by that thread.
     pub(crate) fn tell_driver(&self) {

@@ -10,9 +10,11 @@ use crate::transfer::provider::BURST_PARTS;
 use crate::wire::control::{Part, Range};
 use crate::wire::header::Incarnation;
 
-/// The most holders of a key that are asked. A record that was acknowledged by
-/// one of them is found only if all are, and portions have fewer holders than
-/// this; where all nodes keep all, only a node that is joining asks.
+/// The most holders of a key that are asked. What one of them confirmed is sure
+/// to be found only if all are, which is so where a key has no more holders than
+/// this. Of more, those behind are not asked: a write that only they have
+/// confirmed is missed until it has come to the others. Where all nodes keep
+/// all, only a node that is joining asks.
 pub const MAX_HOLDERS: usize = 8;
 /// The most messages for one key. The largest record comes in 27 bursts of
 /// parts, some of which are asked for again; else the pause doubles, so that no

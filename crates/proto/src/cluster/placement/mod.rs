@@ -114,12 +114,6 @@ impl Placement {
         true
     }
 
-    /// Whether every member keeps everything.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.members.values().all(|member| member.portion.keep == Keep::All)
-    }
-
     /// How many holders a slot has among those that keep a share.
     #[must_use]
     pub const fn replicas(&self) -> usize {
