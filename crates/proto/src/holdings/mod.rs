@@ -31,13 +31,14 @@ pub struct Holdings {
     portion: Table,
     near: Option<Table>,
     kept: Slots,
+    arrived: Slots,
 }
 
 impl Holdings {
     /// Holdings of a node that keeps every slot, so far, and nothing beside.
     #[must_use]
     pub fn new(portion: Table) -> Self {
-        Self { portion, near: None, kept: Slots::default() }
+        Self { portion, near: None, kept: Slots::default(), arrived: Slots::default() }
     }
 
     /// Has records that are not kept held in `near`, as long as it has room.
@@ -51,6 +52,13 @@ impl Holdings {
     #[must_use]
     pub const fn kept(&self) -> &Slots {
         &self.kept
+    }
+
+    /// The slots that are kept and not on their way here: what a node that is
+    /// ready lacks of these is nowhere.
+    #[must_use]
+    pub const fn arrived(&self) -> &Slots {
+        &self.arrived
     }
 
     /// The table of what is kept.

@@ -140,8 +140,8 @@ impl Node {
     }
 
     /// Whether a record of this key would be here if it were anywhere.
-    fn is_certain_of(&self, key: KeyHash) -> bool {
-        self.is_ready() && self.holdings.kept().keeps(key) && !self.portions.moves.awaits(key)
+    pub(super) fn is_certain_of(&self, key: KeyHash) -> bool {
+        self.is_ready() && self.holdings.arrived().keeps(key)
     }
 
     /// The frame of what is held under a key, and a number that no other

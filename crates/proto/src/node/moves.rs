@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use super::Node;
 use crate::cluster::slots::{Slot, SlotRun, SlotSet};
+use crate::holdings::Holdings;
 use crate::nak::receiver::Remains;
-use crate::record::KeyHash;
 use crate::time::Instant;
 use crate::transfer::page::Position;
 use crate::transfer::puller::{Pull, Purpose};
@@ -72,11 +72,6 @@ impl Moves {
         self.pending.count()
     }
 
-    /// Whether what is held under `key` may not be here yet.
-    pub(super) fn awaits(&self, key: KeyHash) -> bool {
-        self.pending.contains(Slot::of(key))
-    }
-
     /// The members changed: what was gained is to be fetched, and what is no
     /// longer `desired` is not.
     pub(super) fn changed(&mut self, now: Instant, gained: &SlotSet, desired: &SlotSet) {
@@ -111,6 +106,11 @@ impl Moves {
         self.queue.clear();
     }
 
+    /// Has all threads know which of the slots that are `kept` are here.
+    pub(super) fn tell_arrived(&self, kept: &SlotSet, holdings: &Holdings) {
+        holdings.arrived().set(&kept.without(&self.pending));
+    }
+
     fn arrived(&mut self, runs: &[SlotRun]) {
         self.pending = self.pending.without(&runs.iter().collect());
     }
@@ -131,6 +131,7 @@ impl Node {
         moves.failed.clear();
         moves.queue.clear();
         (moves.pending, moves.due) = (desired, now);
+        self.review_arrived();
         self.go_on_moving(now);
     }
 
@@ -142,7 +143,10 @@ impl Node {
         }
         if !self.is_ready() && !moves.is_joining() {
             // What it gains while it looks for others it fetches when it joins.
-            self.portions.moves.pending = SlotSet::none();
+            if !self.portions.moves.pending.is_empty() {
+                self.portions.moves.pending = SlotSet::none();
+                self.review_arrived();
+            }
             return;
         }
         if self.portions.moves.queue.is_empty() && !self.portions.moves.pending.is_empty() {
@@ -165,6 +169,7 @@ impl Node {
     pub(super) fn moved(&mut self, now: Instant, source: &Source) {
         if let Source::Slots { runs, .. } = source {
             self.portions.moves.arrived(runs);
+            self.review_arrived();
         }
         self.go_on_moving(now);
     }
@@ -213,6 +218,11 @@ impl Node {
             let runs = slots.runs();
             moves.queue.extend(runs.chunks(MAX_RUNS).map(|runs| (giver, runs.to_vec())));
         }
+        self.review_arrived();
+    }
+
+    fn review_arrived(&self) {
+        self.portions.moves.tell_arrived(&self.holdings.kept().get(), &self.holdings);
     }
 
     /// The portion has arrived, and with it what the streams had before that
@@ -252,3 +262,6 @@ impl Node {
         self.portions.moves.bytes += bytes as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -279,8 +279,10 @@ impl Node {
         }
         let mut kept = portions.desired.clone();
         kept.insert_all(&portions.lingering);
-        self.holdings.kept().set(&kept);
         portions.moves.changed(now, &gained, &portions.desired);
+        // First of all nobody takes what is yet to come for missing.
+        portions.moves.tell_arrived(&kept, &self.holdings);
+        self.holdings.kept().set(&kept);
         if !gained.is_empty() {
             portions.adopting = Some(Cursor::START);
         }
@@ -309,6 +311,7 @@ impl Node {
         if lingering.is_empty() || !quiet || !self.sender.progress.all_reached(*high) {
             return;
         }
+        self.portions.moves.tell_arrived(desired, &self.holdings);
         self.holdings.kept().set(desired);
         self.portions.lingering = SlotSet::none();
         self.portions.releasing = Some(Cursor::START);
