@@ -177,6 +177,11 @@ impl Node {
     pub(super) fn keep_portion(&mut self, now: Now) {
         self.review_members(now.instant);
         if !self.portions.sharing {
+            // The last node that shared may have gone while slots were on
+            // their way here. A node that joins is ready only after them.
+            if self.portions.moves.is_joining() || self.portions.moves.pending() > 0 {
+                self.go_on_moving(now.instant);
+            }
             return;
         }
         if !self.portions.grounded && now.instant - self.portions.changed.0 >= GROUNDED {

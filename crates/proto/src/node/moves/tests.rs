@@ -62,4 +62,12 @@ fn what_is_on_its_way_has_not_arrived() {
 }
 
 #[test]
-fn who_joins_those_that_share_becom
+fn who_joins_those_that_share_becomes_ready_when_the_last_of_them_is_gone() {
+    let mut node = node();
+    node.portions.moves.joining = Some(Offers::default());
+    node.portions.moves.pending = one_slot();
+    assert!(!node.portions.sharing && !node.is_ready());
+    node.keep_portion(NOW);
+    assert!(node.is_ready());
+    assert!(node.is_certain_of(KeyHash(0)));
+}
