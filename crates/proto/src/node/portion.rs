@@ -226,12 +226,14 @@ impl Node {
         let has = |holder: Incarnation| progress.has(holder, held.sequence);
         held.slots.iter().all(|&slot| {
             let holders = settled.holders(slot);
+            let nobody = holders.is_empty();
             let own = holders.contains(&self.config.incarnation);
             let mut others =
                 holders.into_iter().filter(|&holder| holder != self.config.incarnation);
             match held.ack {
                 Ack::Local => true,
-                Ack::All => others.all(has),
+                // What is true of nobody is no confirmation.
+                Ack::All => !nobody && others.all(has),
                 // A farm that wants one holder has it with this node.
                 Ack::One if own && settled.replicas() == 1 => others.all(has),
                 Ack::One => others.any(|holder| before.holds(holder, slot) && has(holder)),

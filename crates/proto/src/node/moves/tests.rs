@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::cluster::portion::Portion;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
+use crate::nak::acks::{Ack, Held, WriteId};
 use crate::node::Config;
 use crate::record::{HybridClock, KeyHash};
 use crate::table::{self, Table};
@@ -70,4 +71,14 @@ fn who_joins_those_that_share_becomes_ready_when_the_last_of_them_is_gone() {
     node.keep_portion(NOW);
     assert!(node.is_ready());
     assert!(node.is_certain_of(KeyHash(0)));
+}
+
+#[test]
+fn what_nobody_holds_is_not_confirmed_by_all() {
+    let node = node();
+    assert!(node.portions.settled.holders(SLOT).is_empty());
+    let held = |ack| Held { sequence: 1, write: WriteId(1), ack, slots: [SLOT; 2] };
+    assert!(node.is_held(&held(Ack::Local)));
+    assert!(!node.is_held(&held(Ack::One)));
+    assert!(!node.is_held(&held(Ack::All)));
 }
