@@ -263,7 +263,10 @@ fn info(address: &UpstreamAddress, host: &Host) -> RedisResult<ConnectionInfo> {
     } else {
         ConnectionAddr::Tcp(name, port)
     };
-    let mut settings = RedisConnectionInfo::default().set_db(address.database.into());
+    // An engine older than 7.2 does not know the command that tells the
+    // library's name, so that no user there can be allowed it.
+    let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let mut settings = settings.set_db(address.database.into());
     if let Some(user) = &address.user {
         settings = settings.set_username(user);
     }
