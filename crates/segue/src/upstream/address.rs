@@ -69,17 +69,15 @@ impl UpstreamAddress {
         self.tls
     }
 
-    /// A text that may be an address, fit to be shown: what could be a user
-    /// and a password is left out.
+    /// A text that was meant as an address and is none, fit to be shown: its
+    /// scheme. What stands where in the rest is not known, and a password may
+    /// stand anywhere.
     #[must_use]
     pub fn redacted(text: &str) -> String {
-        let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (format!("{scheme}://"), rest),
-            None => (String::new(), text),
-        };
-        match rest.rsplit_once('@') {
-            Some((_, hosts)) => format!("{scheme}...@{hosts}"),
-            None => format!("{scheme}{rest}"),
+        let is_part_of_one = |c: char| c.is_ascii_alphabetic() || c == '-';
+        match text.split_once("://") {
+            Some((scheme, _)) if scheme.chars().all(is_part_of_one) => format!("{scheme}://..."),
+            Some(_) | None => "...".to_owned(),
         }
     }
 }
@@ -247,7 +245,22 @@ mod tests {
         for secret in ["us%40er", "us@er", "p@", "word"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert_eq!(UpstreamAddress::redacted(":secret@host"), "...@host");
         assert_eq!(check("redis://:secret@a", Ok("redis://a:6379")).unwrap().user, None);
+    }
+
+    #[test]
+    fn of_what_is_no_address_only_the_scheme_is_shown() {
+        for (text, shown) in [
+            ("redis://:hunter2", "redis://..."),
+            ("redis://user:hunter2", "redis://..."),
+            ("redis://:hunter%zz2@host", "redis://..."),
+            ("redis://:hun/ter2@host@", "redis://..."),
+            (":hunter2@host", "..."),
+            ("hunter2://host", "..."),
+            ("hunter2", "..."),
+        ] {
+            text.parse::<UpstreamAddress>().expect_err("it is none");
+            assert_eq!(UpstreamAddress::redacted(text), shown, "{text}");
+        }
     }
 }

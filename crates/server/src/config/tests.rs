@@ -269,9 +269,14 @@ fn upstreams_are_read_and_judged() {
     assert!(config.upstreams[0].ca.as_ref().unwrap().starts_with(b"-----BEGIN"));
     check(
         &with("[[upstream]]\nredis = \"http://user:secret@db:1\"\n"),
-        "DIR/segue.toml:4: upstream[0].redis: found \"http://...@db:1\" (a scheme that is none of \
+        "DIR/segue.toml:4: upstream[0].redis: found \"http://...\" (a scheme that is none of \
          redis, rediss, redis-cluster and rediss-cluster), expected an address as \
          \"redis://10.0.1.1:6379\" or \"redis-cluster://10.0.1.1:6379,10.0.1.2:6379\"; rediss for TLS",
+    );
+    check(
+        &with("[[upstream]]\nsegue = [\"redis://:secret@10.0.1.1:6379\"]\n"),
+        "DIR/segue.toml:4: upstream[0].segue: found \"redis://...\", \
+         expected an IP address and a port, as \"127.0.0.1:8443\"",
     );
     check(
         &with("[[upstream]]\n"),

@@ -91,8 +91,8 @@ impl Form for Backend {
     }
 }
 
-/// Where an engine is. What is found instead is shown without what could be a
-/// password, so that it is no [`Form`].
+/// Where an engine is. Of what is found instead only the scheme is shown, as the
+/// rest could be a password, so that it is no [`Form`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineAddress(pub(crate) segue::UpstreamAddress);
 
@@ -118,7 +118,12 @@ impl<F: Form> Visitor<'_> for FormVisitor<F> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<F, E> {
-        F::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        F::parse(text).ok_or_else(|| {
+            // It may be an engine's address under another key.
+            let may_have_password = text.contains("://") || text.contains('@');
+            let redacted = may_have_password.then(|| segue::UpstreamAddress::redacted(text));
+            E::invalid_value(Unexpected::Str(redacted.as_deref().unwrap_or(text)), &self)
+        })
     }
 }
 
