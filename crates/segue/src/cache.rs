@@ -169,6 +169,11 @@ impl Cache {
         let touch = Touch { hash, time: version.time, idle };
         match self.shared.holdings.touch(&touch, self.now()) {
             Touched::Moved => self.publish(&Frame::Touch(touch), &[hash], ack).await?,
+            // Whether others have that deadline is known only once they have been
+            // sent it.
+            Touched::Stale if ack != Ack::Local => {
+                self.publish(&Frame::Touch(touch), &[hash], ack).await?;
+            }
             Touched::Stale => {}
             // Others hold what there is no room for here.
             Touched::Missing if held.is_none() => {

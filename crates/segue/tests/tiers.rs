@@ -162,6 +162,18 @@ async fn an_upstream_that_is_missing_fails_only_those_who_wait_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_touch_that_moves_nothing_here_waits_for_the_tier_above_all_the_same() {
+    let place = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let edge = start(config("edge", &[], &[place])).await;
+    let cache = edge.cache();
+    let deadlines = Deadlines { absolute: cache.now() + Duration::from_secs(90), ..soon(&cache) };
+    cache.put(&key(1), b"one", deadlines, Ack::Local).await.unwrap();
+    cache.touch(&key(1), deadlines.absolute, Ack::Local).await.unwrap();
+    let waits = cache.touch(&key(1), deadlines.absolute, Ack::Tier).await;
+    assert!(matches!(waits, Err(WriteError::Upstream(UpstreamError::Down))), "{waits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_missing_upstream_is_bounded_and_counted() {
     let place = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let upstream = UpstreamConfig { queue_records: 3, ..UpstreamConfig::nodes(vec![place]) };

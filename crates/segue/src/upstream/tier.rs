@@ -113,6 +113,11 @@ impl Tier {
                 engines().for_each(|engine| send(engine, &writes, waits, &mut receipt));
             }
         }
+        if waits && receipt.0.is_empty() {
+            // A touch of what is not here any more: nothing goes up that could
+            // be waited for.
+            return Err(WriteError::NotFound);
+        }
         Ok(receipt)
     }
 
