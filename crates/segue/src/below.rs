@@ -12,7 +12,7 @@ use proto::nak::acks::Ack;
 use proto::record::{Body, Record};
 use proto::wire::codec::Malformed;
 use proto::wire::link::{Answer, Ask, Items, MAX_ASK_BYTES, MAX_BATCH_BYTES, Taken};
-use quinn::{ReadToEndError, RecvStream, SendStream};
+use quinn::{ReadToEndError, RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether there is still somebody to be waited for: who
 /// has left confirms nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What a stream is reset with when this node ends. Nobody reads it.
+const ENDS: VarInt = VarInt::from_u32(0);
 
 /// Serves the tiers below.
 pub(crate) struct Below {
@@ -93,6 +96,13 @@ impl Below {
             }
         }
         taken.confirmed &= self.confirmed(waiting).await;
+        if !taken.confirmed && self.cache.shared.writes.is_closed() {
+            // This node ends. Who has no answer keeps the batch, and gives it to
+            // another node; to lack a confirmation would be an answer. That the
+            // stream may have ended already is no matter.
+            let _ = send.reset(ENDS);
+            return Ok(());
+        }
         let mut bytes = Vec::new();
         taken.encode(&mut bytes);
         write(send, &bytes).await;

@@ -123,6 +123,11 @@ impl Writes {
         self.room.notify_waiters();
     }
 
+    /// Whether it takes no more writes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.staged.lock().closed
+    }
+
     /// Gives up what was not taken: who waits for it is told.
     pub(crate) fn give_up(&self) {
         self.close();

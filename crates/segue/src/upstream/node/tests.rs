@@ -66,6 +66,17 @@ async fn what_is_stored_above_is_at_every_node_there_and_is_answered() {
     assert_eq!((core.status().links.live, edge.status().links.live), (1, 1));
 }
 
+/// Whoever has no answer keeps the batch and sends it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ends_leaves_a_batch_without_an_answer() {
+    let core = start(config("core", &[])).await;
+    let (edge, session) = below(&core).await;
+    let record = written(&edge.cache(), b"id", b"value").await;
+    core.cache().shared.writes.close();
+    let taken = session.store(&batch(&[Item::Record(record)])).await;
+    assert!(matches!(taken, Err(SessionError::Ended(_))), "{taken:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deletes_touches_and_rotations_go_up_and_a_late_write_revives_nothing() {
     let core = start(config("core", &[])).await;
