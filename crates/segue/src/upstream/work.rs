@@ -48,6 +48,19 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(super) async fn work(
     engine: Arc<Engine>,
     seal: impl Fn(KeyHash) -> Option<Write>,
+    stopped: watch::Receiver<bool>,
+) {
+    work_on(&engine, seal, stopped).await;
+    let (writes, bytes) = engine.queue.load();
+    if writes > 0 {
+        let upstream = &engine.config.address;
+        tracing::warn!(%upstream, writes, bytes, "the node ends with writes that did not go up");
+    }
+}
+
+async fn work_on(
+    engine: &Arc<Engine>,
+    seal: impl Fn(KeyHash) -> Option<Write>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut pauses = Pauses::default();
@@ -60,13 +73,8 @@ pub(super) async fn work(
         match opened {
             Ok(Ok(session)) => {
                 engine.begin(session.clone());
-                let shift = Shift {
-                    engine: &engine,
-                    session,
-                    seal: &seal,
-                    unanswered: 0,
-                    waits_until: None,
-                };
+                let shift =
+                    Shift { engine, session, seal: &seal, unanswered: 0, waits_until: None };
                 match shift.serve(&mut stopped).await {
                     End::Stopped => return,
                     End::Lost => {}
