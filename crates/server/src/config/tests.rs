@@ -275,7 +275,7 @@ fn upstreams_are_read_and_judged() {
     );
     check(
         &with("[[upstream]]\nsegue = [\"redis://:secret@10.0.1.1:6379\"]\n"),
-        "DIR/segue.toml:4: upstream[0].segue: found \"redis://...\", \
+        "DIR/segue.toml:4: upstream[0].segue[0]: found \"redis://...\", \
          expected an IP address and a port, as \"127.0.0.1:8443\"",
     );
     check(
