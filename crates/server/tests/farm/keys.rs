@@ -47,17 +47,13 @@ fn rotate(file: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// How often a node has said which keys it uses.
-fn rekeyed(node: &Node) -> usize {
-    node.logged().matches("farm key ").count()
-}
-
-/// Gives a node the farm's key file, and waits until it uses it.
+/// Gives a node the farm's key file, and waits until it uses it: its log says
+/// so a moment before.
 fn hand_over(farm: &Farm, node: &Node, name: &str) {
-    let before = rekeyed(node);
+    let before = node.status()["node"]["keys"].clone();
     copy_keys(farm, name);
     node.reload();
-    until(|| (rekeyed(node) > before).then_some(()), || node.logged());
+    node.until_status(|status| status["node"]["keys"] != before);
 }
 
 fn knows_everyone(status: &Value) -> bool {
@@ -116,8 +112,7 @@ fn rotate_many_times(farm: &Farm, nodes: &[Node], writer: &Writer) {
             let before = writer.status().keys;
             rotate(&farm.path("farm.key"));
             for (node, name) in nodes.iter().zip(NAMES) {
-                copy_keys(farm, name);
-                node.reload();
+                hand_over(farm, node, name);
             }
             writer.rekey(farm);
             let taken = || Some(writer.status().keys).filter(|after| *after != before);
@@ -202,8 +197,9 @@ fn a_reload_that_would_place_records_elsewhere_changes_nothing() {
     let said = rotate(&stranger);
     assert!(said.contains("is installed beside key"), "{said}");
     fs::copy(&stranger, farm.path("a.key")).unwrap();
+    let keys = node.status()["node"]["keys"].clone();
     node.reload();
     let refused = || node.logged().contains("not reloaded: farm.keys: the new keyring places");
     until(|| refused().then_some(()), || node.logged());
-    assert_eq!(rekeyed(&node), 1);
+    assert_eq!(node.status()["node"]["keys"], keys);
 }
