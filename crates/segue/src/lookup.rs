@@ -153,7 +153,7 @@ impl Cache {
         let lookups = &self.shared.lookups;
         let hash = self.shared.holdings.hash(key);
         let is_certain =
-            lookups.ready.load(Ordering::Acquire) && self.shared.holdings.arrived().keeps(hash);
+            lookups.ready.load(Ordering::Acquire) && self.shared.holdings.has_all(hash);
         let found = if is_certain { None } else { self.ask(key, hash).await };
         let count = if found.is_some() { &lookups.hits_remote } else { &lookups.misses };
         count.fetch_add(1, Ordering::Relaxed);

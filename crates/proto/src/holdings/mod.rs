@@ -54,11 +54,17 @@ impl Holdings {
         &self.kept
     }
 
-    /// The slots that are kept and not on their way here: what a node that is
-    /// ready lacks of these is nowhere.
+    /// The slots that are not on their way here.
     #[must_use]
     pub const fn arrived(&self) -> &Slots {
         &self.arrived
+    }
+
+    /// Whether the records under `hash` are kept, and those from before they
+    /// were are here: what is not held then is nowhere.
+    #[must_use]
+    pub fn has_all(&self, hash: KeyHash) -> bool {
+        self.kept.keeps(hash) && self.arrived.keeps(hash)
     }
 
     /// The table of what is kept.

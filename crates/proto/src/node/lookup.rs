@@ -141,7 +141,7 @@ impl Node {
 
     /// Whether a record of this key would be here if it were anywhere.
     pub(super) fn is_certain_of(&self, key: KeyHash) -> bool {
-        self.is_ready() && self.holdings.arrived().keeps(key)
+        self.is_ready() && self.holdings.has_all(key)
     }
 
     /// The frame of what is held under a key, and a number that no other
