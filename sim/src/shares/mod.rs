@@ -3,7 +3,7 @@
 //! Nodes write, touch and delete while others crash, no more of them at once
 //! than there are replicas to spare, come back, or join, and while the network
 //! loses packets and parts. What must hold meanwhile and at the end stands in
-//! [`check`].
+//! `check`.
 
 mod check;
 

@@ -16,7 +16,7 @@
 //!
 //! Who says it, and where that node is, stands in the packet that it comes in.
 //! So before a message is read these, and what of it is to be passed over, are
-//! put in front ([`Context`]); and taken off before one is sent.
+//! put in front (`Context`); and taken off before one is sent.
 
 use std::net::SocketAddr;
 

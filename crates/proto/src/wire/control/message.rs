@@ -89,7 +89,7 @@ pub enum Message {
     Nak {
         /// Whose stream.
         stream: Incarnation,
-        /// At most [`MAX_NAK_RANGES`], in order.
+        /// At most [`MAX_NAK_RANGES`](super::MAX_NAK_RANGES), in order.
         ranges: Vec<Range>,
     },
     /// I cannot send these packets of my stream again. Pull the current
@@ -107,7 +107,7 @@ pub enum Message {
         /// Up to where I have everything, as whole frames.
         watermark: u64,
         /// What I have beyond it, as whole frames: at most
-        /// [`MAX_NAK_RANGES`], in order.
+        /// [`MAX_NAK_RANGES`](super::MAX_NAK_RANGES), in order.
         beyond: Vec<Range>,
     },
     /// Send me a page of records.
@@ -180,7 +180,7 @@ pub enum Message {
         answer: claims::Answer,
     },
     /// What I know of the members, in SWIM's words: the bytes are
-    /// [`cluster`](crate::cluster)'s to read, at most [`MAX_GOSSIP_BYTES`].
+    /// [`cluster`](crate::cluster)'s to read, at most [`MAX_GOSSIP_BYTES`](super::MAX_GOSSIP_BYTES).
     Gossip(Vec<u8>),
     /// I leave the farm.
     Leave,
