@@ -12,6 +12,7 @@
 //! - [`shares`]: what a seed does to a farm whose nodes keep shares;
 //! - [`lookups`]: what a seed does to a farm of which some nodes ask others;
 //! - [`model`]: what must hold of the records, during a run and at its end;
+//! - [`tombstones`]: that nothing deleted revives;
 //! - [`holes`], [`nonces`], [`limits`]: what must hold of the streams, of what
 //!   is sealed, and of what a node keeps;
 //! - [`portions`]: portions at size, without packets;
@@ -42,4 +43,5 @@ pub mod receiving;
 pub mod scenario;
 pub mod shares;
 pub mod target;
+pub mod tombstones;
 pub mod weather;

@@ -13,6 +13,7 @@ use proto::record::{Body, Deadlines, Key, Record, Version};
 use proto::wire::header::Incarnation;
 
 use crate::farm::Farm;
+use crate::tombstones::Tombstones;
 
 /// A record that owns its value.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,8 +87,7 @@ pub struct Model {
     writes: BTreeMap<WriteId, Write>,
     /// Writes that must survive: confirmed, or made at a node that lives.
     bound: Vec<Bound>,
-    /// Tombstones that a node holds, by node and key.
-    buried: BTreeMap<(usize, Key), Holding>,
+    tombstones: Tombstones,
 }
 
 /// A write that must survive.
@@ -116,31 +116,16 @@ impl Model {
         for bound in self.bound.iter_mut().filter(|bound| bound.at == Some(number)) {
             bound.at = None;
         }
-        self.buried.retain(|(node, _), _| *node != number);
+        self.tombstones.forget(number);
     }
 
-    /// Nothing deleted revives: where a node holds a tombstone, it never again
-    /// holds a value that the tombstone is above of. For a kind whose delete
-    /// is final that is any value.
+    /// Nothing deleted revives ([`Tombstones::check`]).
     ///
     /// # Errors
     ///
     /// What has revived, and where.
     pub fn check_deleted(&mut self, farm: &Farm) -> Result<(), String> {
-        for number in farm.running() {
-            for holding in farm.held(number) {
-                let place = (number, holding.key);
-                if let Some(tombstone) = self.buried.get(&place)
-                    && !tombstone.is_superseded_by(&holding)
-                {
-                    return Err(format!("{tombstone:?} at node {number} revived: {holding:?}"));
-                }
-                if holding.value.is_none() {
-                    self.buried.insert(place, holding);
-                }
-            }
-        }
-        Ok(())
+        self.tombstones.check(farm)
     }
 
     /// Looks at what the nodes have said. A confirmed write must be where its

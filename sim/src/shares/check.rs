@@ -19,6 +19,7 @@ use proto::record::Key;
 use crate::farm::running::{Running, Written};
 use crate::farm::{Farm, Portions};
 use crate::model::Holding;
+use crate::tombstones::Tombstones;
 
 /// A write that was made.
 #[derive(Debug)]
@@ -35,13 +36,12 @@ struct Write {
 pub(super) struct Ledger {
     portions: Portions,
     writes: BTreeMap<WriteId, Write>,
-    /// Tombstones that a node held, by node and key.
-    buried: BTreeMap<(usize, Key), Holding>,
+    tombstones: Tombstones,
 }
 
 impl Ledger {
-    pub(super) const fn new(portions: Portions) -> Self {
-        Self { portions, writes: BTreeMap::new(), buried: BTreeMap::new() }
+    pub(super) fn new(portions: Portions) -> Self {
+        Self { portions, writes: BTreeMap::new(), tombstones: Tombstones::default() }
     }
 
     /// A node has made a write.
@@ -56,7 +56,7 @@ impl Ledger {
         for write in self.writes.values_mut().filter(|write| write.at == Some(number)) {
             write.at = None;
         }
-        self.buried.retain(|(node, _), _| *node != number);
+        self.tombstones.forget(number);
     }
 
     pub(super) fn check_events(&mut self, farm: &mut Farm) -> Result<(), String> {
@@ -75,20 +75,7 @@ impl Ledger {
     }
 
     pub(super) fn check_deleted(&mut self, farm: &Farm) -> Result<(), String> {
-        for number in farm.running() {
-            for holding in farm.held(number) {
-                let place = (number, holding.key);
-                if let Some(tombstone) = self.buried.get(&place)
-                    && !tombstone.is_superseded_by(&holding)
-                {
-                    return Err(format!("{tombstone:?} at node {number} revived: {holding:?}"));
-                }
-                if holding.value.is_none() {
-                    self.buried.insert(place, holding);
-                }
-            }
-        }
-        Ok(())
+        self.tombstones.check(farm)
     }
 
     pub(super) fn check_end(&self, farm: &Farm) -> Result<(), String> {
