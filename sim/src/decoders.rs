@@ -157,7 +157,7 @@ pub fn link(bytes: &[u8]) {
 /// When it does not read what it writes.
 pub fn agree(bytes: &[u8]) {
     if let Ok(envelope) = Envelope::decode(bytes) {
-        assert_eq!(envelope.encode(), bytes);
+        assert_eq!(envelope.encode()[..], *bytes);
     }
 }
 

@@ -142,7 +142,7 @@ impl Node {
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
         let mut node = proto::node::Node::new(machine, holdings, versions, shared.clock.now());
         node.keep_claims(shared.claims.own());
-        node.agree(shared.clock.now(), agreement(random()?));
+        node.agree(shared.clock.now(), agreement(random()?, config.portion.replicas));
         if let Some(mut observer) = observer {
             node.observe(Box::new(move |record| observer(&Arrived::from(record))));
         }
@@ -389,14 +389,15 @@ fn links(
 
 /// How the node takes part in operations that need one answer; who it is, the
 /// machine knows.
-const fn agreement(seed: [u8; 32]) -> proto::agree::Config {
+fn agreement(seed: [u8; 32], replicas: u8) -> proto::agree::Config {
     /// Some 100,000 locks or counters, or 32 of the largest values.
     const CAPACITY_BYTES: usize = 32 << 20;
     proto::agree::Config {
         incarnation: Incarnation(0),
         place: 0,
         nodes: 1,
-        voters_of_key: proto::agree::Config::VOTERS_OF_KEY,
+        // As many may be lost at once as of a record's holders.
+        voters_of_key: (2 * replicas).saturating_sub(1).max(proto::agree::Config::VOTERS_OF_KEY),
         capacity_bytes: CAPACITY_BYTES,
         patience: proto::agree::Config::PATIENCE,
         seed,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto::agree::message::Failure;
 use proto::agree::operation::{Expect, Operation, Outcome};
-use proto::agree::state::RequestId;
+use proto::agree::state::{RequestId, secret};
 use proto::agree::{MAX_OWNER_BYTES, Request};
 use proto::record::{Hlc, Key, MAX_PAYLOAD_BYTES};
 use proto::time::Wall;
@@ -26,12 +26,19 @@ use crate::cache::Cache;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OneAnswerError {
-    /// Nothing was done: this node does not know yet who votes.
+    /// Nothing was done: nobody votes yet. The farm's nodes agree on who does
+    /// once all of them have been there together.
     #[error(
-        "the farm's nodes have not agreed yet on who votes: most of the configured peers have to \
-         be reached"
+        "{here} of the farm's {needed} nodes are here, and nothing that needs one answer is done \
+         until all have met: start those that are missing, or take them out of the peers of the \
+         others"
     )]
-    NoRoster,
+    NoRoster {
+        /// How many are here.
+        here: u16,
+        /// How many the farm has, by this node's configuration.
+        needed: u16,
+    },
     /// Nothing was done: too few of the key's voters answer.
     #[error(
         "{alive} of the key's voters answer and {needed} are needed: bring back the nodes that are \
@@ -72,7 +79,7 @@ pub enum OneAnswerError {
 impl From<Failure> for OneAnswerError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NoRoster => Self::NoRoster,
+            Failure::NoRoster { here, needed } => Self::NoRoster { here, needed },
             Failure::NoQuorum { alive, needed } => Self::NoQuorum { alive, needed },
             Failure::Busy => Self::Busy,
             Failure::Full => Self::Full,
@@ -277,7 +284,7 @@ fn bytes(value: &[u8]) -> Result<Bytes, OneAnswerError> {
     if found > MAX_PAYLOAD_BYTES {
         return Err(OneAnswerError::TooLarge { found, limit: MAX_PAYLOAD_BYTES });
     }
-    Ok(Bytes::copy_from_slice(value))
+    Ok(secret(value))
 }
 
 /// Whether a write happened.

@@ -7,6 +7,8 @@ use proto::cluster::placement::Trouble;
 use proto::node::PortionFigures;
 use proto::table::Stats;
 
+use crate::one_answer::OneAnswerError;
+
 /// A node's state and figures at one moment. Counters count since its start.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -299,6 +301,8 @@ pub struct OneAnswerStats {
     pub voters: usize,
     /// How many of them are heard.
     pub voters_alive: usize,
+    /// Why there is no roster, as long as there is none.
+    pub unfounded: Option<OneAnswerError>,
     /// Keys that this node votes on.
     pub registers: usize,
     /// Operations asked here that were answered.

@@ -22,8 +22,6 @@ use crate::linear::{Call, MAX_CALLS, Verdict, check};
 
 /// How far nodes' clocks may be from the world's, in milliseconds.
 pub const SKEW: i64 = 250;
-/// Values end long after a history does.
-const DEADLINE: Wall = Wall::MAX;
 
 /// A request under way.
 #[derive(Debug)]
@@ -94,9 +92,14 @@ impl Clients {
                 _ => Asked::Acquire(500 + self.rng.below(3_000)),
             }
         } else {
-            match self.rng.below(8) {
+            // Some end within the history, as by the clocks of some nodes they
+            // may have before they are written.
+            let until = world.wall() + self.rng.below(3_000);
+            match self.rng.below(10) {
                 0 => Asked::Put(number),
                 1 => Asked::PutAbsent(number),
+                8 => Asked::PutUntil(number, until),
+                9 => Asked::PutAbsentUntil(number, until),
                 2 => Asked::Exchange(number, number + 1),
                 3 | 4 => Asked::Increment(1),
                 5 => Asked::Take,
@@ -218,13 +221,20 @@ fn bytes(number: i64) -> Bytes {
 }
 
 fn operation(asked: Asked) -> Operation {
-    let put = |expect, number| Operation::Put { expect, value: bytes(number), deadline: DEADLINE };
+    let put = |expect, number, deadline| {
+        let value = bytes(number);
+        Operation::Put { expect, value, deadline }
+    };
     match asked {
         Asked::Get => Operation::Get,
-        Asked::Put(number) => put(Expect::Anything, number),
-        Asked::PutAbsent(number) => put(Expect::Absent, number),
-        Asked::Exchange(old, new) => put(Expect::Value(bytes(old)), new),
-        Asked::Increment(by) => Operation::Increment { by, deadline: DEADLINE },
+        Asked::Put(number) => put(Expect::Anything, number, Wall::MAX),
+        Asked::PutUntil(number, until) => put(Expect::Anything, number, Wall::from_millis(until)),
+        Asked::PutAbsent(number) => put(Expect::Absent, number, Wall::MAX),
+        Asked::PutAbsentUntil(number, until) => {
+            put(Expect::Absent, number, Wall::from_millis(until))
+        }
+        Asked::Exchange(old, new) => put(Expect::Value(bytes(old)), new, Wall::MAX),
+        Asked::Increment(by) => Operation::Increment { by, deadline: Wall::MAX },
         Asked::Take => Operation::Take,
         Asked::Delete => Operation::Delete { expect: Expect::Anything },
         Asked::Acquire(lease) => Operation::Acquire {

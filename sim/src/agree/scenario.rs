@@ -156,6 +156,7 @@ impl Trouble {
     /// Starts all nodes, but sometimes one that comes later.
     fn found(&mut self) -> Result<(), String> {
         let late = self.world.slots.len() > 3 && self.rng.chance(1, 2);
+        self.world.configured -= usize::from(late);
         for slot in usize::from(late)..self.world.slots.len() {
             self.world.start(slot);
             let wait = Duration::from_micros(self.rng.below(300_000));

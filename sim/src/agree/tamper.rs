@@ -22,6 +22,10 @@ pub enum Tamper {
     AsksNoEarlier,
     /// A node that starts again, with empty memory, takes itself for the same.
     KeepsIncarnation,
+    /// Nodes do not know how many the farm has.
+    KnowsNoFarm,
+    /// A node takes what was meant for its earlier start.
+    TakesWhatWasAnothers,
 }
 
 /// A message on its way.
@@ -31,6 +35,16 @@ pub(super) struct Message<'a> {
 }
 
 impl Tamper {
+    /// What a start of a node takes in place of a message that reaches it.
+    pub(super) fn taken(self, bytes: Vec<u8>, by: Incarnation) -> Vec<u8> {
+        if self != Self::TakesWhatWasAnothers {
+            return bytes;
+        }
+        Envelope::decode(&bytes)
+            .map(|envelope| Envelope { to: by, ..envelope }.encode().to_vec())
+            .unwrap_or(bytes)
+    }
+
     /// What arrives in place of a message, and from whom it seems to be.
     pub(super) fn apply(
         self,
@@ -38,15 +52,13 @@ impl Tamper {
         receiver: Option<&Agree>,
     ) -> Vec<(Incarnation, Vec<u8>)> {
         let as_it_is = || vec![(message.from, message.bytes.to_vec())];
-        if matches!(self, Self::Nothing | Self::KeepsIncarnation) {
-            return as_it_is();
-        }
-        let Ok(Envelope { stand, message: Said::Register(key, about) }) =
+        let Ok(Envelope { to, stand, message: Said::Register(key, about) }) =
             Envelope::decode(message.bytes)
         else {
             return as_it_is();
         };
-        let say = |about| Envelope { stand, message: Said::Register(key, about) }.encode();
+        let say =
+            |about| Envelope { to, stand, message: Said::Register(key, about) }.encode().to_vec();
         match (self, about) {
             (Self::ForgetsPromises, About::Reject { ballot, .. }) => {
                 granted(ballot).map(|about| (message.from, say(about))).to_vec()

@@ -68,6 +68,8 @@ pub struct World {
     pub weather: Weather,
     /// Ways that lose everything, from one to another.
     pub cut: BTreeSet<(usize, usize)>,
+    /// How many nodes the farm is configured with.
+    pub configured: usize,
     /// How many vote on a key.
     pub voters_of_key: u8,
     /// What breaks the protocol on purpose.
@@ -88,7 +90,7 @@ pub struct World {
 #[derive(Debug)]
 struct Flight {
     from: Incarnation,
-    to: (usize, Incarnation),
+    to: usize,
     bytes: Vec<u8>,
 }
 
@@ -100,6 +102,7 @@ impl World {
             slots: (0..slots).map(|_| Slot { running: None, ahead: 0 }).collect(),
             weather,
             cut: BTreeSet::new(),
+            configured: slots,
             voters_of_key: Config::VOTERS_OF_KEY,
             tamper: Tamper::Nothing,
             events: Vec::new(),
@@ -149,7 +152,7 @@ impl World {
         let config = Config {
             incarnation,
             place: (slot as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            nodes: self.slots.len(),
+            nodes: if self.tamper == Tamper::KnowsNoFarm { 1 } else { self.configured },
             voters_of_key: self.voters_of_key,
             capacity_bytes: 1 << 20,
             patience: Config::PATIENCE,
@@ -223,9 +226,7 @@ impl World {
             .filter_map(|(_, slot)| slot.running.as_ref().map(|running| running.incarnation))
             .collect();
         let machines = self.slots.iter().filter_map(|slot| slot.running.as_ref());
-        let mut with_roster = 0;
         for roster in machines.filter_map(|running| running.agree.roster()) {
-            with_roster += 1;
             for list in roster.earlier.iter().chain([&roster.electorate]) {
                 let lost = list.voters.iter().filter(|it| !lives.contains(&it.incarnation)).count();
                 let of_key = list.voters.len().min(roster.voters_of_key.into());
@@ -236,7 +237,7 @@ impl World {
                 }
             }
         }
-        with_roster > self.slots.len() / 2
+        true
     }
 
     /// Whether a node goes by a roster that lists more voters than a minority
@@ -298,15 +299,15 @@ impl World {
     }
 
     fn arrive(&mut self, flight: Flight) {
-        let Flight { from, to: (slot, incarnation), bytes } = flight;
-        if self.slots[slot].running.as_ref().is_some_and(|it| it.incarnation == incarnation) {
-            self.with(slot, |agree, now| agree.handle_message(now, from, &bytes));
-        }
+        let Flight { from, to, bytes } = flight;
+        let Some(running) = &self.slots[to].running else { return };
+        let bytes = self.tamper.taken(bytes, running.incarnation);
+        self.with(to, |agree, now| agree.handle_message(now, from, &bytes));
     }
 
     fn send(&mut self, from: (usize, Incarnation), to: Incarnation, bytes: &[u8]) {
-        let lives = |slot: &Slot| slot.running.as_ref().is_some_and(|it| it.incarnation == to);
-        let Some(slot) = self.slots.iter().position(lives) else { return };
+        // An address has no starts: what was meant for one reaches the next.
+        let slot = slot_of(to);
         let message = Message { from: from.1, bytes };
         for (said_by, bytes) in self.tamper.apply(&message, self.agree(slot)) {
             let times = 1 + u64::from(self.rng.chance(self.weather.doubled, 1_000));
@@ -318,7 +319,7 @@ impl World {
                 let longest = if late { self.weather.lateness } else { self.weather.delay };
                 let arrives = self.now + Duration::from_micros(50 + self.rng.below(longest));
                 self.sent += 1;
-                let flight = Flight { from: said_by, to: (slot, to), bytes: bytes.clone() };
+                let flight = Flight { from: said_by, to: slot, bytes: bytes.clone() };
                 self.flights.insert((arrives, self.sent), flight);
             }
         }
@@ -360,10 +361,9 @@ impl World {
                 Member { incarnation, place: place(other), ready: true, standing }
             })
             .collect();
-        // The slot stands in an incarnation's low bits.
         members.extend(running.gone.iter().map(|&incarnation| Member {
             incarnation,
-            place: place(usize::try_from(incarnation.0 & 0xff).expect("a byte") - 1),
+            place: place(slot_of(incarnation)),
             ready: true,
             standing: Standing::Gone,
         }));
@@ -390,4 +390,9 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Where a node runs: it stands in its incarnation's low bits.
+fn slot_of(incarnation: Incarnation) -> usize {
+    usize::try_from(incarnation.0 & 0xff).expect("a byte") - 1
 }

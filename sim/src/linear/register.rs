@@ -1,8 +1,8 @@
 //! What the operations on one register mean: a number, or a lock.
 //!
-//! Leases end by the clock of whoever decides, which may differ from the
-//! history's by a bound: where that leaves it open whether a lock had ended,
-//! both answers are right. Tokens have to grow, whatever happens.
+//! Leases and deadlines end by the clock of whoever decides, which may differ from the
+//! history's by a bound: where that leaves it open whether a lock or a number
+//! had ended, both answers are right. Tokens have to grow, whatever happens.
 
 use super::{Call, Model};
 
@@ -13,8 +13,12 @@ pub enum Asked {
     Get,
     /// Write.
     Put(i64),
+    /// Write a number that ends at that time of day, in milliseconds.
+    PutUntil(i64, u64),
     /// Write where nothing is.
     PutAbsent(i64),
+    /// Write where nothing is a number that ends at that time.
+    PutAbsentUntil(i64, u64),
     /// Write the second where the first is.
     Exchange(i64, i64),
     /// Add.
@@ -64,8 +68,8 @@ pub struct Operation {
 pub enum Content {
     /// Nothing.
     Absent,
-    /// A number.
-    Number(i64),
+    /// A number, and when it ends.
+    Number(i64, u64),
     /// A lock.
     Lock {
         /// Its token; none where the answer that told it is unknown.
@@ -108,14 +112,26 @@ impl Model for Register {
             Asked::Release(token) => self.release(*state, call, token),
             Asked::Get
             | Asked::Put(_)
+            | Asked::PutUntil(..)
             | Asked::PutAbsent(_)
+            | Asked::PutAbsentUntil(..)
             | Asked::Exchange(..)
             | Asked::Increment(_)
             | Asked::Take
             | Asked::Delete => {
-                let (next, right) = number(asked, state.content);
-                let fits = answer.is_none_or(|answer| answer == right);
-                fits.then_some(State { content: next, ..*state }).into_iter().collect()
+                let fits = |right| answer.is_none_or(|answer| answer == right);
+                let seen = self.may_see(state.content, call);
+                let results = seen.map(|seen| (seen, number(asked, seen)));
+                results
+                    .filter(|&(_, (_, right))| fits(right))
+                    .map(|(seen, (next, _))| {
+                        // What had ended for one may still be there for another,
+                        // until it is written over.
+                        let is_read = next == seen && asked != Asked::Delete;
+                        let content = if is_read { state.content } else { next };
+                        State { content, ..*state }
+                    })
+                    .collect()
             }
         }
     }
@@ -123,18 +139,23 @@ impl Model for Register {
 
 /// What an operation on numbers leaves, and what it is answered.
 fn number(asked: Asked, content: Content) -> (Content, Answer) {
-    let held = match content {
-        Content::Number(number) => Some(number),
-        Content::Absent | Content::Lock { .. } => None,
+    let (held, deadline) = match content {
+        Content::Number(number, until) => (Some(number), until),
+        Content::Absent | Content::Lock { .. } => (None, u64::MAX),
     };
+    let written = |new, until| (Content::Number(new, until), Answer::Done);
     match asked {
-        Asked::Put(new) => (Content::Number(new), Answer::Done),
-        Asked::PutAbsent(new) if held.is_none() => (Content::Number(new), Answer::Done),
-        Asked::Exchange(old, new) if held == Some(old) => (Content::Number(new), Answer::Done),
-        Asked::PutAbsent(_) | Asked::Exchange(..) => (content, Answer::Unexpected),
+        Asked::Put(new) => written(new, u64::MAX),
+        Asked::PutUntil(new, until) => written(new, until),
+        Asked::PutAbsent(new) if held.is_none() => written(new, u64::MAX),
+        Asked::PutAbsentUntil(new, until) if held.is_none() => written(new, until),
+        Asked::Exchange(old, new) if held == Some(old) => written(new, u64::MAX),
+        Asked::PutAbsent(_) | Asked::PutAbsentUntil(..) | Asked::Exchange(..) => {
+            (content, Answer::Unexpected)
+        }
         Asked::Increment(by) => {
             let sum = held.unwrap_or(0) + by;
-            (Content::Number(sum), Answer::Number(sum))
+            (Content::Number(sum, deadline), Answer::Number(sum))
         }
         Asked::Take => (Content::Absent, Answer::Found(held)),
         Asked::Delete => (Content::Absent, Answer::Done),
@@ -153,6 +174,20 @@ impl Register {
         (began.saturating_sub(self.skew), latest + self.skew)
     }
 
+    /// What may be seen of a content: a number as it is, or that it has ended.
+    fn may_see(
+        &self,
+        content: Content,
+        call: &Call<Operation>,
+    ) -> impl Iterator<Item = Content> + use<> {
+        let (ended, held) = match content {
+            Content::Number(_, until) => self.may_be((until, until), call),
+            Content::Absent | Content::Lock { .. } => (false, true),
+        };
+        let ended = ended.then_some(Content::Absent);
+        held.then_some(content).into_iter().chain(ended)
+    }
+
     /// Whether a lock may have ended, and whether it may still have been held.
     fn may_be(&self, until: (u64, u64), call: &Call<Operation>) -> (bool, bool) {
         let (earliest, latest) = self.clock(call);
@@ -161,7 +196,7 @@ impl Register {
 
     fn acquire(&self, state: State, call: &Call<Operation>, lease: u64) -> Vec<State> {
         let (free, held) = match state.content {
-            Content::Absent | Content::Number(_) => (true, false),
+            Content::Absent | Content::Number(..) => (true, false),
             Content::Lock { until, .. } => self.may_be(until, call),
         };
         let lock = |token, until| Content::Lock { token, until };
@@ -215,7 +250,7 @@ impl Register {
     fn holds(&self, state: State, call: &Call<Operation>, token: u64) -> (bool, bool) {
         match state.content {
             Content::Lock { token: Some(held), until } if held == token => self.may_be(until, call),
-            Content::Absent | Content::Number(_) | Content::Lock { .. } => (true, false),
+            Content::Absent | Content::Number(..) | Content::Lock { .. } => (true, false),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::message::{About, Proposal};
 use super::state::State;
 use crate::load::Load;
 use crate::record::{Key, KeyHash};
-use crate::time::Instant;
+use crate::time::{Instant, Wall};
 
 /// What a register costs beside its content: its key, ballots and place.
 const OVERHEAD_BYTES: usize = 320;
@@ -159,8 +159,8 @@ impl Acceptor {
     }
 
     /// Looks at the next `count` registers. Forgets idle promises, and gives
-    /// the keys and states of those that have one.
-    pub(super) fn look(&mut self, now: Instant, count: usize) -> Vec<(Key, KeyHash, State)> {
+    /// the keys of those that have a state, and when that ended or will.
+    pub(super) fn look(&mut self, now: Instant, count: usize) -> Vec<(Key, KeyHash, Wall)> {
         let from = self.looked.map_or(Bound::Unbounded, Bound::Excluded);
         let keys: Vec<Key> = self
             .registers
@@ -173,7 +173,7 @@ impl Acceptor {
         for key in keys {
             let Some(register) = self.registers.get(&key) else { continue };
             match &register.accepted {
-                Some((_, state)) => states.push((key, register.hash, state.clone())),
+                Some((_, state)) => states.push((key, register.hash, state.end())),
                 None if register.used + IDLE <= now => self.remove(&key),
                 None => {}
             }

@@ -8,10 +8,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Agree;
 use super::council::Electors;
-use super::members::Standing;
+use super::members::{Member, Standing};
+use super::message::Failure;
 use super::roster::{Electorate, Lineage, MAX_EARLIER, MAX_VOTERS, Roster, Stand, Voter, majority};
+use super::{Agree, Event};
 use crate::time::{Instant, Now};
 use crate::wire::header::Incarnation;
 
@@ -24,9 +25,11 @@ const ADDED_AFTER: Duration = Duration::from_millis(500);
 const FRESH: Duration = Duration::from_millis(1_500);
 /// How long a node without a roster looks for others that have one.
 const LOOKED_FOR: Duration = Duration::from_secs(1);
-/// How long it waits until all configured nodes are there, before a majority
-/// of them is enough.
-const WAITED_FOR_ALL: Duration = Duration::from_secs(3);
+/// After what time it proposes a first roster although it is another's turn.
+const HESITATED: Duration = Duration::from_secs(6);
+/// How long there is no roster before the operator is told, and how often then.
+pub(super) const UNFOUNDED: Duration = Duration::from_secs(15);
+const COMPLAINING: Duration = Duration::from_secs(60);
 /// The least time between two proposals of one node; a random time of this
 /// length is added, so that two that disturb each other part.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -34,6 +37,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 impl Agree {
     /// Proposes another roster, if one is due and it is this node's turn.
     pub(super) fn tend_roster(&mut self, now: Now) {
+        if let Some(failure) = self.unfounded().filter(|_| self.complains_from <= now.instant) {
+            self.complains_from = now.instant + COMPLAINING;
+            self.event(Event::Unfounded(failure));
+        }
         if self.council.is_busy() || self.proposes_from > now.instant {
             return;
         }
@@ -57,38 +64,60 @@ impl Agree {
         voters.find(|&voter| voter == self.config.incarnation || self.members.is_alive(voter))
     }
 
-    /// A first roster of those who are here, if they are enough.
+    /// Whether this node has a say in what the next roster is: before the first
+    /// one all nodes have, then its voters, and if all of these are gone, again
+    /// all nodes.
+    pub(super) fn has_a_say(&self) -> bool {
+        self.roster.as_ref().is_none_or(|roster| {
+            let gone = |voter| self.members.is_gone(voter);
+            roster.has(self.config.incarnation) || roster.electorate.voters.iter().all(gone)
+        })
+    }
+
+    /// Why nothing that needs one answer is done here.
+    pub(super) fn no_roster(&self) -> Failure {
+        let number = |count| u16::try_from(count).unwrap_or(u16::MAX);
+        let here = self.standing_at(self.now.instant, Stand::NONE).len();
+        Failure::NoRoster { here: number(here), needed: number(self.farm()) }
+    }
+
+    /// How many nodes the farm has: whoever is met counts, configured or not.
+    fn farm(&self) -> usize {
+        self.config.nodes.max(self.members.alive().count() + 1)
+    }
+
+    /// This node, and those that live and said a moment ago that they stand
+    /// there.
+    fn standing_at(&self, now: Instant, stand: Stand) -> Vec<Voter> {
+        let others = self.members.alive().filter_map(|known| {
+            let told = known.told.filter(|told| now - told.at < FRESH)?;
+            let Member { incarnation, place, .. } = known.member;
+            (told.stand == stand).then_some(Voter { incarnation, place })
+        });
+        let me = Voter { incarnation: self.config.incarnation, place: self.config.place };
+        let mut here: Vec<Voter> = others.chain([me]).collect();
+        here.sort_unstable();
+        here
+    }
+
+    /// A first roster, once the whole farm is here. A majority is not enough:
+    /// nodes that started again know nothing, and the rest may have a roster,
+    /// with which it goes on.
     fn first_roster(&self, now: Now) -> Option<(Electors, Roster)> {
         let waited = now.instant - self.began;
-        if waited < LOOKED_FOR {
+        let mut voters = self.standing_at(now.instant, Stand::NONE);
+        let my_turn = voters.first().is_some_and(|it| it.incarnation == self.config.incarnation)
+            || waited >= HESITATED;
+        if waited < LOOKED_FOR || voters.len() < self.farm() || !my_turn {
             return None;
         }
-        let me = Voter { incarnation: self.config.incarnation, place: self.config.place };
-        let fresh = |told: Instant| now.instant - told < FRESH;
-        let mut voters = vec![me];
-        voters.extend(self.members.alive().filter_map(|known| {
-            let told = known.told.filter(|told| fresh(told.at))?;
-            let member = known.member;
-            (told.stand == Stand::NONE)
-                .then_some(Voter { incarnation: member.incarnation, place: member.place })
-        }));
-        voters.sort_unstable();
         voters.truncate(MAX_VOTERS);
-        // Whoever is met counts, configured or not: two foundings share a node.
-        let all = self.config.nodes.max(self.members.alive().count() + 1);
-        let enough = voters.len() >= all.min(MAX_VOTERS)
-            || (voters.len() >= majority(all) && waited >= WAITED_FOR_ALL);
-        let first = voters.first().map(|voter| voter.incarnation);
-        let my_turn = first == Some(me.incarnation) || waited >= 2 * WAITED_FOR_ALL;
-        if !enough || !my_turn {
-            return None;
-        }
         let lineage =
             Lineage { generation: 1, founded: now.wall, founder: self.config.incarnation };
         let stand = Stand { lineage, epoch: 1 };
         let electors = Electors {
             all: voters.iter().map(|voter| voter.incarnation).collect(),
-            needed: majority(all).min(voters.len()),
+            needed: majority(voters.len()),
         };
         let roster = Roster {
             stand,
@@ -103,8 +132,9 @@ impl Agree {
     /// The roster after this one, if it should be another.
     fn next_roster(&self, now: Instant, roster: &Roster) -> Option<(Electors, Roster)> {
         let me = self.config.incarnation;
-        if !roster.has(me) || self.chair() != Some(me) {
-            return None;
+        match self.chair() {
+            Some(chair) => (chair == me && roster.has(me)).then_some(())?,
+            None => return self.roster_of_heirs(now, roster),
         }
         let present = &roster.electorate;
         let earlier: Vec<Electorate> =
@@ -117,23 +147,50 @@ impl Agree {
             return None;
         }
         let (electors, generation) = self.electors(roster)?;
+        Some((electors, self.after(roster, generation, earlier, voters)))
+    }
+
+    /// The roster after this one, decided by all who are here, once all its
+    /// voters are gone and the whole farm is here: else others could be, who
+    /// stand there too and decide otherwise.
+    fn roster_of_heirs(&self, now: Instant, roster: &Roster) -> Option<(Electors, Roster)> {
+        let mut voters = self.standing_at(now, roster.stand);
+        let my_turn = voters.first().is_some_and(|it| it.incarnation == self.config.incarnation);
+        if !my_turn || !self.has_a_say() || voters.len() < self.farm() {
+            return None;
+        }
+        let all: Vec<Incarnation> = voters.iter().map(|voter| voter.incarnation).collect();
+        let electors = Electors { needed: all.len(), all };
+        voters.truncate(MAX_VOTERS);
+        let mut earlier = roster.earlier.clone();
+        earlier.truncate(MAX_EARLIER - 1);
+        let generation = roster.stand.lineage.generation + 1;
+        Some((electors, self.after(roster, generation, earlier, voters)))
+    }
+
+    /// The next roster, with these voters.
+    fn after(
+        &self,
+        roster: &Roster,
+        generation: u32,
+        earlier: Vec<Electorate>,
+        voters: Vec<Voter>,
+    ) -> Roster {
         let lineage = Lineage { generation, ..roster.stand.lineage };
         let stand = Stand { lineage, epoch: roster.stand.epoch + 1 };
         let mut next = Roster {
             stand,
             voters_of_key: roster.voters_of_key,
-            electorate: present.clone(),
+            electorate: roster.electorate.clone(),
             earlier,
             gone: Vec::new(),
         };
-        if voters != present.voters {
-            next.earlier.push(std::mem::replace(
-                &mut next.electorate,
-                Electorate { since: stand.term(), voters },
-            ));
+        if voters != next.electorate.voters {
+            let electorate = Electorate { since: stand.term(), voters };
+            next.earlier.push(std::mem::replace(&mut next.electorate, electorate));
         }
         next.gone = self.gone(roster, &next);
-        Some((electors, next))
+        next
     }
 
     /// Those of the voters who live, or were heard a moment ago; and those who
@@ -171,7 +228,8 @@ impl Agree {
     /// are left, if they and whom they reach are most of the farm.
     fn electors(&self, roster: &Roster) -> Option<(Electors, u32)> {
         let me = self.config.incarnation;
-        let all: Vec<_> = roster.electorate.voters.iter().map(|voter| voter.incarnation).collect();
+        let voters = &roster.electorate.voters;
+        let all: Vec<_> = voters.iter().map(|voter| voter.incarnation).collect();
         let generation = roster.stand.lineage.generation;
         let lives = |voter: &&Incarnation| **voter == me || self.members.is_alive(**voter);
         let living: Vec<_> = all.iter().filter(lives).copied().collect();
@@ -179,8 +237,9 @@ impl Agree {
         if living.len() >= needed {
             return Some((Electors { all, needed }, generation));
         }
-        let certain =
-            all.iter().all(|voter| living.contains(voter) || self.members.is_gone(*voter));
+        let certain = voters
+            .iter()
+            .all(|voter| living.contains(&voter.incarnation) || self.members.is_gone(voter));
         let farm = self.members.alive().count() + 1;
         if !certain || farm < majority(self.config.nodes.max(all.len())) {
             return None;
@@ -217,10 +276,9 @@ impl Agree {
     /// Whose memory is certainly gone, of those that a roster names.
     fn gone(&self, roster: &Roster, next: &Roster) -> Vec<Incarnation> {
         let lists = next.earlier.iter().chain([&next.electorate]);
-        let named: BTreeSet<Incarnation> =
-            lists.flat_map(|list| list.voters.iter().map(|voter| voter.incarnation)).collect();
+        let named: BTreeSet<Voter> = lists.flat_map(|list| list.voters.iter().copied()).collect();
         let gone =
-            |voter: &Incarnation| roster.gone.contains(voter) || self.members.is_gone(*voter);
-        named.into_iter().filter(gone).collect()
+            |voter: &Voter| roster.gone.contains(&voter.incarnation) || self.members.is_gone(voter);
+        named.iter().filter(|voter| gone(voter)).map(|voter| voter.incarnation).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Messages as bytes.
 //!
 //! ```text
-//! message   type(1) generation(4) founded(6) founder(16) epoch(8) fields
+//! message   type(1) to(16) generation(4) founded(6) founder(16) epoch(8) fields
 //! ballot    generation(4) epoch(8) round(8) proposer(16)
 //! bytes     length(4) octets
 //! key       length(1) octets, the last of which is the kind
@@ -20,9 +20,12 @@ use fields::{
 };
 use roster::{put_roster, put_stand, take_roster, take_stand};
 
+use zeroize::Zeroizing;
+
 use super::message::{About, Envelope, Message, Proposal};
 use super::state::RequestId;
 use crate::record::KeyHash;
+use crate::wire::header::Incarnation;
 use crate::wire::{Malformed, Reader};
 
 const KNOW: u8 = 1;
@@ -44,10 +47,13 @@ const SUBMIT: u8 = 16;
 const ANSWER: u8 = 17;
 
 impl Envelope {
-    /// The message as bytes.
+    /// The message as bytes, which may be of a session.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![self.message.type_byte()];
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        // What outgrows it leaves a copy behind.
+        let mut out = Zeroizing::new(Vec::with_capacity(self.message.most_bytes()));
+        out.push(self.message.type_byte());
+        out.extend_from_slice(&self.to.0.to_be_bytes());
         put_stand(self.stand, &mut out);
         self.message.encode_fields(&mut out);
         out
@@ -61,10 +67,11 @@ impl Envelope {
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let type_byte = reader.u8("type")?;
+        let to = Incarnation(u128::from_be_bytes(reader.array("receiver")?));
         let stand = take_stand(&mut reader)?;
         let message = decode_message(type_byte, &mut reader)?;
         reader.finish("message")?;
-        Ok(Self { stand, message })
+        Ok(Self { to, stand, message })
     }
 }
 
@@ -83,6 +90,32 @@ impl Message {
             Self::Submit { .. } => SUBMIT,
             Self::Answer { .. } => ANSWER,
         }
+    }
+
+    /// How many bytes it takes at the most, if it carries values.
+    fn most_bytes(&self) -> usize {
+        /// A type, a receiver, a stand, a key and all fields of fixed length.
+        const FIXED: usize = 1_024;
+        FIXED
+            + match self {
+                Self::Register(
+                    _,
+                    About::Promise { accepted: Some((_, state)), .. }
+                    | About::Accept(Proposal { state, .. }),
+                ) => state.bytes(),
+                Self::Submit { operation, .. } => operation.bytes(),
+                Self::Answer { result: Ok(outcome), .. } => outcome.bytes(),
+                Self::Know { .. }
+                | Self::Ask
+                | Self::Roster(_)
+                | Self::StepPrepare(_)
+                | Self::StepPromise(..)
+                | Self::StepAccept(..)
+                | Self::StepAccepted(_)
+                | Self::StepReject(_)
+                | Self::Register(..)
+                | Self::Answer { .. } => 0,
+            }
     }
 
     fn encode_fields(&self, out: &mut Vec<u8>) {

@@ -24,11 +24,17 @@ const LONGEST_RESEND: Duration = Duration::from_millis(320);
 /// How much longer than its home the asker waits, so that the home's answer
 /// is heard.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long a request of another node is remembered, so that it is done once
-/// however often it comes: five times as long as it is sent again for.
-const REMEMBERED: Duration = Duration::from_secs(15);
+/// How long a request of another node is remembered, to be answered the same
+/// however often it comes: longer than it is sent again for. One that comes
+/// later still is not done again either, see [`Front::forgotten`].
+const REMEMBERED: Duration = Duration::from_secs(6);
 /// The most requests of other nodes that are remembered: some 20 MB.
 pub(super) const MAX_REMEMBERED: usize = 1 << 17;
+/// The most nodes of which the last forgotten request is remembered: more than
+/// start within a day, in a farm of 1,000 that all start again each hour.
+const MAX_ASKERS: usize = 1 << 15;
+/// The most bytes of values in requests that wait for their home's answer.
+pub(super) const MAX_ASKED_BYTES: usize = 64 << 20;
 /// The most bytes of values in remembered answers. An answer that is forgotten
 /// earlier is not given twice: who lost it does not know.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -73,6 +79,10 @@ pub(super) struct Front {
     order: VecDeque<(Instant, (Incarnation, u64))>,
     answers: VecDeque<(Incarnation, u64)>,
     answer_bytes: usize,
+    /// Each asker's highest number that was forgotten. Whatever comes with it
+    /// or a lower one, and is not remembered, may have been done: it is late.
+    forgotten: BTreeMap<Incarnation, u64>,
+    asked_bytes: usize,
     last_ticket: u64,
 }
 
@@ -85,8 +95,30 @@ impl Front {
         self.asked.len()
     }
 
+    pub(super) fn asked_bytes(&self) -> usize {
+        self.asked_bytes
+    }
+
     pub(super) fn seen(&self) -> usize {
         self.seen.len()
+    }
+
+    fn put_asked(&mut self, asked: Asked) -> u64 {
+        self.last_ticket += 1;
+        self.asked_bytes += asked.operation.bytes();
+        self.asked.insert(self.last_ticket, asked);
+        self.last_ticket
+    }
+
+    fn take_asked(&mut self, ticket: u64) -> Option<Asked> {
+        let asked = self.asked.remove(&ticket)?;
+        self.asked_bytes -= asked.operation.bytes();
+        Some(asked)
+    }
+
+    /// Whether a request of another node is new.
+    fn is_new(&self, (asker, ticket): (Incarnation, u64)) -> bool {
+        self.forgotten.get(&asker).is_none_or(|&forgotten| forgotten < ticket)
     }
 
     fn answered(&mut self, from: (Incarnation, u64), result: &Result<Outcome, Failure>) {
@@ -108,11 +140,17 @@ impl Front {
 
     fn forget_old(&mut self, now: Instant) {
         while let Some((at, from)) = self.order.front().copied()
-            && at + REMEMBERED <= now
+            && (at + REMEMBERED <= now || self.seen.len() > MAX_REMEMBERED)
         {
             self.order.pop_front();
             if let Some(Seen::Answered(result)) = self.seen.remove(&from) {
                 self.answer_bytes -= answer_bytes(&result);
+            }
+            let (asker, ticket) = from;
+            let last = self.forgotten.entry(asker).or_default();
+            *last = ticket.max(*last);
+            while self.forgotten.len() > MAX_ASKERS {
+                self.forgotten.pop_first();
             }
         }
         while self.answers.front().is_some_and(|from| !self.seen.contains_key(from)) {
@@ -141,9 +179,7 @@ impl Agree {
 
     fn ask(&mut self, now: Instant, mut asked: Asked) {
         asked.deadline = now + self.config.patience;
-        self.front.last_ticket += 1;
-        let ticket = self.front.last_ticket;
-        self.front.asked.insert(ticket, asked);
+        let ticket = self.front.put_asked(asked);
         self.send_asked(now, ticket);
     }
 
@@ -158,7 +194,7 @@ impl Agree {
             voters.into_iter().find(lives).unwrap_or(me)
         });
         if home == me {
-            let Some(asked) = self.front.asked.remove(&ticket) else { return };
+            let Some(asked) = self.front.take_asked(ticket) else { return };
             let origin = match asked.purpose {
                 Purpose::Own => Origin::Own,
                 Purpose::Sweep(since) => Origin::Sweep(since),
@@ -194,8 +230,9 @@ impl Agree {
             .map(|(&ticket, _)| ticket)
             .collect();
         for ticket in late {
-            let Some(asked) = self.front.asked.remove(&ticket) else { continue };
-            let failure = if asked.home.is_some() { Failure::Unknown } else { Failure::NoRoster };
+            let Some(asked) = self.front.take_asked(ticket) else { continue };
+            let sent = asked.home.is_some();
+            let failure = if sent { Failure::Unknown } else { self.no_roster() };
             self.asked_done(asked, Err(failure));
         }
         let due = |asked: &Asked| asked.due <= now;
@@ -221,17 +258,15 @@ impl Agree {
                 return self.send(to, answer);
             }
             Some(Seen::UnderWay | Seen::Forgotten) => return,
+            None if !self.front.is_new(from) => return,
             None => {}
-        }
-        // Without a memory of it nothing may be done: it could come again.
-        if self.front.seen.len() >= MAX_REMEMBERED {
-            return;
         }
         self.front.seen.insert(from, Seen::UnderWay);
         self.front.order.push_back((now, from));
         // Only the node itself takes registers away.
         if self.roster.is_none() || operation == Operation::Retire {
-            return self.answer(to, ticket, Err(Failure::NoRoster));
+            let failure = self.no_roster();
+            return self.answer(to, ticket, Err(failure));
         }
         let job = Job::new(id, operation, Origin::Node(to, ticket), now + self.config.patience);
         self.bring_about(key, hash, job);
@@ -245,7 +280,7 @@ impl Agree {
         result: Result<Outcome, Failure>,
     ) {
         if self.front.asked.get(&ticket).is_some_and(|asked| asked.home == Some(from))
-            && let Some(asked) = self.front.asked.remove(&ticket)
+            && let Some(asked) = self.front.take_asked(ticket)
         {
             self.asked_done(asked, result);
         }
@@ -263,7 +298,10 @@ impl Agree {
             Origin::Own => self.own_done(job.id, result),
             Origin::Node(to, ticket) => self.answer(to, ticket, result),
             Origin::Sweep(since) => self.sweep_done(&key, since, result.is_ok()),
-            Origin::Retire => self.figures.retired += u64::from(result == Ok(Outcome::Retired)),
+            Origin::Retire => {
+                self.sweep.retire_done();
+                self.figures.retired += u64::from(result == Ok(Outcome::Retired));
+            }
         }
     }
 

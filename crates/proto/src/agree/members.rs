@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::roster::Stand;
+use super::roster::{Stand, Voter};
 use crate::time::{Instant, Now};
 use crate::wire::header::Incarnation;
 
@@ -87,8 +87,14 @@ impl Members {
         self.get(incarnation).is_some_and(|known| known.member.standing == Standing::Alive)
     }
 
-    pub(super) fn is_gone(&self, incarnation: Incarnation) -> bool {
-        self.get(incarnation).is_some_and(|known| known.member.standing == Standing::Gone)
+    /// Whether what a voter had in memory is certainly gone. One that the
+    /// membership has forgotten, as it was dead for so long, is gone when
+    /// another start lives in its place.
+    pub(super) fn is_gone(&self, voter: &Voter) -> bool {
+        self.get(voter.incarnation).map_or_else(
+            || self.alive().any(|known| known.member.place == voter.place),
+            |known| known.member.standing == Standing::Gone,
+        )
     }
 
     pub(super) fn alive(&self) -> impl Iterator<Item = &Known> {

@@ -9,17 +9,24 @@ use super::operation::{Operation, Outcome};
 use super::roster::{Roster, Stand};
 use super::state::{RequestId, State};
 use crate::record::{Key, KeyHash};
+use crate::wire::header::Incarnation;
 
 /// Why a request was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// Nothing was done: this node knows of no roster.
+    /// Nothing was done: this node knows of no roster, since not all of the
+    /// farm's nodes are there to found one.
     #[error(
-        "no roster: the farm's nodes have not agreed yet on who votes; a majority of the \
-         configured peers has to be reached"
+        "no roster: {here} of the farm's {needed} nodes are here, and all have to be before they \
+         agree on who votes; start those that are missing, or take them out of the peers"
     )]
-    NoRoster,
+    NoRoster {
+        /// How many are here and have none.
+        here: u16,
+        /// How many there are to be.
+        needed: u16,
+    },
     /// Nothing was done: too few of the key's voters answer.
     #[error(
         "no quorum: {alive} of the key's voters answer and {needed} are needed; bring back the \
@@ -43,9 +50,12 @@ pub enum Failure {
     Unknown,
 }
 
-/// A message and where its sender stands.
+/// A message, whom it is for, and where its sender stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
+    /// Which start of a node it is for: a later one at the same address knows
+    /// nothing of what was asked before, and would do it again.
+    pub to: Incarnation,
     /// The roster that the sender goes by.
     pub stand: Stand,
     /// What it says.

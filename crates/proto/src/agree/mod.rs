@@ -41,9 +41,11 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use acceptor::Acceptor;
 use council::Council;
-use front::Front;
+use front::{Front, MAX_ASKED_BYTES};
 use members::{Member, Members};
 use message::{Envelope, Failure, Message};
 use operation::{Operation, Outcome};
@@ -134,6 +136,8 @@ pub enum Event {
     },
     /// Another roster is agreed.
     Roster(Stand),
+    /// There has been none for long: this is why.
+    Unfounded(Failure),
     /// Nodes that held one-answer state are gone, so many that some of it may
     /// be lost.
     MayBeLost,
@@ -180,7 +184,7 @@ pub struct Agree {
     /// All that is held here was chosen under this roster or later ones.
     swept: u64,
     /// Messages on their way to other nodes.
-    out: VecDeque<(Incarnation, Vec<u8>)>,
+    out: VecDeque<(Incarnation, Zeroizing<Vec<u8>>)>,
     out_bytes: usize,
     /// Messages of this node to itself.
     own: VecDeque<Message>,
@@ -189,6 +193,7 @@ pub struct Agree {
     began: Instant,
     adopted: Instant,
     proposes_from: Instant,
+    complains_from: Instant,
     tells_from: Instant,
     looks_from: Instant,
     tick_due: Instant,
@@ -219,6 +224,7 @@ impl Agree {
             began: now.instant,
             adopted: now.instant,
             proposes_from: now.instant,
+            complains_from: now.instant + chair::UNFOUNDED,
             tells_from: now.instant,
             looks_from: now.instant,
             tick_due: now.instant,
@@ -234,7 +240,7 @@ impl Agree {
     /// [`Failure::Busy`] when too many wait.
     pub fn submit(&mut self, now: Now, request: Request) -> Result<(), Failure> {
         self.now = now;
-        if self.front.asked() >= MAX_ASKED {
+        if self.front.asked() >= MAX_ASKED || self.front.asked_bytes() >= MAX_ASKED_BYTES {
             self.figures.failed += 1;
             return Err(Failure::Busy);
         }
@@ -253,7 +259,11 @@ impl Agree {
     pub fn handle_message(&mut self, now: Now, from: Incarnation, bytes: &[u8]) {
         self.now = now;
         match Envelope::decode(bytes) {
-            Ok(envelope) => self.handle_envelope(from, envelope),
+            Ok(envelope) if envelope.to == self.config.incarnation => {
+                self.handle_envelope(from, envelope);
+            }
+            // It was for the start before this one.
+            Ok(_) => {}
             Err(_) => self.figures.malformed += 1,
         }
         self.settle();
@@ -268,13 +278,14 @@ impl Agree {
         self.tend_requests(now.instant);
         self.with_proposer(Proposer::handle_tick);
         self.council.handle_tick(now.instant);
+        self.tend_sweep(now);
         self.tell_stand(now.instant);
         self.tend_roster(now);
-        self.tend_sweep(now);
         if self.looks_from <= now.instant {
             self.looks_from = now.instant + IDLE_TICK;
             self.tend_registers(now);
         }
+        self.tend_retiring(now);
         self.settle();
         self.tick_due = now.instant + if self.is_busy() { BUSY_TICK } else { IDLE_TICK };
     }
@@ -286,7 +297,7 @@ impl Agree {
     }
 
     /// The next message to another node.
-    pub fn poll_transmit(&mut self) -> Option<(Incarnation, Vec<u8>)> {
+    pub fn poll_transmit(&mut self) -> Option<(Incarnation, Zeroizing<Vec<u8>>)> {
         let (to, bytes) = self.out.pop_front()?;
         self.out_bytes -= bytes.len();
         Some((to, bytes))
@@ -301,6 +312,12 @@ impl Agree {
     #[must_use]
     pub fn roster(&self) -> Option<&Roster> {
         self.roster.as_deref()
+    }
+
+    /// Why nothing that needs one answer is done here, where there is no roster.
+    #[must_use]
+    pub fn unfounded(&self) -> Option<Failure> {
+        self.roster.is_none().then(|| self.no_roster())
     }
 
     /// How many of the roster's voters this node takes for living.
@@ -326,9 +343,11 @@ impl Agree {
 
     /// How full everything is that has a limit.
     #[must_use]
-    pub fn loads(&self) -> [Load; 4] {
+    pub fn loads(&self) -> [Load; 6] {
         [
             self.acceptor.load(),
+            self.proposer.load(),
+            Load::new("one-answer request bytes", self.front.asked_bytes(), MAX_ASKED_BYTES),
             Load::new("one-answer messages", self.out_bytes, MAX_OUT_BYTES),
             Load::new("one-answer requests", self.front.asked(), 2 * MAX_ASKED),
             Load::new("one-answer requests of others", self.front.seen(), front::MAX_REMEMBERED),
@@ -351,7 +370,7 @@ impl Agree {
             return;
         }
         if self.out_bytes < MAX_OUT_BYTES {
-            let bytes = Envelope { stand: self.stand(), message }.encode();
+            let bytes = Envelope { to, stand: self.stand(), message }.encode();
             self.out_bytes += bytes.len();
             self.out.push_back((to, bytes));
         }
@@ -365,7 +384,8 @@ impl Agree {
     /// Lets the proposer do something, where there is a roster to go by.
     fn with_proposer(&mut self, act: impl FnOnce(&mut Proposer, &mut Scene<'_>)) {
         if let Some(roster) = &self.roster {
-            let mut scene = Scene { now: self.now, roster, rng: &mut self.rng };
+            let members = &self.members;
+            let mut scene = Scene { now: self.now, roster, members, rng: &mut self.rng };
             act(&mut self.proposer, &mut scene);
         }
     }
@@ -383,8 +403,8 @@ impl Agree {
                 self.handle_done(done);
             }
             let Some(message) = self.own.pop_front() else { break };
-            let envelope = Envelope { stand: self.stand(), message };
-            self.handle_envelope(self.config.incarnation, envelope);
+            let me = self.config.incarnation;
+            self.handle_envelope(me, Envelope { to: me, stand: self.stand(), message });
         }
         self.figures.conflicts = self.proposer.conflicts;
         if self.is_busy() {
@@ -393,6 +413,9 @@ impl Agree {
     }
 
     fn is_busy(&self) -> bool {
-        !self.proposer.is_idle() || !self.front.is_idle() || self.council.is_busy()
+        !self.proposer.is_idle()
+            || !self.front.is_idle()
+            || !self.sweep.is_idle()
+            || self.council.is_busy()
     }
 }

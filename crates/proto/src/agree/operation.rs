@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::state::{Content, RequestId, State};
+use super::state::{Content, RequestId, State, secret};
 use crate::record::Hlc;
 use crate::time::Wall;
 
@@ -120,6 +120,23 @@ pub enum Outcome {
     Retired,
 }
 
+impl Operation {
+    /// How many bytes of values it carries.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Put { expect, value, .. } => expect.bytes() + value.len(),
+            Self::Delete { expect } => expect.bytes(),
+            Self::Acquire { owner, .. } => owner.len(),
+            Self::Get
+            | Self::Take
+            | Self::Increment { .. }
+            | Self::Renew { .. }
+            | Self::Release { .. }
+            | Self::Retire => 0,
+        }
+    }
+}
+
 impl Outcome {
     pub(super) fn bytes(&self) -> usize {
         match self {
@@ -151,9 +168,10 @@ pub(super) struct Applied {
 /// times what a hybrid clock lets another be ahead.
 const RETIRED_AFTER: Duration = Duration::from_secs(10);
 
-/// Whether a register with this state can be retired.
-pub(super) fn is_over(state: &State, wall: Wall) -> bool {
-    state.content.end() + RETIRED_AFTER <= wall && state.version.wall() + RETIRED_AFTER <= wall
+/// Whether a register whose state ends at `end` can be retired, by who waits so
+/// many times as long as has to be waited.
+pub(super) fn is_over(end: Wall, waits: u32, wall: Wall) -> bool {
+    end + RETIRED_AFTER * waits <= wall
 }
 
 /// What `operation`, asked for by `request`, makes of `state`.
@@ -188,7 +206,9 @@ fn decide(
         Operation::Acquire { .. } | Operation::Renew { .. } | Operation::Release { .. } => {
             lock(operation, content, wall, version)
         }
-        Operation::Retire if is_over(state, wall) => (Some(Content::Absent), Outcome::Retired),
+        Operation::Retire if is_over(state.end(), 1, wall) => {
+            (Some(Content::Absent), Outcome::Retired)
+        }
         Operation::Retire => (None, Outcome::Found(held)),
         _ if locked => (None, Outcome::WrongKind),
         Operation::Get => (None, Outcome::Found(held)),
@@ -214,7 +234,7 @@ fn increment(by: i64, deadline: Wall, held: Option<&Held>) -> (Option<Content>, 
     match number.and_then(|number| number.checked_add(by)) {
         Some(sum) => {
             let deadline = held.map_or(deadline, |held| held.deadline);
-            let bytes = Bytes::from(sum.to_string());
+            let bytes = secret(sum.to_string().as_bytes());
             (Some(Content::Value { bytes, deadline }), Outcome::Number(sum))
         }
         None => (None, Outcome::NotANumber),
@@ -252,6 +272,13 @@ fn lock(
 }
 
 impl Expect {
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Value(value) => value.len(),
+            Self::Anything | Self::Absent | Self::Present | Self::Version(_) => 0,
+        }
+    }
+
     fn holds(&self, held: Option<&Held>) -> bool {
         match (self, held) {
             (Self::Anything, _) | (Self::Absent, None) | (Self::Present, Some(_)) => true,

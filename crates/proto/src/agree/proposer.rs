@@ -16,10 +16,12 @@ use std::time::Duration;
 use attempt::{Accepting, Phase, Preparing};
 
 use super::ballot::{Ballot, Term};
+use super::members::Members;
 use super::message::{About, Failure, Proposal};
 use super::operation::{Operation, Outcome, apply};
 use super::roster::{Roster, majority};
 use super::state::{RequestId, State};
+use crate::load::Load;
 use crate::record::{Key, KeyHash};
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
@@ -29,6 +31,8 @@ use crate::wire::header::Incarnation;
 const MAX_WAITING: usize = 1_024;
 /// The most keys that something is done on at a time.
 const MAX_KEYS: usize = 16_384;
+/// The most bytes of values in requests that wait here.
+const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most states that are remembered for the next proposal, and how large
 /// one may be: 16 MiB at the most.
 const MAX_LEADS: usize = 4_096;
@@ -90,6 +94,7 @@ pub(super) struct Done {
 pub(super) struct Scene<'a> {
     pub(super) now: Now,
     pub(super) roster: &'a Roster,
+    pub(super) members: &'a Members,
     pub(super) rng: &'a mut Rng,
 }
 
@@ -120,6 +125,7 @@ pub(super) struct Proposer {
     me: Incarnation,
     desks: BTreeMap<Key, Desk>,
     leads: BTreeMap<Key, Lead>,
+    waiting_bytes: usize,
     /// The highest round that was heard of.
     round: u64,
     pub(super) out: Vec<(Incarnation, Key, About)>,
@@ -133,6 +139,7 @@ impl Proposer {
             me,
             desks: BTreeMap::new(),
             leads: BTreeMap::new(),
+            waiting_bytes: 0,
             round: 0,
             out: Vec::new(),
             done: Vec::new(),
@@ -142,6 +149,10 @@ impl Proposer {
 
     pub(super) fn is_idle(&self) -> bool {
         self.desks.is_empty()
+    }
+
+    pub(super) const fn load(&self) -> Load {
+        Load::new("one-answer bytes at their home", self.waiting_bytes, MAX_WAITING_BYTES)
     }
 
     /// Takes a job on, unless too many wait.
@@ -157,9 +168,10 @@ impl Proposer {
             resend: RESEND,
             conflicts: 0,
         });
-        if desk.jobs.len() >= MAX_WAITING {
+        if desk.jobs.len() >= MAX_WAITING || self.waiting_bytes >= MAX_WAITING_BYTES {
             return self.refuse(key, job);
         }
+        self.waiting_bytes += job.operation.bytes();
         desk.jobs.push_back(job);
         if desk.jobs.len() == 1 {
             self.start(scene, key);
@@ -170,27 +182,30 @@ impl Proposer {
     /// no register is retired while an earlier electorate counts.
     pub(super) fn handle_roster(&mut self, scene: &Scene<'_>) {
         self.leads.clear();
-        for desk in self.desks.values_mut() {
-            desk.jobs.retain(|job| job.origin != Origin::Retire);
-        }
-        self.desks.retain(|_, desk| !desk.jobs.is_empty());
+        self.give_up(|job| job.origin == Origin::Retire);
         let keys: Vec<Key> = self.desks.keys().copied().collect();
         for key in keys {
             self.prepare(scene, key);
         }
     }
 
-    /// Gives up everything: the roster that it was under is no more.
-    pub(super) fn abandon(&mut self) {
+    /// The roster that all was done under is no more. What has not been tried
+    /// yet is begun under the one that prevails, of the rest nothing is known.
+    pub(super) fn begin_anew(&mut self) {
         self.leads.clear();
-        for (key, desk) in std::mem::take(&mut self.desks) {
-            for job in desk.jobs {
-                let failure =
-                    if job.tried.is_some() { Failure::Unknown } else { Failure::NoRoster };
-                let result = Err(failure);
-                self.done.push(Done { job, key, result, chosen: None });
-            }
+        self.give_up(|job| job.tried.is_some());
+    }
+
+    /// Gives up such jobs: nobody knows what may have come of them.
+    fn give_up(&mut self, which: impl Fn(&Job) -> bool) {
+        let keys: Vec<Key> = self.desks.keys().copied().collect();
+        for key in keys {
+            let Some(desk) = self.desks.get_mut(&key) else { continue };
+            let (ended, kept) = desk.jobs.drain(..).partition::<Vec<_>, _>(|job| which(job));
+            desk.jobs = kept.into();
+            ended.into_iter().for_each(|job| self.end(key, job, Err(Failure::Unknown), None));
         }
+        self.desks.retain(|_, desk| !desk.jobs.is_empty());
     }
 
     /// Sends again what was not answered, begins again what had to wait, and
@@ -230,7 +245,8 @@ impl Proposer {
             Some(Lead { ballot, state, room }) => {
                 // Others may have changed it since: what is answered has to be
                 // accepted first, even where it changes nothing.
-                self.propose(scene, key, Known { ballot, state, room, settled: false });
+                let known = Known { ballot, state, room, settled: false, is_told: true };
+                self.propose(scene, key, known);
             }
             None => self.prepare(scene, key),
         }
@@ -251,7 +267,7 @@ impl Proposer {
     fn propose(&mut self, scene: &mut Scene<'_>, key: Key, known: Known) {
         let Some(desk) = self.desks.get_mut(&key) else { return };
         let Some(job) = desk.jobs.front_mut() else { return };
-        let Known { ballot, state, room, settled } = known;
+        let Known { ballot, state, room, settled, is_told } = known;
         let accepting = |state: State, outcome, changed| {
             Phase::Accepting(Accepting::new(ballot, state, outcome, changed))
         };
@@ -262,6 +278,7 @@ impl Proposer {
                 self.remember(key, ballot, state.clone(), room);
                 return self.finish(scene, key, Ok(outcome), Some(state));
             }
+            job.tried.get_or_insert(ballot);
             desk.phase = accepting(state, outcome, true);
         } else {
             let applied = apply(&job.operation, job.id, &state, scene.now.wall);
@@ -275,11 +292,15 @@ impl Proposer {
                     job.tried.get_or_insert(ballot);
                     desk.phase = accepting(changed, applied.outcome, true);
                 }
-                None if settled => {
+                // What was tried before may still be accepted somewhere, under
+                // a lower ballot: only what is accepted now keeps it from
+                // being taken up after this answer.
+                None if settled && job.tried.is_none() => {
                     self.remember(key, ballot, state, room);
                     return self.finish(scene, key, Ok(applied.outcome), None);
                 }
-                None => desk.phase = accepting(state, applied.outcome, false),
+                // Who brought it about may have died before others were told.
+                None => desk.phase = accepting(state, applied.outcome, !is_told),
             }
         }
         (desk.resend, desk.due) = (RESEND, scene.now.instant + RESEND);
@@ -313,6 +334,12 @@ impl Proposer {
         }
     }
 
+    /// A job has come to its end.
+    fn end(&mut self, key: Key, job: Job, result: Result<Outcome, Failure>, chosen: Option<State>) {
+        self.waiting_bytes -= job.operation.bytes();
+        self.done.push(Done { job, key, result, chosen });
+    }
+
     fn refuse(&mut self, key: Key, job: Job) {
         self.done.push(Done { job, key, result: Err(Failure::Busy), chosen: None });
     }
@@ -326,6 +353,8 @@ struct Known {
     room: u64,
     /// Whether the state has been chosen.
     settled: bool,
+    /// Whether the others have been told of it.
+    is_told: bool,
 }
 
 /// The voters that have answered in one way.

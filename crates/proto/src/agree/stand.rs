@@ -24,7 +24,7 @@ const TOLD: u64 = 3;
 impl Agree {
     /// Takes a message.
     pub(super) fn handle_envelope(&mut self, from: Incarnation, envelope: Envelope) {
-        let Envelope { stand, message } = envelope;
+        let Envelope { stand, message, .. } = envelope;
         let own = self.stand();
         match message {
             Message::Roster(roster) => self.handle_roster(*roster),
@@ -67,8 +67,7 @@ impl Agree {
     /// A message of a node that stands where this one does.
     fn handle_equal(&mut self, from: Incarnation, message: Message) {
         let now = self.now.instant;
-        // Before the first roster all nodes decide; then its voters.
-        let votes = self.roster.as_ref().is_none_or(|roster| roster.has(self.config.incarnation));
+        let votes = self.has_a_say();
         match message {
             Message::StepPrepare(ballot) if votes => {
                 let answer = self.council.prepare(ballot);
@@ -160,9 +159,13 @@ impl Agree {
         }
         self.figures.rosters += 1;
         self.adopted = self.now.instant;
+        if own.lineage != roster.stand.lineage {
+            // What was swept was swept under another one's numbers.
+            self.swept = 0;
+        }
         let kin = own.lineage.is_kin(roster.stand.lineage);
         if !kin {
-            self.proposer.abandon();
+            self.proposer.begin_anew();
             let given_up = self.acceptor.clear();
             if own != Stand::NONE {
                 self.figures.absorbed += given_up as u64;

@@ -1,10 +1,17 @@
 //! What a register holds.
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::operation::Outcome;
 use crate::record::Hlc;
 use crate::time::Wall;
+
+/// A value of a session, that leaves nothing behind when its last copy goes.
+#[must_use]
+pub fn secret(bytes: &[u8]) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
+}
 
 /// Names one request: a second one of the same id is the same request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +84,11 @@ impl State {
             Content::Lock { owner, .. } => owner.len(),
         };
         content + self.last.as_ref().map_or(0, |(_, outcome)| outcome.bytes())
+    }
+
+    /// When it ends, or ended: what is absent ended when that was written.
+    pub(super) fn end(&self) -> Wall {
+        self.content.end().max(self.version.wall())
     }
 
     /// What is there at `wall`, with what has ended taken away.

@@ -7,7 +7,7 @@
 //! voters have accepted that nothing is there, and when no earlier electorate
 //! counts: an older state that one voter still had would come back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Agree;
@@ -21,19 +21,36 @@ use crate::time::Now;
 /// How many registers are swept at a time: enough to bring some 10,000 a
 /// second over on a LAN, few enough to leave room for requests.
 const AT_A_TIME: usize = 16;
-/// How many registers are looked at each time.
-const LOOKED_AT: usize = 256;
+/// How many registers are looked at each time: all of a full node within some
+/// five seconds.
+const LOOKED_AT: usize = 2_048;
 /// How long all voters have to accept that a register is empty. Its other
 /// requests wait meanwhile.
 const RETIRE_PATIENCE: Duration = Duration::from_millis(200);
-/// How many registers are retired after each look.
-const RETIRED_AT_A_TIME: usize = 16;
+/// How many registers are retired at a time: on a LAN, where it takes a tick,
+/// some 10,000 a second.
+const RETIRED_AT_A_TIME: usize = 64;
+/// The most registers that are known to be over and wait for it.
+const MAX_OVER: usize = 16_384;
 
-/// Registers that are still to be swept.
+/// Registers that are still to be swept, or retired.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     keys: VecDeque<(Key, KeyHash)>,
     under_way: usize,
+    over: BTreeMap<Key, KeyHash>,
+    retiring: usize,
+}
+
+impl Sweep {
+    pub(super) fn is_idle(&self) -> bool {
+        self.keys.is_empty() && self.under_way == 0 && self.over.is_empty() && self.retiring == 0
+    }
+
+    /// A register was retired, or could not be.
+    pub(super) fn retire_done(&mut self) {
+        self.retiring = self.retiring.saturating_sub(1);
+    }
 }
 
 impl Agree {
@@ -73,26 +90,37 @@ impl Agree {
         }
     }
 
-    /// Looks at some registers, and retires those that are over.
+    /// Looks at some registers for such that are over. Each voter of a key
+    /// would have it retired, one after another: the first one's word to forget
+    /// may not have reached all.
     pub(super) fn tend_registers(&mut self, now: Now) {
         let me = self.config.incarnation;
         let states = self.acceptor.look(now.instant, LOOKED_AT);
         let Some(roster) = self.roster.as_ref().filter(|roster| roster.earlier.is_empty()) else {
+            self.sweep.over.clear();
             return;
         };
         let lives = |voter| voter == me || self.members.is_alive(voter);
-        let over: Vec<(Key, KeyHash)> = states
-            .into_iter()
-            .filter(|(_, hash, state)| {
-                let voters = roster.voters_of(*hash);
-                is_over(state, now.wall)
-                    && voters.first() == Some(&me)
-                    && voters.into_iter().all(lives)
-            })
-            .map(|(key, hash, _)| (key, hash))
-            .take(RETIRED_AT_A_TIME)
-            .collect();
-        for (key, hash) in over {
+        for (key, hash, ended) in states {
+            if self.sweep.over.len() >= MAX_OVER {
+                break;
+            }
+            let voters = roster.voters_of(hash);
+            let turn = voters.iter().position(|&voter| voter == me);
+            let waits = turn.and_then(|turn| u32::try_from(turn + 1).ok());
+            let is_due = waits.is_some_and(|waits| is_over(ended, waits, now.wall));
+            if is_due && voters.into_iter().all(lives) {
+                self.sweep.over.insert(key, hash);
+            }
+        }
+    }
+
+    /// Retires some of the registers that are over.
+    pub(super) fn tend_retiring(&mut self, now: Now) {
+        while self.sweep.retiring < RETIRED_AT_A_TIME
+            && let Some((key, hash)) = self.sweep.over.pop_first()
+        {
+            self.sweep.retiring += 1;
             let id = RequestId(u128::from(self.rng.next_u64()));
             let deadline = now.instant + RETIRE_PATIENCE;
             self.bring_about(key, hash, Job::new(id, Operation::Retire, Origin::Retire, deadline));

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
 use super::peer::{Peer, State};
 use super::{Event, Node};
@@ -32,6 +33,8 @@ const MAX_UNFINISHED_BYTES: usize = 2 * MAX_PIECES as usize * PIECE_BYTES;
 /// The most such messages of one node: what a busy one sends within the time
 /// that it takes to send again what is missing.
 const MAX_UNFINISHED: usize = 256;
+/// What is answered where the node takes no part.
+const NO_PART: Failure = Failure::NoRoster { here: 0, needed: 1 };
 /// How often the machine is told who the members are: a tenth of the time
 /// that it takes to call one dead.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
@@ -54,27 +57,35 @@ struct Unfinished {
 
 #[derive(Debug)]
 struct Assembly {
-    pieces: Vec<Option<Box<[u8]>>>,
+    pieces: Vec<Option<Zeroizing<Box<[u8]>>>>,
     missing: u16,
     bytes: usize,
     /// Which of the node's it was to begin, counted.
     began: u64,
 }
 
+impl Assembly {
+    fn into_whole(self) -> Zeroizing<Vec<u8>> {
+        let mut whole = Zeroizing::new(Vec::with_capacity(self.bytes));
+        self.pieces.iter().flatten().for_each(|piece| whole.extend_from_slice(piece));
+        whole
+    }
+}
+
 impl Unfinished {
     /// Takes a piece; gives the message, if that makes it whole.
-    fn take(&mut self, piece: &Piece<'_>) -> Result<Option<Vec<u8>>, Malformed> {
+    fn take(&mut self, piece: &Piece<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, Malformed> {
         let Piece { name, index, count, bytes } = *piece;
         if count > MAX_PIECES || bytes.len() > PIECE_BYTES {
             return Err(Malformed::Invalid("pieces"));
         }
         if count == 1 {
-            return Ok(Some(bytes.to_vec()));
+            return Ok(Some(Zeroizing::new(bytes.to_vec())));
         }
         self.arrived += 1;
         let began = self.arrived;
         let assembly = self.messages.entry(name).or_insert_with(|| Assembly {
-            pieces: vec![None; count.into()],
+            pieces: (0..count).map(|_| None).collect(),
             missing: count,
             bytes: 0,
             began,
@@ -84,15 +95,13 @@ impl Unfinished {
         }
         let slot = &mut assembly.pieces[usize::from(index)];
         if slot.is_none() {
-            *slot = Some(bytes.into());
+            *slot = Some(Zeroizing::new(bytes.into()));
             assembly.missing -= 1;
             assembly.bytes += bytes.len();
             self.bytes += bytes.len();
         }
         if assembly.missing == 0 {
-            return Ok(self.remove(name).map(|whole| {
-                whole.pieces.into_iter().flatten().flat_map(<[u8]>::into_vec).collect()
-            }));
+            return Ok(self.remove(name).map(Assembly::into_whole));
         }
         while self.messages.len() > MAX_UNFINISHED || self.bytes > MAX_UNFINISHED_BYTES {
             let oldest = self.messages.iter().min_by_key(|(_, it)| it.began).map(|(name, _)| *name);
@@ -133,7 +142,7 @@ impl Node {
     /// [`Failure::Busy`] when too many wait; [`Failure::NoRoster`] when the node
     /// takes no part in these.
     pub fn submit(&mut self, now: Now, request: Request) -> Result<(), Failure> {
-        let agreeing = self.agreeing.as_mut().ok_or(Failure::NoRoster)?;
+        let agreeing = self.agreeing.as_mut().ok_or(NO_PART)?;
         agreeing.machine.submit(now, request)?;
         self.pass_on_agreement();
         Ok(())
@@ -265,8 +274,8 @@ mod tests {
         for piece in [&first[0], &other[1], &first[0], &first[2], &other[0]] {
             assert_eq!(unfinished.take(piece), Ok(None));
         }
-        assert_eq!(unfinished.take(&first[1]), Ok(Some(b"abc".to_vec())));
-        assert_eq!(unfinished.take(&other[2]), Ok(Some(b"xyz".to_vec())));
+        assert_eq!(unfinished.take(&first[1]), Ok(Some(b"abc".to_vec().into())));
+        assert_eq!(unfinished.take(&other[2]), Ok(Some(b"xyz".to_vec().into())));
         assert_eq!((unfinished.messages.len(), unfinished.bytes), (0, 0));
     }
 

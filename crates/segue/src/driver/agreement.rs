@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use proto::agree::Event;
+use proto::agree::operation::Outcome;
 use proto::agree::state::{Content, State};
 use proto::nak::acks::Ack;
-use proto::record::{Body, Deadlines, Key, Record, Version};
+use proto::record::{Body, Deadlines, Key, Record, Version, Writer};
 use proto::time::Now;
 use proto::wire::frame::Frame;
 
 use super::Driver;
-use crate::writes::Write;
+use crate::writes::{Pushed, Write};
 
+/// The most changes that wait for room among the node's writes.
+const MAX_UNPUBLISHED: usize = 4_096;
 /// How long a tombstone of what was deleted or taken lives: what was there had
 /// a deadline that the register no longer has.
 const TOMBSTONE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,35 +41,56 @@ impl Driver {
                     let _ = asker.send(result);
                 }
             }
-            Event::Chosen { key, state } => self.publish(key, &state),
-            Event::Roster(_) | Event::MayBeLost | Event::Absorbed(_) => {
+            Event::Chosen { key, state } => self.publish(key, state),
+            Event::Roster(_) | Event::Unfounded(_) | Event::MayBeLost | Event::Absorbed(_) => {
                 self.report.log(&proto::node::Event::Agreement(event));
             }
         }
     }
 
     /// Makes what was agreed on a record like any other, so that all can read
-    /// it. It is written where the node's own writers write; when they have
-    /// filled that, digests bring it to the others a little later.
-    fn publish(&mut self, key: Key, state: &State) {
-        let shared = &self.parts.shared;
+    /// it. It is written where the node's own writers write, and waits while
+    /// they have filled that.
+    fn publish(&mut self, key: Key, state: State) {
+        // Who holds a lock, or held it, is nothing to be read from a cache.
+        let is_lock = matches!(state.content, Content::Lock { .. })
+            || matches!(state.last, Some((_, Outcome::Released)));
+        if is_lock {
+            return;
+        }
         let now = self.now();
-        let (body, deadline) = match &state.content {
-            Content::Value { bytes, deadline } => (Body::Value(bytes), *deadline),
-            Content::Absent => (Body::Deleted, now.wall + TOMBSTONE),
-            // Who holds a lock is nothing to be read from a cache.
-            Content::Lock { .. } => return,
-        };
         // A plain write after this one is later.
-        shared.versions.observe(state.version, now.wall);
-        let version = Version { time: state.version, writer: shared.writer };
-        let record = Record { key, version, deadlines: Deadlines::at(deadline), body };
-        let hash = shared.holdings.hash(&key);
-        shared.holdings.admit(&record, now.wall);
-        let frame = Frame::Record(record);
-        let write = Write { frame: &frame, keys: &[hash], ack: Ack::Local, done: None };
-        // An error says that the node ends.
-        let _ = shared.writes.push(write);
-        self.lingers = true;
+        self.parts.shared.versions.observe(state.version, now.wall);
+        let record = record(key, &state, self.parts.shared.writer, now);
+        self.parts.shared.holdings.admit(&record, now.wall);
+        self.unpublished.push_back((key, state));
+        self.publish_rest(now);
     }
+
+    /// Writes what waits for room, oldest first.
+    pub(super) fn publish_rest(&mut self, now: Now) {
+        let shared = &self.parts.shared;
+        while let Some((key, state)) = self.unpublished.front() {
+            let frame = Frame::Record(record(*key, state, shared.writer, now));
+            let keys = [shared.holdings.hash(key)];
+            let write = Write { frame: &frame, keys: &keys, ack: Ack::Local, done: None };
+            let is_full = matches!(shared.writes.push(write), Ok(Pushed::Full(_)));
+            // What is too much digests bring to the others, minutes later.
+            if is_full && self.unpublished.len() <= MAX_UNPUBLISHED {
+                return;
+            }
+            self.unpublished.pop_front();
+            self.lingers = true;
+        }
+    }
+}
+
+/// The state of a register as a record.
+fn record(key: Key, state: &State, writer: Writer, now: Now) -> Record<'_> {
+    let (body, deadline) = match &state.content {
+        Content::Value { bytes, deadline } => (Body::Value(bytes), *deadline),
+        Content::Absent | Content::Lock { .. } => (Body::Deleted, now.wall + TOMBSTONE),
+    };
+    let version = Version { time: state.version, writer };
+    Record { key, version, deadlines: Deadlines::at(deadline), body }
 }

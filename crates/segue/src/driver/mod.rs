@@ -13,21 +13,21 @@ mod report;
 mod sockets;
 mod thread;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use proto::agree::state::RequestId;
+use proto::agree::state::{RequestId, State};
 use proto::claims::Answer;
 use proto::keyring::Keyring;
 use proto::nak::acks::WriteId;
 use proto::nak::sender::RUN_PACKETS;
 use proto::nak::stage::Stage;
 use proto::node::{Event, Node};
-use proto::record::KeyHash;
+use proto::record::{Key, KeyHash};
 use proto::time::{Instant, Now};
 use sys::wait::{Alarm, Readable, Sleeper};
 use tokio::sync::{oneshot, watch};
@@ -79,6 +79,8 @@ pub(crate) struct Driver {
     claiming: HashMap<u64, oneshot::Sender<Option<Answer>>>,
     /// Who waits for which answer.
     askers: HashMap<RequestId, Asker>,
+    /// What was agreed on and waits for room among the writes.
+    unpublished: VecDeque<(Key, State)>,
     /// What was taken of the writes; empty between two calls.
     taken: Stage,
     /// Keys that others are to be asked for; empty between two calls.
@@ -107,6 +109,7 @@ impl Driver {
             waiting: HashMap::new(),
             claiming: HashMap::new(),
             askers: HashMap::new(),
+            unpublished: VecDeque::new(),
             taken: Stage::default(),
             asked: Vec::new(),
             lag: Histogram::default(),
@@ -164,6 +167,7 @@ impl Driver {
     fn send(&mut self, now: Now) -> io::Result<()> {
         self.take_claims(now.instant);
         self.take_asks(now);
+        self.publish_rest(now);
         self.take_writes(false);
         let node = &self.parts.node;
         let time_is_up = now.instant >= self.sent_at + LINGER;

@@ -8,6 +8,7 @@ use proto::lookup;
 use proto::node::{Counters, Event, Node, PortionFigures, Way, peer};
 use proto::time::Instant;
 
+use crate::one_answer::OneAnswerError;
 use crate::status::{By, Histogram, Member, MemberState, MulticastStats, OneAnswerStats, Rejected};
 
 /// How old the figures may be.
@@ -122,6 +123,9 @@ fn log_agreement(event: &proto::agree::Event) {
         Event::Roster(stand) => {
             tracing::info!(roster = stand.epoch, "another roster of voters is agreed");
         }
+        Event::Unfounded(failure) => {
+            tracing::warn!("nothing that needs one answer is done: {failure}");
+        }
         Event::MayBeLost => tracing::warn!(
             "so many voters have lost their memory that one-answer state may be lost: what they \
              alone knew counts as never written; fencing tokens grow all the same"
@@ -225,6 +229,7 @@ fn one_answer(node: &Node) -> OneAnswerStats {
         roster: agree.roster().map_or(0, |roster| roster.stand.epoch),
         voters: agree.roster().map_or(0, |roster| roster.electorate.voters.len()),
         voters_alive: agree.voters_alive(),
+        unfounded: agree.unfounded().map(OneAnswerError::from),
         registers: agree.registers(),
         answered: figures.answered,
         failed: figures.failed,

@@ -282,6 +282,8 @@ pub(crate) struct OneAnswer {
     pub(crate) voters: usize,
     /// How many of them are heard.
     pub(crate) voters_alive: usize,
+    /// Why none is agreed.
+    pub(crate) unfounded: Option<String>,
     /// Keys that this node votes on.
     pub(crate) registers: usize,
     pub(crate) answered: u64,
@@ -440,6 +442,7 @@ impl From<segue::OneAnswerStats> for OneAnswer {
             roster: stats.roster,
             voters: stats.voters,
             voters_alive: stats.voters_alive,
+            unfounded: stats.unfounded.map(|error| error.to_string()),
             registers: stats.registers,
             answered: stats.answered,
             failed: stats.failed,

@@ -145,10 +145,10 @@ fn upstream(upstream: &Upstream) -> String {
 
 fn one_answer(status: &Status) -> Section {
     let stats = &status.one_answer;
-    let voters = match stats.roster {
-        0 => "not agreed yet".to_owned(),
-        _ => format!("{} of {} alive", stats.voters_alive, stats.voters),
-    };
+    let voters = stats.unfounded.as_ref().map_or_else(
+        || format!("{} of {} alive", stats.voters_alive, stats.voters),
+        |why| format!("none: {why}"),
+    );
     let rows = [
         ("voters", voters),
         ("keys", stats.registers.to_string()),

@@ -99,7 +99,8 @@ impl Ground {
             .map(|at| {
                 let number = i64::try_from(rng.below(4)).expect("below 4");
                 let key = usize::try_from(rng.below(KEYS as u64)).expect("below 3");
-                let asked = match (key + 1 == KEYS, token.filter(|_| at == 0), rng.below(6)) {
+                let until = micros() / 1_000 + rng.below(2_000);
+                let asked = match (key + 1 == KEYS, token.filter(|_| at == 0), rng.below(8)) {
                     (true, Some(token), 0..=2) => Asked::Release(token),
                     (true, Some(token), _) => Asked::Renew(token, 2_000),
                     (true, None, _) => Asked::Acquire(500 + rng.below(1_500)),
@@ -108,6 +109,8 @@ impl Ground {
                     (false, _, 2) => Asked::Exchange(number, number + 1),
                     (false, _, 3) => Asked::Increment(1),
                     (false, _, 4) => Asked::Take,
+                    (false, _, 5) => Asked::PutUntil(number, until),
+                    (false, _, 6) => Asked::PutAbsentUntil(number, until),
                     (false, ..) => Asked::Get,
                 };
                 (key, asked)
@@ -213,5 +216,26 @@ fn real_processes_that_are_parted_and_killed_give_one_answer() {
     ground.restart(3);
     (0..usize::from(MACHINES)).for_each(|machine| ground.until_voters(machine, 5));
     ground.ask();
+    most_start_again_where_they_do_not_hear_the_rest(&mut ground);
     ground.judge();
+}
+
+/// They know nothing, and may not think that they are the farm: the rest goes
+/// on, and they with it once they hear it.
+fn most_start_again_where_they_do_not_hear_the_rest(ground: &mut Ground) {
+    for (dead, left) in [(4, 4), (3, 3)] {
+        ground.kill(dead);
+        ground.until_voters(0, left);
+    }
+    ground.part(&[0, 1]);
+    ground.kill(2);
+    ground.until_voters(0, 2);
+    (2..MACHINES).for_each(|machine| ground.restart(machine));
+    let failed = ground.failed;
+    // What is asked of them takes as long as they would need to meet.
+    ground.ask();
+    assert!(ground.failed > failed, "three that know nothing answer nothing");
+    ground.heal();
+    (0..usize::from(MACHINES)).for_each(|machine| ground.until_voters(machine, 5));
+    ground.ask();
 }

@@ -8,7 +8,7 @@ use crate::agree::MAX_OWNER_BYTES;
 use crate::agree::ballot::{Ballot, MAX_ROUND, Term};
 use crate::agree::message::Failure;
 use crate::agree::operation::{Expect, Held, Operation, Outcome};
-use crate::agree::state::{Content, RequestId, State};
+use crate::agree::state::{Content, RequestId, State, secret};
 use crate::record::{Hlc, Key, MAX_ID_BYTES, MAX_PAYLOAD_BYTES};
 use crate::time::Wall;
 use crate::wire::codec::put_u48;
@@ -107,7 +107,7 @@ fn take_bytes(reader: &mut Reader<'_>, limit: usize) -> Result<Bytes, Malformed>
     if len > limit {
         return Err(Malformed::Invalid("length"));
     }
-    reader.take(len, "bytes").map(Bytes::copy_from_slice)
+    reader.take(len, "bytes").map(secret)
 }
 
 fn take_hlc(reader: &mut Reader<'_>) -> Result<Hlc, Malformed> {
@@ -318,7 +318,11 @@ pub(super) fn put_answer(result: &Result<Outcome, Failure>, out: &mut Vec<u8>) {
             out.push(0);
             put_outcome(outcome, out);
         }
-        Err(Failure::NoRoster) => out.push(1),
+        Err(Failure::NoRoster { here, needed }) => {
+            out.push(1);
+            out.extend_from_slice(&here.to_be_bytes());
+            out.extend_from_slice(&needed.to_be_bytes());
+        }
         Err(Failure::NoQuorum { alive, needed }) => out.extend_from_slice(&[2, *alive, *needed]),
         Err(Failure::Busy) => out.push(3),
         Err(Failure::Full) => out.push(4),
@@ -329,7 +333,10 @@ pub(super) fn put_answer(result: &Result<Outcome, Failure>, out: &mut Vec<u8>) {
 pub(super) fn take_answer(reader: &mut Reader<'_>) -> Result<Result<Outcome, Failure>, Malformed> {
     Ok(Err(match reader.u8("answer")? {
         0 => return take_outcome(reader).map(Ok),
-        1 => Failure::NoRoster,
+        1 => Failure::NoRoster {
+            here: u16::from_be_bytes(reader.array("nodes here")?),
+            needed: u16::from_be_bytes(reader.array("nodes needed")?),
+        },
         2 => Failure::NoQuorum { alive: reader.u8("alive")?, needed: reader.u8("needed")? },
         3 => Failure::Busy,
         4 => Failure::Full,

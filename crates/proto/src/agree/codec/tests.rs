@@ -140,7 +140,7 @@ fn messages() -> Vec<Message> {
         operation,
     }));
     let failures = [
-        Failure::NoRoster,
+        Failure::NoRoster { here: 2, needed: 300 },
         Failure::NoQuorum { alive: 1, needed: 2 },
         Failure::Busy,
         Failure::Full,
@@ -154,7 +154,7 @@ fn messages() -> Vec<Message> {
 #[test]
 fn what_is_encoded_is_decoded_and_nothing_that_is_shorter_or_longer() {
     for message in messages() {
-        let envelope = Envelope { stand: stand(), message };
+        let envelope = Envelope { to: Incarnation(9), stand: stand(), message };
         let bytes = envelope.encode();
         assert_eq!(Envelope::decode(&bytes), Ok(envelope));
         for len in 0..bytes.len() {
@@ -169,7 +169,7 @@ fn a_voter_that_stands_twice_is_refused() {
     let mut roster = roster();
     roster.electorate.voters.push(roster.electorate.voters[0]);
     let message = Message::Roster(Box::new(roster));
-    let bytes = Envelope { stand: stand(), message }.encode();
+    let bytes = Envelope { to: Incarnation(9), stand: stand(), message }.encode();
     assert_eq!(Envelope::decode(&bytes), Err(Malformed::Invalid("voters")));
 }
 
@@ -181,7 +181,7 @@ proptest! {
     ) {
         let messages = messages();
         let message = messages[which.index(messages.len())].clone();
-        let mut bytes = Envelope { stand: stand(), message }.encode();
+        let mut bytes = Envelope { to: Incarnation(9), stand: stand(), message }.encode();
         for (at, value) in damage {
             let at = at.index(bytes.len());
             bytes[at] = value;

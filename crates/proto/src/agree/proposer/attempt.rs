@@ -50,6 +50,8 @@ pub(super) struct Read {
     pub(super) best: Option<(Ballot, State)>,
     /// How large a state all who promised have room for.
     pub(super) room: u64,
+    /// Whether it was accepted by the present voters as such.
+    pub(super) moved: bool,
     /// Whether the state is known to have been chosen by the present voters.
     pub(super) settled: bool,
 }
@@ -131,7 +133,7 @@ impl Preparing {
             let agree = self.told.iter().filter(agree).map(|(from, _)| *from).collect();
             moved && is_majority(&agree, &self.voters)
         });
-        Some(Read { best: self.best.clone(), room: self.room, settled })
+        Some(Read { best: self.best.clone(), room: self.room, moved, settled })
     }
 
     /// How many answer of the voters that are too few, and how many are needed.
@@ -151,7 +153,8 @@ pub(super) struct Accepting {
     pub(super) ballot: Ballot,
     pub(super) state: State,
     pub(super) outcome: Outcome,
-    /// Whether the state is another than the one that was found.
+    /// Whether others are to be told of the state: it is another than the one
+    /// that was found, or that one was perhaps never told.
     pub(super) changed: bool,
     pub(super) accepted: Answered,
     pub(super) room: u64,

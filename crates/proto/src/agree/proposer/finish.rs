@@ -1,7 +1,7 @@
 //! What voters answer, and how jobs end.
 
 use super::attempt::{Phase, Promise};
-use super::{BACK_OFF, Done, Known, Proposer, Scene, count};
+use super::{BACK_OFF, Known, Proposer, Scene, count};
 use crate::agree::ballot::Ballot;
 use crate::agree::message::{About, Failure};
 use crate::agree::operation::Outcome;
@@ -37,9 +37,15 @@ impl Proposer {
         if after && !is_ours {
             return self.finish(scene, key, Err(Failure::Unknown), None);
         }
+        // Who brought it about tells the others, unless it died before; or was
+        // in conflict, and does not know that it came about.
+        let told_by = found.filter(|_| !read.moved).map(|(ballot, _)| ballot.proposer);
+        let is_told = read.settled
+            || found.is_none()
+            || told_by.is_some_and(|by| by == self.me || scene.members.is_alive(by));
         let (room, settled) = (read.room, read.settled);
         let state = read.best.map_or_else(State::default, |(_, state)| state);
-        self.propose(scene, key, Known { ballot: under, state, room, settled });
+        self.propose(scene, key, Known { ballot: under, state, room, settled, is_told });
     }
 
     /// A voter accepted something.
@@ -141,12 +147,7 @@ impl Proposer {
             .enumerate()
             .partition(|(at, job)| *at == 0 || job.deadline > now);
         desk.jobs = kept.into_iter().map(|(_, job)| job).collect();
-        self.done.extend(late.into_iter().map(|(_, job)| Done {
-            job,
-            key,
-            result: Err(failure),
-            chosen: None,
-        }));
+        late.into_iter().for_each(|(_, job)| self.end(key, job, Err(failure), None));
         if first {
             let tried = self.desks[&key].jobs.front().is_some_and(|job| job.tried.is_some());
             let failure = if tried { Failure::Unknown } else { failure };
@@ -165,7 +166,7 @@ impl Proposer {
         let Some(desk) = self.desks.get_mut(&key) else { return };
         desk.phase = Phase::Waiting;
         if let Some(job) = desk.jobs.pop_front() {
-            self.done.push(Done { job, key, result, chosen });
+            self.end(key, job, result, chosen);
         }
         self.start(scene, key);
     }

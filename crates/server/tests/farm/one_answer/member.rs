@@ -71,7 +71,9 @@ impl Member {
         let order = match asked {
             Asked::Get => "get 0 0".to_owned(),
             Asked::Put(number) => format!("put {number} 0"),
+            Asked::PutUntil(number, until) => format!("put {number} {until}"),
             Asked::PutAbsent(number) => format!("put_absent {number} 0"),
+            Asked::PutAbsentUntil(number, until) => format!("put_absent {number} {until}"),
             Asked::Exchange(old, new) => format!("exchange {old} {new}"),
             Asked::Increment(by) => format!("increment {by} 0"),
             Asked::Take => "take 0 0".to_owned(),
@@ -202,11 +204,12 @@ async fn operate(
     };
     let held = Lease { token: whole(one), until: Wall::default() };
     let millis = |number| Duration::from_millis(whole(number));
+    let until = if two == 0 { deadline } else { Wall::from_millis(whole(two)) };
     Ok(match what {
         "get" => found(cache.get_agreed(&key).await?.map(|value| value.to_vec())),
         "take" => found(cache.take(&key).await?.map(|value| value.to_vec())),
-        "put" => cache.set_agreed(&key, &text(one), deadline).await.map(|()| done(true))?,
-        "put_absent" => done(cache.set_if_absent(&key, &text(one), deadline).await?),
+        "put" => cache.set_agreed(&key, &text(one), until).await.map(|()| done(true))?,
+        "put_absent" => done(cache.set_if_absent(&key, &text(one), until).await?),
         "exchange" => done(cache.compare_and_set(&key, &text(one), &text(two), deadline).await?),
         "increment" => format!("number {}", cache.increment(&key, one, deadline).await?),
         "acquire" => lease(cache.lock(&key, "member", millis(one)).await?, "occupied"),
