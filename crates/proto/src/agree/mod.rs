@@ -8,6 +8,7 @@
 //! agreed on. What is promised, and why it holds, stands in
 //! `docs/one-answer.md`; the arguments about each part stand with it:
 //!
+//! - `config`: what a machine is made from;
 //! - [`ballot`]: what orders proposals;
 //! - [`state`], [`operation`]: what a register holds, and what may be asked;
 //! - [`roster`]: who votes, and which of them on a key;
@@ -24,6 +25,7 @@ mod acceptor;
 pub mod ballot;
 mod chair;
 mod codec;
+mod config;
 mod council;
 mod front;
 pub mod members;
@@ -44,6 +46,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use acceptor::Acceptor;
+pub use config::Config;
 use council::Council;
 use front::{Front, MAX_ASKED_BYTES};
 use members::{Member, Members};
@@ -74,35 +77,6 @@ const MAX_EVENTS: usize = 65_536;
 const BUSY_TICK: Duration = Duration::from_millis(5);
 /// The same while it does nothing.
 const IDLE_TICK: Duration = Duration::from_millis(100);
-
-/// What a machine is made from.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// This start of the node.
-    pub incarnation: Incarnation,
-    /// What stands for its name where keys are placed.
-    pub place: u64,
-    /// How many nodes the farm is configured with, this one counted: a first
-    /// roster needs most of them.
-    pub nodes: usize,
-    /// How many vote on a key, if there are so many: odd, at most
-    /// [`MAX_VOTERS_OF_KEY`].
-    pub voters_of_key: u8,
-    /// How many bytes its registers may take.
-    pub capacity_bytes: usize,
-    /// How long a request may take.
-    pub patience: Duration,
-    /// What everything that looks random comes from.
-    pub seed: [u8; 32],
-}
-
-impl Config {
-    /// The default of `voters_of_key`: one of them may be lost.
-    pub const VOTERS_OF_KEY: u8 = 3;
-    /// The default of `patience`: a roster changes in less, so that a request
-    /// outlives the loss of a voter.
-    pub const PATIENCE: Duration = Duration::from_secs(4);
-}
 
 /// What the application asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
