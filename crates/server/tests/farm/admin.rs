@@ -110,7 +110,7 @@ fn the_status_has_the_documented_shape() {
     check("", &whole.split(' ').collect::<Vec<_>>());
     check("/lookups", &["queries", "hedged", "repeated", "known_absent", "unanswered", "refused"]);
     let one_answer = "roster voters voters_alive registers answered failed unknown conflicts \
-                      may_be_lost absorbed";
+                      may_be_lost absorbed unfounded";
     check("/one_answer", &one_answer.split_whitespace().collect::<Vec<_>>());
     let links = "live made refused turned_away received_bytes sent_bytes dropped";
     check("/links", &links.split(' ').collect::<Vec<_>>());
