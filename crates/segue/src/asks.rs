@@ -12,6 +12,9 @@ pub(crate) type Asker = oneshot::Sender<Result<Outcome, Failure>>;
 /// The most that may wait for the driver; it takes them whenever it runs.
 const MAX_WAITING: usize = 16_384;
 
+/// The most bytes of values in those that wait.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
 /// What was asked and the driver has not taken yet.
 #[derive(Default)]
 pub(crate) struct Asks(Mutex<Waiting>);
@@ -19,6 +22,7 @@ pub(crate) struct Asks(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     requests: Vec<(Request, Asker)>,
+    bytes: usize,
     closed: bool,
 }
 
@@ -38,16 +42,19 @@ impl Asks {
         if waiting.closed {
             return Err(Refused::Closed);
         }
-        if waiting.requests.len() >= MAX_WAITING {
+        if waiting.requests.len() >= MAX_WAITING || waiting.bytes >= MAX_WAITING_BYTES {
             return Err(Refused::Busy);
         }
+        waiting.bytes += request.operation.bytes();
         waiting.requests.push((request, asker));
         Ok(())
     }
 
     /// Takes all.
     pub(crate) fn take(&self) -> Vec<(Request, Asker)> {
-        std::mem::take(&mut self.0.lock().requests)
+        let mut waiting = self.0.lock();
+        waiting.bytes = 0;
+        std::mem::take(&mut waiting.requests)
     }
 
     /// Takes no more requests, and gives up those that wait: who asked is told.

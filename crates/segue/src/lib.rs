@@ -34,6 +34,7 @@ mod link;
 mod lookup;
 mod node;
 mod one_answer;
+mod peers;
 mod portion;
 mod status;
 mod upstream;

@@ -30,6 +30,7 @@ use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
 use crate::link::{Identity, Links};
 use crate::lookup::Lookups;
+use crate::peers;
 use crate::portion::Keep;
 use crate::status::{LookupStats, Status, Warning};
 use crate::upstream::Tier;
@@ -129,7 +130,7 @@ impl Node {
             begins_after: 0,
             address,
             multicast: matches!(config.transport, Transport::Multicast(_)),
-            peers: config.peers,
+            peers: peers::others(config.peers, address),
             ring_bytes: proto::node::Config::RING_BYTES,
             credit: sockets.credit,
             portion,

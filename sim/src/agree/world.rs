@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto::agree::members::{Member, Standing};
-use proto::agree::roster::{Roster, Stand, Voter, majority};
+use proto::agree::roster::{Roster, Stand, majority};
 use proto::agree::{Agree, Config, Event};
 use proto::rng::Rng;
 use proto::time::{Instant, Now, Wall};
@@ -215,7 +215,8 @@ impl World {
     }
 
     /// Whether one more node may lose its memory, so that no voters lose more
-    /// than a minority: counted over every roster that any node goes by.
+    /// than a minority: counted over the lists of the roster that prevails.
+    /// Whoever goes by an earlier one may be the last of it.
     #[must_use]
     pub fn may_lose(&self, slot: usize) -> bool {
         let lives: BTreeSet<Incarnation> = self
@@ -226,7 +227,8 @@ impl World {
             .filter_map(|(_, slot)| slot.running.as_ref().map(|running| running.incarnation))
             .collect();
         let machines = self.slots.iter().filter_map(|slot| slot.running.as_ref());
-        for roster in machines.filter_map(|running| running.agree.roster()) {
+        let rosters = machines.filter_map(|running| running.agree.roster());
+        if let Some(roster) = rosters.max_by_key(|roster| roster.stand) {
             for list in roster.earlier.iter().chain([&roster.electorate]) {
                 let lost = list.voters.iter().filter(|it| !lives.contains(&it.incarnation)).count();
                 let of_key = list.voters.len().min(roster.voters_of_key.into());
@@ -238,26 +240,6 @@ impl World {
             }
         }
         true
-    }
-
-    /// Whether a node goes by a roster that lists more voters than a minority
-    /// of a key's that have died, without its being known that they have: an
-    /// error is the right answer.
-    #[must_use]
-    pub fn lacks_voters(&self, slot: usize) -> bool {
-        let running = self.slots.iter().filter_map(|slot| slot.running.as_ref());
-        let lives: BTreeSet<Incarnation> = running.map(|running| running.incarnation).collect();
-        let roster = self.agree(slot).and_then(Agree::roster);
-        roster.is_some_and(|roster| {
-            let lost = |voter: &&Voter| {
-                !lives.contains(&voter.incarnation) && !roster.gone.contains(&voter.incarnation)
-            };
-            roster.earlier.iter().chain([&roster.electorate]).any(|list| {
-                let of_key = list.voters.len().min(roster.voters_of_key.into());
-                let dead = list.voters.iter().filter(|it| !lives.contains(&it.incarnation));
-                list.voters.iter().any(|voter| lost(&voter)) && dead.count() >= majority(of_key)
-            })
-        })
     }
 
     /// Lets time pass.

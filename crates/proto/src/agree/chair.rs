@@ -64,16 +64,6 @@ impl Agree {
         voters.find(|&voter| voter == self.config.incarnation || self.members.is_alive(voter))
     }
 
-    /// Whether this node has a say in what the next roster is: before the first
-    /// one all nodes have, then its voters, and if all of these are gone, again
-    /// all nodes.
-    pub(super) fn has_a_say(&self) -> bool {
-        self.roster.as_ref().is_none_or(|roster| {
-            let gone = |voter| self.members.is_gone(voter);
-            roster.has(self.config.incarnation) || roster.electorate.voters.iter().all(gone)
-        })
-    }
-
     /// Why nothing that needs one answer is done here.
     pub(super) fn no_roster(&self) -> Failure {
         let number = |count| u16::try_from(count).unwrap_or(u16::MAX);
@@ -81,9 +71,10 @@ impl Agree {
         Failure::NoRoster { here: number(here), needed: number(self.farm()) }
     }
 
-    /// How many nodes the farm has: whoever is met counts, configured or not.
+    /// How many nodes the farm has: whoever was met counts, configured or not,
+    /// unless it is certainly gone.
     fn farm(&self) -> usize {
-        self.config.nodes.max(self.members.alive().count() + 1)
+        self.config.nodes.max(self.members.not_gone() + 1)
     }
 
     /// This node, and those that live and said a moment ago that they stand
@@ -111,14 +102,13 @@ impl Agree {
         if waited < LOOKED_FOR || voters.len() < self.farm() || !my_turn {
             return None;
         }
+        // All decide, so that two lists, which may differ by who was met, have
+        // somebody in common who knows of the other's decision.
+        let electors = all_of(&voters);
         voters.truncate(MAX_VOTERS);
         let lineage =
             Lineage { generation: 1, founded: now.wall, founder: self.config.incarnation };
         let stand = Stand { lineage, epoch: 1 };
-        let electors = Electors {
-            all: voters.iter().map(|voter| voter.incarnation).collect(),
-            needed: majority(voters.len()),
-        };
         let roster = Roster {
             stand,
             voters_of_key: self.config.voters_of_key,
@@ -129,63 +119,60 @@ impl Agree {
         Some((electors, roster))
     }
 
-    /// The roster after this one, if it should be another.
+    /// The roster after this one, if it should be another: decided by a majority
+    /// of its voters; or, once so many are certainly gone that there is none,
+    /// by all who are left.
     fn next_roster(&self, now: Instant, roster: &Roster) -> Option<(Electors, Roster)> {
         let me = self.config.incarnation;
-        match self.chair() {
-            Some(chair) => (chair == me && roster.has(me)).then_some(())?,
-            None => return self.roster_of_heirs(now, roster),
-        }
-        let present = &roster.electorate;
-        let earlier: Vec<Electorate> =
-            roster.earlier.iter().filter(|it| !self.is_swept(roster, it)).cloned().collect();
-        let mut voters = self.sensible_voters(now, roster);
-        if voters != present.voters && earlier.len() >= MAX_EARLIER {
-            voters.clone_from(&present.voters);
-        }
-        if voters == present.voters && earlier == roster.earlier {
-            return None;
-        }
-        let (electors, generation) = self.electors(roster)?;
-        Some((electors, self.after(roster, generation, earlier, voters)))
+        let lives =
+            |voter: &&Voter| voter.incarnation == me || self.members.is_alive(voter.incarnation);
+        let voters = &roster.electorate.voters;
+        let living = voters.iter().filter(lives).count();
+        let generation = roster.stand.lineage.generation;
+        let (electors, generation) = if living >= majority(voters.len()) {
+            let is_my_turn = roster.has(me) && self.chair() == Some(me);
+            let all = voters.iter().map(|voter| voter.incarnation).collect();
+            is_my_turn.then_some((Electors { all, needed: majority(voters.len()) }, generation))?
+        } else {
+            (self.heirs(now, roster)?, generation + 1)
+        };
+        let next = self.after(roster, generation, self.sensible_voters(now, roster));
+        let differs = next.electorate != roster.electorate
+            || next.earlier != roster.earlier
+            || next.gone != roster.gone;
+        differs.then_some((electors, next))
     }
 
-    /// The roster after this one, decided by all who are here, once all its
-    /// voters are gone and the whole farm is here: else others could be, who
-    /// stand there too and decide otherwise.
-    fn roster_of_heirs(&self, now: Instant, roster: &Roster) -> Option<(Electors, Roster)> {
-        let mut voters = self.standing_at(now, roster.stand);
-        let my_turn = voters.first().is_some_and(|it| it.incarnation == self.config.incarnation);
-        if !my_turn || !self.has_a_say() || voters.len() < self.farm() {
-            return None;
-        }
-        let all: Vec<Incarnation> = voters.iter().map(|voter| voter.incarnation).collect();
-        let electors = Electors { needed: all.len(), all };
-        voters.truncate(MAX_VOTERS);
-        let mut earlier = roster.earlier.clone();
-        earlier.truncate(MAX_EARLIER - 1);
-        let generation = roster.stand.lineage.generation + 1;
-        Some((electors, self.after(roster, generation, earlier, voters)))
+    /// All nodes that are left, once every voter but those among them is
+    /// certainly gone. All of them decide together: whoever stands elsewhere may
+    /// know of a later roster, and tells it first. With a voter among them most
+    /// of the farm is enough, since no others can have one; without any it has
+    /// to be the whole.
+    fn heirs(&self, now: Instant, roster: &Roster) -> Option<Electors> {
+        let me = self.config.incarnation;
+        let here = self.standing_at(now, roster.stand);
+        let is_here = |voter: &Voter| here.contains(voter);
+        let voters = &roster.electorate.voters;
+        let certain = voters.iter().all(|it| is_here(it) || self.members.is_gone(it, roster.stand));
+        let needed = if voters.iter().any(is_here) { majority(self.farm()) } else { self.farm() };
+        let all_agree = here.len() == self.members.alive().count() + 1;
+        let my_turn = here.first().is_some_and(|it| it.incarnation == me);
+        (certain && all_agree && my_turn && here.len() >= needed).then(|| all_of(&here))
     }
 
-    /// The next roster, with these voters.
-    fn after(
-        &self,
-        roster: &Roster,
-        generation: u32,
-        earlier: Vec<Electorate>,
-        voters: Vec<Voter>,
-    ) -> Roster {
+    /// The next roster, with these voters if it can have others.
+    fn after(&self, roster: &Roster, generation: u32, voters: Vec<Voter>) -> Roster {
         let lineage = Lineage { generation, ..roster.stand.lineage };
         let stand = Stand { lineage, epoch: roster.stand.epoch + 1 };
+        let earlier = roster.earlier.iter().filter(|it| !self.is_swept(roster, it));
         let mut next = Roster {
             stand,
             voters_of_key: roster.voters_of_key,
             electorate: roster.electorate.clone(),
-            earlier,
+            earlier: earlier.cloned().collect(),
             gone: Vec::new(),
         };
-        if voters != next.electorate.voters {
+        if voters != next.electorate.voters && next.earlier.len() < MAX_EARLIER {
             let electorate = Electorate { since: stand.term(), voters };
             next.earlier.push(std::mem::replace(&mut next.electorate, electorate));
         }
@@ -219,33 +206,11 @@ impl Agree {
             incarnation: known.member.incarnation,
             place: known.member.place,
         }));
+        if !roster.has(me) {
+            voters.push(Voter { incarnation: me, place: self.config.place });
+        }
         voters.truncate(MAX_VOTERS);
         voters
-    }
-
-    /// Who decides on the next roster, and of which generation it is: a
-    /// majority of the voters; or, once all others are certainly gone, all who
-    /// are left, if they and whom they reach are most of the farm.
-    fn electors(&self, roster: &Roster) -> Option<(Electors, u32)> {
-        let me = self.config.incarnation;
-        let voters = &roster.electorate.voters;
-        let all: Vec<_> = voters.iter().map(|voter| voter.incarnation).collect();
-        let generation = roster.stand.lineage.generation;
-        let lives = |voter: &&Incarnation| **voter == me || self.members.is_alive(**voter);
-        let living: Vec<_> = all.iter().filter(lives).copied().collect();
-        let needed = majority(all.len());
-        if living.len() >= needed {
-            return Some((Electors { all, needed }, generation));
-        }
-        let certain = voters
-            .iter()
-            .all(|voter| living.contains(&voter.incarnation) || self.members.is_gone(voter));
-        let farm = self.members.alive().count() + 1;
-        if !certain || farm < majority(self.config.nodes.max(all.len())) {
-            return None;
-        }
-        let needed = living.len();
-        Some((Electors { all: living, needed }, generation + 1))
     }
 
     /// Whether nothing can have been chosen by an earlier electorate that has
@@ -277,8 +242,15 @@ impl Agree {
     fn gone(&self, roster: &Roster, next: &Roster) -> Vec<Incarnation> {
         let lists = next.earlier.iter().chain([&next.electorate]);
         let named: BTreeSet<Voter> = lists.flat_map(|list| list.voters.iter().copied()).collect();
-        let gone =
-            |voter: &Voter| roster.gone.contains(&voter.incarnation) || self.members.is_gone(voter);
+        let gone = |voter: &Voter| {
+            roster.gone.contains(&voter.incarnation) || self.members.is_gone(voter, roster.stand)
+        };
         named.iter().filter(|voter| gone(voter)).map(|voter| voter.incarnation).collect()
     }
+}
+
+/// A decision that needs all.
+fn all_of(voters: &[Voter]) -> Electors {
+    let all: Vec<Incarnation> = voters.iter().map(|voter| voter.incarnation).collect();
+    Electors { needed: all.len(), all }
 }

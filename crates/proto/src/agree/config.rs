@@ -12,7 +12,7 @@ pub struct Config {
     /// What stands for its name where keys are placed.
     pub place: u64,
     /// How many nodes the farm is configured with, this one counted: a first
-    /// roster needs most of them.
+    /// roster needs all of them.
     pub nodes: usize,
     /// How many vote on a key, if there are so many: odd, at most
     /// [`MAX_VOTERS_OF_KEY`](super::roster::MAX_VOTERS_OF_KEY).

@@ -133,7 +133,11 @@ impl Council {
             return;
         }
         motion.answered.insert(from);
+        // A decision of an earlier generation is one of voters of whom too few
+        // are left: the later one prevails.
+        let generation = motion.value.stand.lineage.generation;
         if let Some((ballot, value)) = accepted
+            && value.stand.lineage.generation >= generation
             && motion.best.is_none_or(|best| best < ballot)
         {
             (motion.best, motion.value) = (Some(ballot), value);

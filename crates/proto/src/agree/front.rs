@@ -33,6 +33,9 @@ pub(super) const MAX_REMEMBERED: usize = 1 << 17;
 /// The most nodes of which the last forgotten request is remembered: more than
 /// start within a day, in a farm of 1,000 that all start again each hour.
 const MAX_ASKERS: usize = 1 << 15;
+/// How long no request goes to a home that has not answered one: it may not
+/// hear this node, although it is heard.
+const DEAF: Duration = Duration::from_secs(5);
 /// The most bytes of values in requests that wait for their home's answer.
 pub(super) const MAX_ASKED_BYTES: usize = 64 << 20;
 /// The most bytes of values in remembered answers. An answer that is forgotten
@@ -84,6 +87,8 @@ pub(super) struct Front {
     forgotten: BTreeMap<Incarnation, u64>,
     asked_bytes: usize,
     last_ticket: u64,
+    /// Nodes that have not answered, and until when they are not asked.
+    deaf: BTreeMap<Incarnation, Instant>,
 }
 
 impl Front {
@@ -190,8 +195,11 @@ impl Agree {
         let me = self.config.incarnation;
         let home = asked.home.unwrap_or_else(|| {
             let voters = roster.voters_of(asked.hash);
-            let lives = |voter: &Incarnation| *voter == me || self.members.is_alive(*voter);
-            voters.into_iter().find(lives).unwrap_or(me)
+            let answers = |voter: &Incarnation| {
+                *voter == me
+                    || (self.members.is_alive(*voter) && !self.front.deaf.contains_key(voter))
+            };
+            voters.into_iter().find(answers).unwrap_or(me)
         });
         if home == me {
             let Some(asked) = self.front.take_asked(ticket) else { return };
@@ -199,8 +207,8 @@ impl Agree {
                 Purpose::Own => Origin::Own,
                 Purpose::Sweep(since) => Origin::Sweep(since),
             };
-            let job = Job::new(asked.id, asked.operation, origin, asked.deadline);
-            return self.bring_about(asked.key, asked.hash, job);
+            let job = Job::new(asked.id, asked.hash, asked.operation, origin, asked.deadline);
+            return self.bring_about(asked.key, job);
         }
         if asked.home.is_none() {
             // Its patience begins when it asks.
@@ -222,6 +230,7 @@ impl Agree {
     /// Sends again what was not heard, and gives up what took too long.
     pub(super) fn tend_requests(&mut self, now: Instant) {
         self.front.forget_old(now);
+        self.front.deaf.retain(|_, until| *until > now);
         let late: Vec<u64> = self
             .front
             .asked
@@ -231,6 +240,7 @@ impl Agree {
             .collect();
         for ticket in late {
             let Some(asked) = self.front.take_asked(ticket) else { continue };
+            self.front.deaf.extend(asked.home.map(|home| (home, now + DEAF)));
             let sent = asked.home.is_some();
             let failure = if sent { Failure::Unknown } else { self.no_roster() };
             self.asked_done(asked, Err(failure));
@@ -268,8 +278,8 @@ impl Agree {
             let failure = self.no_roster();
             return self.answer(to, ticket, Err(failure));
         }
-        let job = Job::new(id, operation, Origin::Node(to, ticket), now + self.config.patience);
-        self.bring_about(key, hash, job);
+        let (origin, deadline) = (Origin::Node(to, ticket), now + self.config.patience);
+        self.bring_about(key, Job::new(id, hash, operation, origin, deadline));
     }
 
     /// A request's home has answered.
@@ -294,6 +304,13 @@ impl Agree {
         {
             self.event(Event::Chosen { key, state });
         }
+        if job.tried.is_some() && result.is_err() && job.origin != Origin::Retire {
+            // It may have come about all the same; where too few answer now, it
+            // is the sweep after them that tells.
+            let deadline = self.now.instant + self.config.patience;
+            let tell = Job::new(job.id, job.hash, Operation::Get, Origin::Tell, deadline);
+            self.bring_about(key, tell);
+        }
         match job.origin {
             Origin::Own => self.own_done(job.id, result),
             Origin::Node(to, ticket) => self.answer(to, ticket, result),
@@ -302,6 +319,7 @@ impl Agree {
                 self.sweep.retire_done();
                 self.figures.retired += u64::from(result == Ok(Outcome::Retired));
             }
+            Origin::Tell => {}
         }
     }
 

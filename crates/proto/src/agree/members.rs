@@ -87,14 +87,24 @@ impl Members {
         self.get(incarnation).is_some_and(|known| known.member.standing == Standing::Alive)
     }
 
-    /// Whether what a voter had in memory is certainly gone. One that the
-    /// membership has forgotten, as it was dead for so long, is gone when
-    /// another start lives in its place.
-    pub(super) fn is_gone(&self, voter: &Voter) -> bool {
+    /// Whether what a voter of the roster at `stand` had in memory is certainly
+    /// gone. One that the membership does not know, or no more, is gone when
+    /// another start lives in its place and goes by that roster, which is from
+    /// before that start.
+    pub(super) fn is_gone(&self, voter: &Voter, stand: Stand) -> bool {
+        let came_after = |known: &Known| {
+            known.member.place == voter.place && known.told.is_some_and(|it| it.stand == stand)
+        };
         self.get(voter.incarnation).map_or_else(
-            || self.alive().any(|known| known.member.place == voter.place),
+            || self.alive().any(came_after),
             |known| known.member.standing == Standing::Gone,
         )
+    }
+
+    /// How many may still have what they had in memory.
+    pub(super) fn not_gone(&self) -> usize {
+        let gone = |known: &&Known| known.member.standing == Standing::Gone;
+        self.0.values().filter(|known| !gone(known)).count()
     }
 
     pub(super) fn alive(&self) -> impl Iterator<Item = &Known> {

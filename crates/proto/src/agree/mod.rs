@@ -351,15 +351,14 @@ impl Agree {
     }
 
     /// Brings an operation about here.
-    fn bring_about(&mut self, key: Key, hash: KeyHash, job: Job) {
-        self.with_proposer(|proposer, scene| proposer.submit(scene, key, hash, job));
+    fn bring_about(&mut self, key: Key, job: Job) {
+        self.with_proposer(|proposer, scene| proposer.submit(scene, key, job));
     }
 
     /// Lets the proposer do something, where there is a roster to go by.
     fn with_proposer(&mut self, act: impl FnOnce(&mut Proposer, &mut Scene<'_>)) {
         if let Some(roster) = &self.roster {
-            let members = &self.members;
-            let mut scene = Scene { now: self.now, roster, members, rng: &mut self.rng };
+            let mut scene = Scene { now: self.now, roster, rng: &mut self.rng };
             act(&mut self.proposer, &mut scene);
         }
     }

@@ -122,7 +122,8 @@ pub enum Outcome {
 
 impl Operation {
     /// How many bytes of values it carries.
-    pub(super) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Put { expect, value, .. } => expect.bytes() + value.len(),
             Self::Delete { expect } => expect.bytes(),

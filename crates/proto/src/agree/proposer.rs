@@ -16,7 +16,6 @@ use std::time::Duration;
 use attempt::{Accepting, Phase, Preparing};
 
 use super::ballot::{Ballot, Term};
-use super::members::Members;
 use super::message::{About, Failure, Proposal};
 use super::operation::{Operation, Outcome, apply};
 use super::roster::{Roster, majority};
@@ -55,12 +54,16 @@ pub(super) enum Origin {
     Sweep(Term),
     /// This node itself, to forget a register.
     Retire,
+    /// This node itself, to tell the others of what may have come about.
+    Tell,
 }
 
 /// A request that is to be brought about.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) id: RequestId,
+    /// The key's placement hash.
+    pub(super) hash: KeyHash,
     pub(super) operation: Operation,
     pub(super) origin: Origin,
     pub(super) deadline: Instant,
@@ -72,11 +75,12 @@ pub(super) struct Job {
 impl Job {
     pub(super) const fn new(
         id: RequestId,
+        hash: KeyHash,
         operation: Operation,
         origin: Origin,
         deadline: Instant,
     ) -> Self {
-        Self { id, operation, origin, deadline, tried: None }
+        Self { id, hash, operation, origin, deadline, tried: None }
     }
 }
 
@@ -94,7 +98,6 @@ pub(super) struct Done {
 pub(super) struct Scene<'a> {
     pub(super) now: Now,
     pub(super) roster: &'a Roster,
-    pub(super) members: &'a Members,
     pub(super) rng: &'a mut Rng,
 }
 
@@ -156,21 +159,21 @@ impl Proposer {
     }
 
     /// Takes a job on, unless too many wait.
-    pub(super) fn submit(&mut self, scene: &mut Scene<'_>, key: Key, hash: KeyHash, job: Job) {
-        if !self.desks.contains_key(&key) && self.desks.len() >= MAX_KEYS {
+    pub(super) fn submit(&mut self, scene: &mut Scene<'_>, key: Key, job: Job) {
+        let waiting = self.desks.get(&key).map(|desk| desk.jobs.len());
+        if waiting.map_or(self.desks.len() >= MAX_KEYS, |waiting| waiting >= MAX_WAITING)
+            || self.waiting_bytes >= MAX_WAITING_BYTES
+        {
             return self.refuse(key, job);
         }
         let desk = self.desks.entry(key).or_insert_with(|| Desk {
-            hash,
+            hash: job.hash,
             jobs: VecDeque::new(),
             phase: Phase::Waiting,
             due: scene.now.instant,
             resend: RESEND,
             conflicts: 0,
         });
-        if desk.jobs.len() >= MAX_WAITING || self.waiting_bytes >= MAX_WAITING_BYTES {
-            return self.refuse(key, job);
-        }
         self.waiting_bytes += job.operation.bytes();
         desk.jobs.push_back(job);
         if desk.jobs.len() == 1 {
@@ -296,8 +299,9 @@ impl Proposer {
                 // a lower ballot: only what is accepted now keeps it from
                 // being taken up after this answer.
                 None if settled && job.tried.is_none() => {
+                    let told = (job.origin == Origin::Tell).then(|| state.clone());
                     self.remember(key, ballot, state, room);
-                    return self.finish(scene, key, Ok(applied.outcome), None);
+                    return self.finish(scene, key, Ok(applied.outcome), told);
                 }
                 // Who brought it about may have died before others were told.
                 None => desk.phase = accepting(state, applied.outcome, !is_told),

@@ -44,13 +44,14 @@ impl Lineage {
         self.founded == other.founded && self.founder == other.founder
     }
 
-    fn rank(self) -> (u32, Reverse<Wall>, Reverse<Incarnation>) {
-        (self.generation, Reverse(self.founded), Reverse(self.founder))
+    fn rank(self) -> (bool, Reverse<Wall>, Reverse<Incarnation>, u32) {
+        let is_any = self != Self::NONE;
+        (is_any, Reverse(self.founded), Reverse(self.founder), self.generation)
     }
 }
 
-/// Where a node stands. Of two that meet, the greater one prevails: the later
-/// generation, the earlier founding, the later roster.
+/// Where a node stands. Of two that meet, the greater one prevails: the earlier
+/// founding, of one founding the later generation, and then the later roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stand {
     /// Whose roster.
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_generation_the_earlier_founding_and_the_later_roster_prevail() {
+    fn the_earlier_founding_the_later_generation_and_the_later_roster_prevail() {
         let stand = |generation, founded, founder, epoch| Stand {
             lineage: Lineage {
                 generation,
@@ -228,11 +229,11 @@ mod tests {
         };
         let ranked = [
             Stand::NONE,
-            stand(1, 9, 1, 7),
-            stand(1, 8, 2, 1),
+            stand(2, 9, 1, 7),
+            stand(3, 8, 2, 1),
             stand(1, 8, 1, 1),
             stand(1, 8, 1, 2),
-            stand(2, 9, 9, 1),
+            stand(2, 8, 1, 1),
         ];
         assert!(ranked.is_sorted_by(|one, next| one < next));
     }

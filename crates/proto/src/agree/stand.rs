@@ -67,13 +67,12 @@ impl Agree {
     /// A message of a node that stands where this one does.
     fn handle_equal(&mut self, from: Incarnation, message: Message) {
         let now = self.now.instant;
-        let votes = self.has_a_say();
         match message {
-            Message::StepPrepare(ballot) if votes => {
+            Message::StepPrepare(ballot) => {
                 let answer = self.council.prepare(ballot);
                 self.send(from, answer);
             }
-            Message::StepAccept(ballot, roster) if votes => {
+            Message::StepAccept(ballot, roster) => {
                 let answer = self.council.accept(ballot, roster);
                 self.send(from, answer);
             }
@@ -89,9 +88,7 @@ impl Agree {
             Message::Register(key, about) if self.roster.is_some() => {
                 self.handle_about(from, key, about);
             }
-            Message::StepPrepare(_)
-            | Message::StepAccept(..)
-            | Message::Register(..)
+            Message::Register(..)
             | Message::Know { .. }
             | Message::Ask
             | Message::Roster(_)

@@ -58,6 +58,8 @@ impl Agree {
     /// be brought under it.
     pub(super) fn begin_sweep(&mut self) {
         let Some(roster) = &self.roster else { return };
+        // Nothing is retired while an earlier electorate counts.
+        self.sweep.over.clear();
         // What is under way is counted still, and ends as it would have.
         self.sweep.keys = self.acceptor.accepted_before(roster.electorate.since).into();
     }
@@ -123,7 +125,8 @@ impl Agree {
             self.sweep.retiring += 1;
             let id = RequestId(u128::from(self.rng.next_u64()));
             let deadline = now.instant + RETIRE_PATIENCE;
-            self.bring_about(key, hash, Job::new(id, Operation::Retire, Origin::Retire, deadline));
+            let retire = Job::new(id, hash, Operation::Retire, Origin::Retire, deadline);
+            self.bring_about(key, retire);
         }
     }
 }

@@ -122,12 +122,10 @@ impl Node {
     /// Takes part in operations that need one answer, from here on. Of `config`
     /// the node itself knows who it is and how large the farm is meant to be.
     pub fn agree(&mut self, now: Now, config: Config) {
-        let own = self.config.address;
-        let others = self.config.peers.iter().filter(|&&peer| peer != own);
         let config = Config {
             incarnation: self.config.incarnation,
             place: place_of(&self.config.name),
-            nodes: others.count() + 1,
+            nodes: self.config.peers.len() + 1,
             ..config
         };
         let machine = Agree::new(config, now);

@@ -113,7 +113,8 @@ pub struct Config {
     /// Whether there is a group: what is for the farm goes there, unless nobody
     /// hears it, and reaches nodes that are not known yet.
     pub multicast: bool,
-    /// Where other nodes may be.
+    /// Where the other nodes may be: all of them, where operations that need one
+    /// answer are asked, each once, and not this one.
     pub peers: Vec<SocketAddr>,
     /// How many bytes of sealed packets are kept for repair.
     pub ring_bytes: usize,

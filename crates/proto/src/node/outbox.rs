@@ -7,9 +7,9 @@ use crate::keyring::FarmKey;
 use crate::load::Load;
 use crate::nak::sender::{Destination, Transmit};
 use crate::seal::Sealer;
-use crate::wire::TAG_BYTES;
 use crate::wire::control::{Message, Part, Piece};
 use crate::wire::header::HEADER_BYTES;
+use crate::wire::{MAX_PACKET_BYTES, TAG_BYTES};
 
 /// The most control packets that wait to be sent. Every one of them is sent
 /// again in some form when its effect does not come.
@@ -89,7 +89,9 @@ impl Outbox {
         if self.packets.len() >= MAX_PACKETS {
             return 0;
         }
-        let mut packet = vec![0; HEADER_BYTES];
+        // What it outgrows would leave a copy of what it says behind.
+        let mut packet = Vec::with_capacity(MAX_PACKET_BYTES);
+        packet.resize(HEADER_BYTES, 0);
         encode(&mut packet);
         packet.resize(packet.len() + TAG_BYTES, 0);
         self.sealer.seal(0, &mut packet);

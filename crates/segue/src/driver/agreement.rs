@@ -55,7 +55,9 @@ impl Driver {
         // Who holds a lock, or held it, is nothing to be read from a cache.
         let is_lock = matches!(state.content, Content::Lock { .. })
             || matches!(state.last, Some((_, Outcome::Released)));
-        if is_lock {
+        // What ended by itself ends everywhere.
+        let is_retired = matches!(state.last, Some((_, Outcome::Retired)));
+        if is_lock || is_retired {
             return;
         }
         let now = self.now();

@@ -50,8 +50,6 @@ pub(super) struct Read {
     pub(super) best: Option<(Ballot, State)>,
     /// How large a state all who promised have room for.
     pub(super) room: u64,
-    /// Whether it was accepted by the present voters as such.
-    pub(super) moved: bool,
     /// Whether the state is known to have been chosen by the present voters.
     pub(super) settled: bool,
 }
@@ -133,7 +131,7 @@ impl Preparing {
             let agree = self.told.iter().filter(agree).map(|(from, _)| *from).collect();
             moved && is_majority(&agree, &self.voters)
         });
-        Some(Read { best: self.best.clone(), room: self.room, moved, settled })
+        Some(Read { best: self.best.clone(), room: self.room, settled })
     }
 
     /// How many answer of the voters that are too few, and how many are needed.

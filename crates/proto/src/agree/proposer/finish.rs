@@ -37,12 +37,9 @@ impl Proposer {
         if after && !is_ours {
             return self.finish(scene, key, Err(Failure::Unknown), None);
         }
-        // Who brought it about tells the others, unless it died before; or was
-        // in conflict, and does not know that it came about.
-        let told_by = found.filter(|_| !read.moved).map(|(ballot, _)| ballot.proposer);
-        let is_told = read.settled
-            || found.is_none()
-            || told_by.is_some_and(|by| by == self.me || scene.members.is_alive(by));
+        // Whoever brought it about may not have told the others: it died, or
+        // does not know that it came about.
+        let is_told = read.settled || found.is_none();
         let (room, settled) = (read.room, read.settled);
         let state = read.best.map_or_else(State::default, |(_, state)| state);
         self.propose(scene, key, Known { ballot: under, state, room, settled, is_told });
