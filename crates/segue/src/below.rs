@@ -4,6 +4,7 @@
 //! How they come here is the links' business; here are the streams of those who
 //! have proven the farm's key.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use parking_lot::Mutex;
 use proto::nak::acks::Ack;
 use proto::record::{Body, Record};
 use proto::wire::codec::Malformed;
-use proto::wire::link::{Answer, Ask, Items, MAX_ASK_BYTES, MAX_BATCH_BYTES, Taken};
+use proto::wire::link::{Answer, Ask, Fate, Items, MAX_ASK_BYTES, MAX_BATCH_BYTES, Taken};
 use quinn::{ReadToEndError, RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
-use crate::cache::{Adopted, Cache, Confirmed, Fate};
+use crate::cache::{Adopted, Cache, Confirmed};
 use crate::driver::Snapshot;
 use crate::link::{Broken, Purpose, Serve, Served};
 use crate::status::MemberState;
@@ -76,27 +77,28 @@ impl Below {
     async fn take(&self, send: &mut SendStream, receive: &mut RecvStream) -> Result<(), Broken> {
         let _turn = self.batches.acquire().await.expect("it is never closed");
         let Some(bytes) = read(receive, MAX_BATCH_BYTES).await? else { return Ok(()) };
-        let mut places = 0..;
-        let mut taken = Taken { confirmed: true, missing: Vec::new() };
+        let mut exceptions = BTreeMap::new();
         let mut items = Items::of(&bytes);
         let mut waiting = Vec::new();
         let ack = if self.has_others() { Ack::One } else { Ack::Local };
-        while let Some(item) = items.next_item()? {
-            let place = places.next().expect("a batch has fewer items");
+        for place in 0.. {
+            let Some(item) = items.next_item()? else { break };
             match self.cache.adopt(&item, ack).await {
                 Ok(Adopted { fate, confirmed }) => {
-                    waiting.extend(confirmed);
-                    match fate {
-                        Fate::Held => {}
-                        Fate::Missing => taken.missing.push(place),
-                        Fate::Refused => taken.confirmed = false,
-                    }
+                    waiting.extend(confirmed.map(|confirmed| (place, confirmed)));
+                    exceptions.extend(fate.map(|fate| (place, fate)));
                 }
-                Err(_) => taken.confirmed = false,
+                Err(_) => {
+                    exceptions.insert(place, Fate::Unconfirmed);
+                }
             }
         }
-        taken.confirmed &= self.confirmed(waiting).await;
-        if !taken.confirmed && self.cache.shared.writes.is_closed() {
+        for place in self.unconfirmed(waiting).await {
+            exceptions.entry(place).or_insert(Fate::Unconfirmed);
+        }
+        if exceptions.values().any(|fate| *fate == Fate::Unconfirmed)
+            && self.cache.shared.writes.is_closed()
+        {
             // This node ends. Who has no answer keeps the batch, and gives it to
             // another node; to lack a confirmation would be an answer. That the
             // stream may have ended already is no matter.
@@ -104,31 +106,33 @@ impl Below {
             return Ok(());
         }
         let mut bytes = Vec::new();
-        taken.encode(&mut bytes);
+        Taken { exceptions: exceptions.into_iter().collect() }.encode(&mut bytes);
         write(send, &bytes).await;
         Ok(())
     }
 
     /// Waits until others have confirmed what was passed on to them, or there
-    /// are none any more.
-    async fn confirmed(&self, waiting: Vec<Confirmed>) -> bool {
-        let all = async {
-            for confirmed in waiting {
-                confirmed.await.ok()?;
-            }
-            Some(())
-        };
-        let mut all = std::pin::pin!(all);
+    /// are none any more. Gives the places of what they have not.
+    async fn unconfirmed(&self, waiting: Vec<(u16, Confirmed)>) -> Vec<u16> {
         let until = Instant::now() + self.cache.shared.ack_timeout;
-        while Instant::now() < until {
-            if let Ok(confirmed) = timeout(LOOK_AGAIN, &mut all).await {
-                return confirmed.is_some();
-            }
-            if !self.has_others() {
-                return true;
+        let (mut unconfirmed, mut is_alone) = (Vec::new(), false);
+        for (place, mut confirmed) in waiting {
+            let is_confirmed = loop {
+                let left = until.saturating_duration_since(Instant::now());
+                let wait = if is_alone { Duration::ZERO } else { left.min(LOOK_AGAIN) };
+                if let Ok(confirmed) = timeout(wait, &mut confirmed).await {
+                    break confirmed.is_ok();
+                }
+                is_alone = is_alone || !self.has_others();
+                if is_alone || left.is_zero() {
+                    break is_alone;
+                }
+            };
+            if !is_confirmed {
+                unconfirmed.push(place);
             }
         }
-        false
+        unconfirmed
     }
 
     /// Whether another node of this farm is alive, to have what is here as well.

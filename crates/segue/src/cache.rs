@@ -27,7 +27,8 @@ use crate::upstream::Tier;
 use crate::writes::{Pushed, Write, Writes};
 
 /// How long a tombstone lives when the deadline of what it deletes is not
-/// known here: the longest lifetime of a session by default.
+/// known here: the longest lifetime of a session by default. A tier above that
+/// has the record has its tombstone outlive it.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A record that was found.
@@ -91,7 +92,24 @@ pub(crate) struct Shared {
     pub(crate) waker: Waker,
 }
 
+/// A handle that lets the node end.
+pub(crate) struct WeakCache {
+    shared: Weak<Shared>,
+    driver: Weak<Mutex<Driver>>,
+}
+
+impl WeakCache {
+    /// The handle, while there is the node.
+    pub(crate) fn upgrade(&self) -> Option<Cache> {
+        Some(Cache { shared: self.shared.upgrade()?, driver: Weak::clone(&self.driver) })
+    }
+}
+
 impl Cache {
+    pub(crate) fn downgrade(&self) -> WeakCache {
+        WeakCache { shared: Arc::downgrade(&self.shared), driver: Weak::clone(&self.driver) }
+    }
+
     pub(crate) const fn new(shared: Arc<Shared>, driver: Weak<Mutex<Driver>>) -> Self {
         Self { shared, driver }
     }
@@ -163,7 +181,8 @@ impl Cache {
         let held = self.shared.holdings.get(key, self.now(), |record| record.version);
         let version = match held {
             Some(version) => version,
-            None => self.look_up(key).await.ok_or(WriteError::NotFound)?.version,
+            // What is only above comes here by looking it up.
+            None => self.find(key).await.ok_or(WriteError::NotFound)?.version,
         };
         let hash = self.shared.holdings.hash(key);
         let touch = Touch { hash, time: version.time, idle };
@@ -232,7 +251,7 @@ impl Cache {
         let held = self.shared.holdings.get(key, now, |record| record.deadlines.absolute);
         let absolute = match held {
             Some(absolute) => Some(absolute),
-            None => self.look_up(key).await.map(|found| found.deadlines.absolute),
+            None => self.find(key).await.map(|found| found.deadlines.absolute),
         };
         (absolute.is_some(), absolute.unwrap_or(now + UNKNOWN_LIFETIME))
     }
@@ -353,7 +372,8 @@ impl std::fmt::Debug for Cache {
 mod above;
 mod adopt;
 
-pub(crate) use adopt::{Adopted, Fate};
+pub(crate) use above::MOST_TIERS;
+pub(crate) use adopt::Adopted;
 
 #[cfg(test)]
 mod tests;

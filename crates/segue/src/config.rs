@@ -59,6 +59,8 @@ pub struct UpstreamConfig {
     pub queue_records: usize,
     /// How many bytes they may take. Default 32 MiB.
     pub queue_bytes: usize,
+    /// How long they have to go up when the node ends. Default 2 s.
+    pub drain_timeout: Duration,
 }
 
 impl UpstreamConfig {
@@ -76,7 +78,13 @@ impl UpstreamConfig {
     }
 
     const fn of(address: UpstreamTarget) -> Self {
-        Self { address, ca: None, queue_records: 65_536, queue_bytes: 32 << 20 }
+        Self {
+            address,
+            ca: None,
+            queue_records: 65_536,
+            queue_bytes: 32 << 20,
+            drain_timeout: Duration::from_secs(2),
+        }
     }
 }
 

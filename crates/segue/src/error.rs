@@ -119,6 +119,10 @@ pub enum UpstreamError {
     /// It does not want the write.
     #[error("the upstream refuses the write: {0}")]
     Refused(String),
+    /// One node of the farm above has the write, and no other one there has
+    /// confirmed it. It goes up again, for half a minute at the most.
+    #[error("one node above has the write, and no other one there has confirmed it")]
+    Unconfirmed,
     /// The id was deleted, as the upstream knows.
     #[error("the upstream knows that the id was deleted")]
     Deleted,

@@ -139,16 +139,22 @@ impl Cache {
     /// pass: a write whose packet was lost on its way here shows once that is
     /// repaired, some milliseconds later.
     pub async fn get(&self, key: &Key) -> Option<Found> {
-        if let Some(found) = self.peek(key) {
-            return Some(found);
+        match self.peek(key) {
+            Some(found) => Some(found),
+            None => self.find(key).await,
         }
+    }
+
+    /// The live record of a key that this node does not hold: at other nodes of
+    /// the farm, or else above.
+    pub(crate) async fn find(&self, key: &Key) -> Option<Found> {
         match self.look_up(key).await {
             Some(found) => Some(found),
             None => self.find_above(key).await,
         }
     }
 
-    /// The live record of a key that this node does not hold.
+    /// The live record of a key that this node does not hold, at other nodes.
     pub(crate) async fn look_up(&self, key: &Key) -> Option<Found> {
         let lookups = &self.shared.lookups;
         let hash = self.shared.holdings.hash(key);

@@ -158,6 +158,7 @@ impl Node {
         });
         let driver = Arc::new(sync::Mutex::new(driver));
         let cache = Cache::new(shared, Arc::downgrade(&driver));
+        cache.shared.tier.belongs_to(cache.downgrade());
         if let Some(links) = &links {
             links.serve(Arc::new(Below::new(cache.clone(), Arc::clone(&snapshot))));
         }

@@ -171,6 +171,11 @@ pub struct UpstreamStatus {
     pub refused: u64,
     /// Writes that there was no room for in the queue.
     pub dropped: u64,
+    /// Times that a write went up again, as only one node above had it.
+    pub repeated: u64,
+    /// Writes that were given up: one node above had them, and no other one
+    /// confirmed them in half a minute.
+    pub given_up: u64,
     /// Look-ups that it answered with a record.
     pub hits: u64,
     /// Look-ups that it had nothing for.

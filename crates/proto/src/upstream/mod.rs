@@ -39,6 +39,8 @@ pub const MARK: [u8; 2] = *b"S\x01";
 /// Where a value's rank stands, and how long it is.
 pub const RANK: std::ops::Range<usize> = 3..3 + RANK_BYTES;
 const RANK_BYTES: usize = 20;
+/// Where a value's rank says whether it is a tombstone: by a 1.
+pub const DELETED: usize = RANK.start + 1 + 8 + 4;
 /// How many random bytes sealing takes.
 pub const NONCE_BYTES: usize = 24;
 /// All in the clear.

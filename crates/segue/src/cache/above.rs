@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use proto::record::{Body, Key, Record};
 use proto::table::{Applied, Refusal};
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::{Cache, Found, Shared};
+use crate::upstream::{Looked, Turn};
 
 /// How long a look-up waits for the tier above: it is part of a handshake or a
 /// request that a person waits for.
@@ -14,7 +16,7 @@ const LOOK_UP: Duration = Duration::from_millis(30);
 
 /// The most tiers that are asked, one by the other: an edge, a site, a region
 /// and the whole.
-const MOST_TIERS: u8 = 4;
+pub(crate) const MOST_TIERS: u8 = 4;
 
 impl Cache {
     /// The live record of `key` in the tier above; the node itself has
@@ -57,7 +59,33 @@ impl Cache {
         if is_deleted == Some(true) {
             return None;
         }
-        tier.find((key, hops), budget, |record| self.keep(record)).await
+        // Who waits for another one's answer may have to ask in his place.
+        let until = Instant::now() + budget;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let asking = match tier.asked().turn((*key, hops)) {
+                Turn::Absent => return None,
+                Turn::AskAlone => None,
+                Turn::Ask(asking) => Some(asking),
+                Turn::Wait(mut answer) => {
+                    match timeout(left, answer.wait_for(Option::is_some)).await {
+                        Ok(Ok(answer)) => return answer.clone().flatten(),
+                        Ok(Err(_)) => continue,
+                        Err(_) => return None,
+                    }
+                }
+            };
+            let looked = tier.find((key, hops), left, |record| self.keep(record)).await;
+            let (found, is_certain) = match looked {
+                Looked::Found(found) => (found, true),
+                Looked::Nothing => (None, true),
+                Looked::Unknown => (None, false),
+            };
+            if let Some(asking) = asking.filter(|_| is_certain) {
+                asking.tell(found.clone());
+            }
+            return found;
+        }
     }
 
     /// Keeps a record that was found, and gives what there is of its key then.

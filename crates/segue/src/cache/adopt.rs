@@ -4,11 +4,11 @@
 //! and go on to this farm's nodes in this node's own stream.
 
 use proto::nak::acks::Ack;
-use proto::record::{Body, Key, KeyHash, Record, Touch};
+use proto::record::{Body, Hlc, Key, KeyHash, Record, Touch, is_final};
 use proto::table::{Applied, Refusal, Touched};
 use proto::time::Wall;
 use proto::wire::frame::Frame;
-use proto::wire::link::Item;
+use proto::wire::link::{Fate, Item};
 
 use super::{Cache, Confirmed};
 use crate::error::WriteError;
@@ -16,21 +16,11 @@ use crate::error::WriteError;
 /// What became of something that was written below.
 #[derive(Debug)]
 pub(crate) struct Adopted {
-    pub(crate) fate: Fate,
+    /// What became of it at this node; none when it, or something later, is here.
+    pub(crate) fate: Option<Fate>,
     /// Told when others have it as it was asked for; none where it had been
     /// passed on before.
     pub(crate) confirmed: Option<Confirmed>,
-}
-
-/// What became of it at this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is here, or something later is.
-    Held,
-    /// It is a touch of a record that is not here.
-    Missing,
-    /// There is no room for it, or it may have been deleted.
-    Refused,
 }
 
 /// Whether something goes on from here.
@@ -57,23 +47,27 @@ impl Cache {
         let now = self.now();
         let (fate, frame, keys, passes) = match *item {
             Item::Record(record) => {
+                let record = self.lasting(record);
                 let (hash, fate, passes) = self.merge(&record, now);
                 (fate, Frame::Record(record), [hash; 2], passes)
             }
             Item::Rotate { old, new } => {
+                let old = self.lasting(old);
                 let (new_hash, fate, new_passes) = self.merge(&new, now);
                 let (old_hash, dead, old_passes) = self.merge(&old, now);
-                let fate = if dead == Fate::Held { fate } else { dead };
                 let frame = Frame::Rotate { old, new };
-                (fate, frame, [new_hash, old_hash], new_passes.max(old_passes))
+                (dead.or(fate), frame, [new_hash, old_hash], new_passes.max(old_passes))
             }
             Item::Touch { key, time, idle } => {
                 let hash = self.shared.holdings.hash(&key);
                 let touch = Touch { hash, time, idle };
                 let (fate, passes) = match self.shared.holdings.touch(&touch, now) {
-                    Touched::Moved => (Fate::Held, Passes::All),
-                    Touched::Stale => (Fate::Held, Passes::No),
-                    Touched::Missing => (Fate::Missing, Passes::No),
+                    Touched::Moved => (None, Passes::All),
+                    Touched::Stale | Touched::Missing if self.is_deleted(&key, time) => {
+                        (Some(Fate::Deleted), Passes::No)
+                    }
+                    Touched::Stale => (None, Passes::No),
+                    Touched::Missing => (Some(Fate::Missing), Passes::No),
                 };
                 (fate, Frame::Touch(touch), [hash; 2], passes)
             }
@@ -90,23 +84,55 @@ impl Cache {
         Ok(Adopted { fate, confirmed })
     }
 
+    /// A tombstone, so that it outlives what it deletes here: who deleted it may
+    /// not have known for how long that was to live.
+    fn lasting<'a>(&self, record: Record<'a>) -> Record<'a> {
+        if record.body != Body::Deleted {
+            return record;
+        }
+        let hash = self.shared.holdings.hash(&record.key);
+        let ends = self.shared.holdings.peek_hash(hash, |held| {
+            let is_it = held.key == record.key && held.body != Body::Deleted;
+            is_it.then_some(held.deadlines.absolute)
+        });
+        let mut lasting = record;
+        if let Some(ends) = ends.flatten() {
+            lasting.deadlines.absolute = record.deadlines.absolute.max(ends);
+        }
+        lasting
+    }
+
     /// Merges a record.
-    fn merge(&self, record: &Record<'_>, now: Wall) -> (KeyHash, Fate, Passes) {
+    fn merge(&self, record: &Record<'_>, now: Wall) -> (KeyHash, Option<Fate>, Passes) {
         // A clock that is ahead is its own farm's to find and to tell of.
         self.shared.versions.observe(record.version.time, now);
         let hash = self.shared.holdings.hash(&record.key);
-        let is_same = |held: &Record<'_>| held.version == record.version && held.key == record.key;
+        let kept = |held: &Record<'_>| {
+            let is_it = held.key == record.key;
+            let was_deleted = held.body == Body::Deleted && record.body != Body::Deleted;
+            (is_it && held.version == record.version, is_it && was_deleted)
+        };
         let (fate, passes) = match self.shared.holdings.admit(record, now) {
-            Applied::New | Applied::Replaced | Applied::Touched => (Fate::Held, Passes::All),
-            Applied::Kept => {
-                let same = self.shared.holdings.peek_hash(hash, is_same);
-                (Fate::Held, if same == Some(true) { Passes::Farm } else { Passes::No })
-            }
+            Applied::New | Applied::Replaced | Applied::Touched => (None, Passes::All),
+            Applied::Kept => match self.shared.holdings.peek_hash(hash, kept) {
+                Some((_, true)) => (Some(Fate::Deleted), Passes::No),
+                Some((true, false)) => (None, Passes::Farm),
+                Some((false, false)) | None => (None, Passes::No),
+            },
             // It ended on its way: there is nothing that could be lost.
-            Applied::Refused(Refusal::Expired) => (Fate::Held, Passes::No),
-            Applied::Refused(Refusal::Forgotten | Refusal::TooLarge) => (Fate::Refused, Passes::No),
+            Applied::Refused(Refusal::Expired) => (None, Passes::No),
+            Applied::Refused(Refusal::Forgotten | Refusal::TooLarge) => {
+                (Some(Fate::Refused), Passes::No)
+            }
         };
         (hash, fate, passes)
+    }
+
+    /// Whether what was written at `time` was deleted since, as far as is known
+    /// here.
+    fn is_deleted(&self, key: &Key, time: Hlc) -> bool {
+        let tombstone = self.deleted(key);
+        tombstone.is_some_and(|dead| is_final(&dead) || dead.version.time >= time)
     }
 
     /// The tombstone of `key`, if there is one here.

@@ -1,13 +1,14 @@
 use proto::keyring::{FARM_KEY_BYTES, FarmKey};
 use proto::time::Instant;
+use proto::wire::link::LINK_FORMAT;
 
 use super::*;
 
 /// A node's links without the node: a task leaves for them what comes to the
 /// socket.
-struct Bare {
+pub(crate) struct Bare {
     links: Arc<Links>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     keys: watch::Sender<Keyring>,
     reads: tokio::task::JoinHandle<()>,
 }
@@ -25,6 +26,11 @@ fn ring(keys: &[u8]) -> Keyring {
 }
 
 fn bare(name: &str, keys: &[u8]) -> Bare {
+    serving(name, keys, Arc::new(Echo))
+}
+
+/// The same, with somebody else who serves.
+pub(crate) fn serving(name: &str, keys: &[u8], service: Arc<dyn Serve>) -> Bare {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("any port");
     let address = socket.local_addr().expect("it has one");
     socket.set_nonblocking(true).expect("a socket can be");
@@ -33,7 +39,7 @@ fn bare(name: &str, keys: &[u8]) -> Bare {
     let incarnation = Incarnation(name.bytes().fold(1, |sum, byte| sum * 256 + u128::from(byte)));
     let identity = Identity { name: name.to_owned(), incarnation, keys: of_links };
     let (links, mut inlet) = Links::open(socket, identity).expect("there is a runtime");
-    links.serve(Arc::new(Echo));
+    links.serve(service);
     let links = Arc::new(links);
     let reads = tokio::spawn(async move {
         let read = tokio::net::UdpSocket::from_std(read).expect("it does not block");
@@ -160,7 +166,8 @@ async fn a_stranger_learns_nothing_and_is_let_go() {
     let (mut send, mut receive) = forging.open_bi().await.expect("the first stream");
     let second = tokio::time::timeout(Duration::from_millis(200), forging.open_bi()).await;
     assert!(second.is_err(), "one stream is all that it may open");
-    let unread = tokio::time::timeout(Duration::from_secs(20), send.write_all(&[1; 4_096])).await;
+    let unread =
+        tokio::time::timeout(Duration::from_secs(20), send.write_all(&[LINK_FORMAT; 4_096])).await;
     let heard = receive.read_to_end(1 << 20).await;
     assert!(heard.as_ref().is_ok_and(Vec::is_empty) || heard.is_err(), "not one byte: {heard:?}");
     assert!(!matches!(unread, Ok(Ok(()))), "it does not take what it does not read");

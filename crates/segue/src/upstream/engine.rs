@@ -38,8 +38,7 @@ impl Engine {
         if self.figures.state() == UpstreamState::Down {
             write.settle(Err(UpstreamError::Down));
         }
-        if let Err(Full(mut write)) = self.queue.push(write) {
-            write.settle(Err(UpstreamError::QueueFull));
+        if let Err(Full) = self.queue.push(write) {
             self.dropped();
         }
     }
@@ -59,6 +58,18 @@ impl Engine {
         }
     }
 
+    /// Counts a write that nobody else above has confirmed, however often it was
+    /// sent.
+    pub(super) fn gave_up(&self) {
+        if self.figures.given_up.add().is_power_of_two() {
+            let upstream = &self.config.address;
+            tracing::warn!(
+                %upstream,
+                "a write was given up: one node above has it, and no other one confirms it"
+            );
+        }
+    }
+
     /// Whether what goes up is to be sealed.
     pub(super) const fn seals(&self) -> bool {
         self.caller.seals()
@@ -69,7 +80,7 @@ impl Engine {
         self.caller.open(&self.config).await
     }
 
-    /// What there is of what is wanted, if it is known within `budget`.
+    /// What there is of what is wanted; none if that is not known within `budget`.
     pub(super) async fn get(&self, wanted: &Wanted<'_>, budget: Duration) -> Option<Found> {
         let session = self.session.lock().clone();
         let Some(session) = session.filter(|_| self.figures.state() == UpstreamState::Up) else {
@@ -95,22 +106,18 @@ impl Engine {
         self.figures.answered(asked.elapsed());
         match found {
             #[cfg(feature = "redis")]
-            Found::Value(_) => Some(found),
-            Found::Record(_) => Some(found),
+            Found::Value(_) => {}
+            Found::Record(_) => {}
             Found::Nothing => {
                 self.figures.misses.add();
-                None
             }
             #[cfg(feature = "redis")]
-            Found::OtherType => {
-                self.rejected(&"a value of another type");
-                None
-            }
+            Found::OtherType => self.rejected(&"a value of another type"),
         }
+        Some(found)
     }
 
     /// Counts a value that is not what the farm has put there.
-    #[cfg(feature = "redis")]
     pub(super) fn rejected(&self, why: &dyn std::fmt::Display) {
         if self.figures.rejected.add().is_power_of_two() {
             let upstream = &self.config.address;

@@ -21,6 +21,10 @@ pub(super) struct Figures {
     pub(super) refused: Counter,
     /// Writes that there was no room for.
     pub(super) dropped: Counter,
+    /// Writes that went up again, as nobody else there had confirmed them.
+    pub(super) repeated: Counter,
+    /// Writes that nobody else there ever confirmed.
+    pub(super) given_up: Counter,
     pub(super) hits: Counter,
     pub(super) misses: Counter,
     /// Values that were not what the farm had put there.
@@ -48,6 +52,11 @@ impl Counter {
     /// Counts one more, and gives how many there are.
     pub(super) fn add(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts so many more.
+    pub(super) fn add_all(&self, more: usize) {
+        self.0.fetch_add(more as u64, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
@@ -112,6 +121,8 @@ impl Figures {
             superseded: self.superseded.get(),
             refused: self.refused.get(),
             dropped: self.dropped.get(),
+            repeated: self.repeated.get(),
+            given_up: self.given_up.get(),
             hits: self.hits.get(),
             misses: self.misses.get(),
             rejected: self.rejected.get(),

@@ -12,13 +12,14 @@ use std::time::Duration;
 use proto::holdings::Holdings;
 use proto::record::{Body, Key, Record};
 use proto::wire::link::{
-    Answer, Ask, Batch, Item, Items, MAX_RECORD_BYTES, MAX_TAKEN_BYTES, Taken,
+    Answer, Ask, Batch, Fate, Item, Items, MAX_RECORD_BYTES, MAX_TAKEN_BYTES, Taken,
 };
+use quinn::{SendStream, VarInt};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::queue::Write;
-use super::session::{ANSWER, Stored};
+use super::session::Stored;
 use crate::link::{Code, Link, Purpose};
 
 /// Why a node above is to be left.
@@ -30,9 +31,6 @@ pub(super) enum SessionError {
     /// What it said makes no sense.
     #[error("it said what makes no sense")]
     Malformed,
-    /// It did not answer in time.
-    #[error("no answer within {ANSWER:?}")]
-    Silent,
 }
 
 /// A link to a node above.
@@ -64,47 +62,92 @@ impl Session {
         Self { link, holdings }
     }
 
-    /// Gives the node above what waited. `each` is told what became of it.
-    pub(super) async fn store_all(&self, writes: Vec<Write>, mut each: impl FnMut(Write, Stored)) {
+    /// Gives the node above what waited, for which there is so much time. `each`
+    /// is told what became of it.
+    pub(super) async fn store_all(
+        &self,
+        writes: Vec<Write>,
+        time: Duration,
+        mut each: impl FnMut(Write, Stored),
+    ) {
         let mut batch = Batch::default();
         writes.iter().for_each(|write| batch.push_encoded(&write.value));
-        let mut taken =
-            timeout(ANSWER, self.store(&batch)).await.unwrap_or(Err(SessionError::Silent));
-        if let Ok(Taken { missing, confirmed }) = &taken
-            && !missing.is_empty()
-        {
-            let (lacked, confirmed) = (self.lacked(&writes, missing), *confirmed);
-            let stored = timeout(ANSWER, self.store(&lacked)).await;
-            taken = stored.unwrap_or(Err(SessionError::Silent));
-            if let Ok(taken) = &mut taken {
-                taken.confirmed &= confirmed;
+        let mut fates = vec![Stored::Written; writes.len()];
+        let mut missing = Vec::new();
+        match self.store_within(time, &batch).await {
+            Err(stored) => fates.fill(stored),
+            Ok(taken) => {
+                for (place, fate) in taken.exceptions {
+                    let place = usize::from(place);
+                    match told(fate) {
+                        Some(stored) => fates[place] = stored,
+                        None => missing.push(place),
+                    }
+                }
             }
         }
-        let stored = match taken {
-            Ok(Taken { confirmed: true, .. }) => Stored::Written,
-            Ok(_) => Stored::Refused("no other node of that farm has confirmed it".to_owned()),
-            Err(error) => Stored::Unanswered(error.to_string()),
-        };
-        writes.into_iter().for_each(|write| each(write, stored.clone()));
+        if !missing.is_empty() {
+            self.bring(&writes, &missing, (time, &mut fates)).await;
+        }
+        writes.into_iter().zip(fates).for_each(|(write, stored)| each(write, stored));
     }
 
-    /// The records whose touches had nothing to touch there, as far as they are
-    /// here.
-    fn lacked(&self, writes: &[Write], missing: &[u16]) -> Batch {
-        let mut batch = Batch::default();
-        for write in missing.iter().filter_map(|&place| writes.get(usize::from(place))) {
-            let Ok(Some(Item::Touch { key, .. })) = Items::of(&write.value).next_item() else {
+    /// Gives the node above the records whose touches had nothing to touch
+    /// there, as far as they are here, and notes what became of them.
+    async fn bring(
+        &self,
+        writes: &[Write],
+        missing: &[usize],
+        (time, fates): (Duration, &mut [Stored]),
+    ) {
+        let (mut batch, mut brought) = (Batch::default(), Vec::new());
+        for &place in missing {
+            let Ok(Some(Item::Touch { key, .. })) = Items::of(&writes[place].value).next_item()
+            else {
+                fates[place] = Stored::Refused("it takes a record for a touch".to_owned());
                 continue;
             };
-            let hash = self.holdings.hash(&key);
-            // Long ones wait for the next touch, if they do not fit any more.
-            self.holdings.peek_hash(hash, |&held| {
-                if held.key == key && held.body != Body::Deleted && batch.has_room() {
+            // What does not fit any more comes with the same touch again.
+            fates[place] = Stored::Unconfirmed;
+            if !batch.has_room() {
+                continue;
+            }
+            let held = self.holdings.peek_hash(self.holdings.hash(&key), |&held| {
+                let is_live = held.key == key && held.body != Body::Deleted;
+                if is_live {
                     batch.push(&Item::Record(held));
                 }
+                is_live
             });
+            if held == Some(true) {
+                brought.push(place);
+            } else {
+                let error = "it lacks the record, which is not here any more either";
+                fates[place] = Stored::Refused(error.to_owned());
+            }
         }
-        batch
+        if brought.is_empty() {
+            return;
+        }
+        match self.store_within(time, &batch).await {
+            Err(stored) => brought.iter().for_each(|&place| fates[place] = stored.clone()),
+            Ok(taken) => {
+                brought.iter().for_each(|&place| fates[place] = Stored::Written);
+                for (place, fate) in taken.exceptions {
+                    let stored = told(fate).unwrap_or(Stored::Unconfirmed);
+                    fates[brought[usize::from(place)]] = stored;
+                }
+            }
+        }
+    }
+
+    /// Gives the node above a batch; an error says what became of all of it.
+    async fn store_within(&self, time: Duration, batch: &Batch) -> Result<Taken, Stored> {
+        match timeout(time, self.store(batch)).await {
+            Ok(Ok(taken)) => Ok(taken),
+            Ok(Err(error)) => Err(Stored::Unanswered(error.to_string())),
+            Err(_) => Err(Stored::Late),
+        }
     }
 
     /// Asks for a record. The node above asks at most so many `hops` further
@@ -154,11 +197,19 @@ impl Session {
         said: &[u8],
         most: usize,
     ) -> Result<Zeroizing<Vec<u8>>, SessionError> {
-        let (mut send, mut receive) = self.link.open(purpose).await?;
-        send.write_all(said).await.map_err(io::Error::from)?;
-        // An error says that the stream was stopped, which reading shows.
-        let _ = send.finish();
+        let (send, mut receive) = self.link.open(purpose).await?;
+        let mut said_by = Saying(Some(send));
+        if let Some(send) = &mut said_by.0 {
+            if purpose == Purpose::Batch {
+                // Who looks something up has 30 milliseconds. It fails on a
+                // stream that was stopped, which reading shows.
+                let _ = send.set_priority(AFTER_OTHERS);
+            }
+            send.write_all(said).await.map_err(io::Error::from)?;
+            let _ = send.finish();
+        }
         let answer = receive.read_to_end(most).await.map_err(io::Error::other)?;
+        said_by.0 = None;
         Ok(Zeroizing::new(answer))
     }
 
@@ -167,6 +218,35 @@ impl Session {
         SessionError::Malformed
     }
 }
+
+/// What became of an item; none of a touch whose record is missing.
+fn told(fate: Fate) -> Option<Stored> {
+    match fate {
+        Fate::Missing => None,
+        Fate::Deleted => Some(Stored::Deleted),
+        Fate::Refused => Some(Stored::Refused("it has no room for the record".to_owned())),
+        Fate::Unconfirmed => Some(Stored::Unconfirmed),
+    }
+}
+
+/// A stream on which something is being said. Whoever stops waiting for the
+/// answer resets it: what is left of it would only be in the way of others, and
+/// an end that looks regular would be taken for one.
+struct Saying(Option<SendStream>);
+
+impl Drop for Saying {
+    fn drop(&mut self) {
+        if let Some(send) = &mut self.0 {
+            // That it may have ended already is no matter.
+            let _ = send.reset(GIVEN_UP);
+        }
+    }
+}
+
+/// What a stream is reset with whose answer nobody waits for. Nobody reads it.
+const GIVEN_UP: VarInt = VarInt::from_u32(0);
+/// The priority of streams that go after all others; that of others is 0.
+const AFTER_OTHERS: i32 = -1;
 
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,11 @@
 //! Cluster. Which of two versions stays is decided by the engine itself, in
 //! one step; when to connect and what to send is decided elsewhere.
 
+use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use proto::upstream::{MARK, MAX_VALUE_BYTES, Name, RANK};
+use proto::upstream::{DELETED, MARK, MAX_VALUE_BYTES, Name, RANK};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -16,6 +17,7 @@ use redis::{
     ServerErrorKind, TlsCertificates, Value,
 };
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::address::{Host, UpstreamAddress};
 use super::queue::Write;
@@ -31,21 +33,33 @@ const RETRY_MILLIS: std::ops::Range<u64> = 10..100;
 /// the order of Lua's strings is that of the engine's locale. What does not
 /// begin as ours does is overwritten.
 ///
+/// A tombstone is kept for as long as what it takes the place of would have
+/// been: who deleted that may not have known. A user who may not ask for that
+/// time (`PTTL`) keeps it for as long as it says.
+///
 /// There is a command for that in some engines (`SET … IFEQ`), but none that
 /// all of them have; a script of one key works in all, Cluster included.
 static STORE: LazyLock<Script> = LazyLock::new(|| {
     let mark = MARK.len();
-    let (first, last) = (RANK.start + 1, RANK.end);
+    let (first, last, deleted) = (RANK.start + 1, RANK.end, DELETED + 1);
     let text = format!(
         "local new, held = ARGV[1], redis.call('GETRANGE', KEYS[1], 0, {last} - 1)
+local function left(key)
+  local millis = redis.pcall('PTTL', key)
+  return type(millis) == 'number' and millis or 0
+end
+local function dead(value) return string.byte(value, {deleted}) == 1 end
+local before = 0
 if #held == {last} and string.sub(held, 1, {mark}) == string.sub(new, 1, {mark}) then
   for at = {first}, {last} do
     local there, here = string.byte(held, at), string.byte(new, at)
-    if there > here then return at == {first} and 2 or 1 end
+    if there > here then return dead(held) and not dead(new) and 2 or 1 end
     if there < here then break end
   end
+  if dead(new) then before = left(KEYS[1]) end
 end
 redis.call('SET', KEYS[1], new, 'PXAT', ARGV[2])
+if before > 0 and left(KEYS[1]) < before then redis.call('SET', KEYS[1], new, 'PX', before) end
 return 0"
     );
     Script { hash: redis::Script::new(&text).get_hash().to_owned(), text }
@@ -74,20 +88,23 @@ enum Connection {
 impl Session {
     /// Connects.
     pub(super) async fn open(address: &UpstreamAddress, ca: Option<&Vec<u8>>) -> RedisResult<Self> {
-        // Who looks up has a budget of his own.
-        let (reads, writes) = tokio::try_join!(
-            Connection::open((address, ca), None),
-            Connection::open((address, ca), Some(ANSWER))
-        )?;
+        let (reads, writes) =
+            tokio::try_join!(Connection::open((address, ca)), Connection::open((address, ca)))?;
         Ok(Self { reads, writes })
     }
 
-    /// Stores a batch, all of it sent before any answer is waited for. `each`
-    /// is told what became of each write as soon as that is known.
-    pub(super) async fn store(&self, batch: Vec<Write>, mut each: impl FnMut(Write, Stored)) {
+    /// Stores a batch, all of it sent before any answer is waited for, which
+    /// takes no longer than `time`. `each` is told what became of each write as
+    /// soon as that is known.
+    pub(super) async fn store(
+        &self,
+        batch: Vec<Write>,
+        time: Duration,
+        mut each: impl FnMut(Write, Stored),
+    ) {
         match &self.writes {
             Connection::Single(connection) => {
-                let answers = run_all(connection, batch, by_hash).await;
+                let answers = run_all((connection, time), batch, by_hash).await;
                 let mut unknown = Vec::new();
                 for (write, answer) in answers {
                     if asks_for_text(&answer) {
@@ -97,7 +114,7 @@ impl Session {
                     }
                 }
                 if !unknown.is_empty() {
-                    let answers = run_all(connection, unknown, by_text).await;
+                    let answers = run_all((connection, time), unknown, by_text).await;
                     answers.into_iter().for_each(|(write, answer)| each(write, judged(answer)));
                 }
             }
@@ -158,10 +175,9 @@ impl Session {
 }
 
 impl Connection {
-    async fn open(
-        (address, ca): (&UpstreamAddress, Option<&Vec<u8>>),
-        answer: Option<Duration>,
-    ) -> RedisResult<Self> {
+    /// Connects. Who looks up or writes has a time of his own; in a Cluster an
+    /// answer that does not come is also what tells that a node is lost.
+    async fn open((address, ca): (&UpstreamAddress, Option<&Vec<u8>>)) -> RedisResult<Self> {
         let certificates = || TlsCertificates { client_tls: None, root_cert: ca.cloned() };
         let infos = address.hosts.iter().map(|host| info(address, host));
         let mut infos = infos.collect::<RedisResult<Vec<_>>>()?;
@@ -172,7 +188,7 @@ impl Connection {
                 .max_retry_wait(RETRY_MILLIS.end)
                 .retry_wait_formula(RETRY_MILLIS.start, 2)
                 .connection_timeout(CONNECT)
-                .response_timeout(answer.unwrap_or(ANSWER));
+                .response_timeout(ANSWER);
             if address.tls {
                 builder = builder.certs(certificates());
             }
@@ -186,7 +202,7 @@ impl Connection {
         };
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(answer);
+            .set_response_timeout(None);
         client.get_multiplexed_async_connection_with_config(&settings).await.map(Self::Single)
     }
 
@@ -199,9 +215,10 @@ impl Connection {
     }
 }
 
-/// Sends a command for each write in one go.
+/// Sends a command for each write in one go. Without an answer in time the
+/// connection is of no more use: what is left of the batch stands in its way.
 async fn run_all(
-    connection: &MultiplexedConnection,
+    (connection, time): (&MultiplexedConnection, Duration),
     batch: Vec<Write>,
     command: impl Fn(&Write) -> Cmd,
 ) -> Vec<(Write, RedisResult<Value>)> {
@@ -209,7 +226,10 @@ async fn run_all(
     for write in &batch {
         pipeline.add_command(command(write));
     }
-    match connection.clone().send_packed_commands(&pipeline, 0, batch.len()).await {
+    let mut connection = connection.clone();
+    let sent = connection.send_packed_commands(&pipeline, 0, batch.len());
+    let late = || Err(io::Error::from(io::ErrorKind::TimedOut).into());
+    match timeout(time, sent).await.unwrap_or_else(|_| late()) {
         Ok(values) => {
             let answers = values.into_iter().map(Value::extract_error);
             batch.into_iter().zip(answers).collect()
@@ -234,8 +254,8 @@ fn asks_for_text(answer: &RedisResult<Value>) -> bool {
 
 fn command(name: &str, script: &str, write: &Write) -> Cmd {
     let mut command = redis::cmd(name);
-    command.arg(script).arg(1).arg(write.name.as_ref());
-    command.arg(&*write.value).arg(write.expires.as_millis());
+    command.arg(script).arg(1).arg(write.label.name.as_ref());
+    command.arg(&*write.value).arg(write.label.expires.as_millis());
     command
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use proto::record::Key;
+#[cfg(feature = "redis")]
 use proto::upstream::Name;
 
 use super::node::{self, Answered};
@@ -14,9 +15,19 @@ use super::redis;
 /// How long a connection may take to be made: a lost packet or two and the
 /// handshakes of TCP and TLS, or of QUIC and of the farm's key.
 pub(super) const CONNECT: Duration = Duration::from_secs(2);
-/// How long an answer to writes may take. An upstream that has not answered by
-/// then is lost.
+/// How long an answer to writes may take, beside what their bytes take on a slow
+/// way.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
+
+/// The slowest way that what is written still goes up by, in bytes a second:
+/// half a megabit. The longest record takes 16 seconds then.
+const SLOWEST: usize = 64 << 10;
+
+/// How long an answer to writes may take, while so many bytes are under way.
+pub(super) fn patience(bytes: usize) -> Duration {
+    let millis = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000) / SLOWEST as u64;
+    ANSWER + Duration::from_millis(millis)
+}
 
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +37,16 @@ pub(super) enum Stored {
     /// The engine has a later version.
     #[cfg(feature = "redis")]
     Superseded,
-    /// The engine knows that the id was deleted for good.
-    #[cfg(feature = "redis")]
+    /// The upstream knows that the id was deleted.
     Deleted,
     /// The upstream does not want it, and will not later.
     Refused(String),
+    /// One node above has it, and no other one there has confirmed it; it is to
+    /// be sent again.
+    Unconfirmed,
+    /// There is no answer in time, and the connection may stand all the same;
+    /// it may be sent again.
+    Late,
     /// It is not known whether the upstream has it; it may be sent again.
     Unanswered(String),
 }
@@ -38,6 +54,8 @@ pub(super) enum Stored {
 /// What is looked for, and how far.
 pub(super) struct Wanted<'a> {
     pub(super) key: &'a Key,
+    /// What an engine knows it by.
+    #[cfg(feature = "redis")]
     pub(super) name: Name,
     /// How many tiers a node above may ask in its turn.
     pub(super) hops: u8,
@@ -65,13 +83,18 @@ pub(super) enum Session {
 }
 
 impl Session {
-    /// Stores a batch. `each` is told what became of each write as soon as that
-    /// is known.
-    pub(super) async fn store(&self, batch: Vec<Write>, each: impl FnMut(Write, Stored)) {
+    /// Stores a batch, for which there is so much time. `each` is told what
+    /// became of each write as soon as that is known.
+    pub(super) async fn store(
+        &self,
+        batch: Vec<Write>,
+        time: Duration,
+        each: impl FnMut(Write, Stored),
+    ) {
         match self {
             #[cfg(feature = "redis")]
-            Self::Redis(session) => session.store(batch, each).await,
-            Self::Node(session) => session.store_all(batch, each).await,
+            Self::Redis(session) => session.store(batch, time, each).await,
+            Self::Node(session) => session.store_all(batch, time, each).await,
         }
     }
 

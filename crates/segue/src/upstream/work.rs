@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proto::record::KeyHash;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::engine::Engine;
-use super::queue::{Full, Write};
-use super::session::{CONNECT, Session, Stored};
-use crate::error::UpstreamError;
+use super::landing::Landing;
+use super::pace::{Pace, Sent, UNDER_WAY};
+use super::queue::Write;
+use super::session::{CONNECT, Session};
+use super::source::Source;
 use crate::status::UpstreamState;
 
 /// The first pause before a connection is tried again, and the longest: an
@@ -22,9 +23,6 @@ use crate::status::UpstreamState;
 /// gone costs a connection every five.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Batches under way at once: while the engine works on one, the next is on
-/// its way and the answer to another comes back.
-const UNDER_WAY: usize = 4;
 /// How often an engine is probed. Each probe is a packet; one that is slow is
 /// asked again within so long.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
@@ -40,56 +38,82 @@ const TOUCHES: usize = 256;
 /// for up to so many of the first pauses: a quarter of a second, since it may
 /// have writes for nodes that live.
 const LONGEST_WAIT: u32 = 5;
-/// How long what waits has to go up when the node ends.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// Works for one engine until `stopped` says so. `seal` gives the sealed value
-/// of a record that was touched.
+/// Works for one engine until `stopped` says so, and then for as long as what
+/// waits takes to go up, but no longer than is configured.
 pub(super) async fn work(
     engine: Arc<Engine>,
-    seal: impl Fn(KeyHash) -> Option<Write>,
-    stopped: watch::Receiver<bool>,
+    source: Arc<Source>,
+    mut stopped: watch::Receiver<bool>,
 ) {
-    work_on(&engine, seal, stopped).await;
-    let (writes, bytes) = engine.queue.load();
+    let patience = engine.config.drain_timeout;
+    let work = Work { engine: &engine, source: &source, pace: Pace::default() };
+    tokio::select! {
+        () = work.run(stopped.clone()) => {}
+        () = async {
+            until_stopped(&mut stopped).await;
+            sleep(patience).await;
+        } => {}
+    }
+    let writes = engine.queue.left();
     if writes > 0 {
         let upstream = &engine.config.address;
-        tracing::warn!(%upstream, writes, bytes, "the node ends with writes that did not go up");
+        tracing::warn!(
+            %upstream, writes, ?patience,
+            "the node ends, and writes are lost that did not come up in time"
+        );
     }
 }
 
-async fn work_on(
-    engine: &Arc<Engine>,
-    seal: impl Fn(KeyHash) -> Option<Write>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let mut pauses = Pauses::default();
-    loop {
-        let opened = tokio::select! {
-            opened = timeout(CONNECT, engine.open()) => opened,
-            () = until_stopped(&mut stopped) => return,
-        };
-        let began = Instant::now();
-        match opened {
-            Ok(Ok(session)) => {
-                engine.begin(session.clone());
-                let shift =
-                    Shift { engine, session, seal: &seal, unanswered: 0, waits_until: None };
-                match shift.serve(&mut stopped).await {
-                    End::Stopped => return,
-                    End::Lost => {}
+/// The work for one engine.
+struct Work<'a> {
+    engine: &'a Arc<Engine>,
+    source: &'a Arc<Source>,
+    /// How much goes at a time: what was learned of a way holds for the next
+    /// connection.
+    pace: Pace,
+}
+
+impl Work<'_> {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let mut pauses = Pauses::default();
+        loop {
+            let ended = tokio::select! {
+                opened = timeout(CONNECT, self.engine.open()) => Some(opened),
+                () = until_drained(&mut stopped, self.engine) => None,
+            };
+            let began = Instant::now();
+            match ended {
+                None => return,
+                Some(Ok(Ok(session))) => {
+                    self.engine.begin(session.clone());
+                    self.pace.begin_anew();
+                    let shift =
+                        Shift { work: &mut self, session, unanswered: 0, waits_until: None };
+                    match shift.serve(&mut stopped).await {
+                        End::Stopped => return,
+                        End::Lost => {}
+                    }
                 }
+                Some(Ok(Err(error))) => self.engine.end(error),
+                Some(Err(_)) => self.engine.end(format!("no connection within {CONNECT:?}")),
             }
-            Ok(Err(error)) => engine.end(error),
-            Err(_) => engine.end(format!("no connection within {CONNECT:?}")),
+            if began.elapsed() > 2 * PROBE_EVERY {
+                pauses = Pauses::default();
+            }
+            tokio::select! {
+                () = sleep(pauses.next()) => {}
+                () = until_drained(&mut stopped, self.engine) => return,
+            }
         }
-        if began.elapsed() > 2 * PROBE_EVERY {
-            pauses = Pauses::default();
-        }
-        tokio::select! {
-            () = sleep(pauses.next()) => {}
-            () = until_stopped(&mut stopped) => return,
-        }
+    }
+}
+
+/// Waits until the node ends while nothing waits to go up.
+async fn until_drained(stopped: &mut watch::Receiver<bool>, engine: &Engine) {
+    until_stopped(stopped).await;
+    if engine.queue.left() > 0 {
+        // Until the time is up, it may yet go.
+        std::future::pending::<()>().await;
     }
 }
 
@@ -122,10 +146,9 @@ enum End {
 }
 
 /// The work over one connection.
-struct Shift<'a, S> {
-    engine: &'a Arc<Engine>,
+struct Shift<'a, 'w> {
+    work: &'a mut Work<'w>,
     session: Session,
-    seal: &'a S,
     /// Batches in a row that had no answer at all.
     unanswered: u32,
     /// When the next one goes, after such.
@@ -134,35 +157,44 @@ struct Shift<'a, S> {
 
 /// What became of something that was under way.
 enum Landed {
-    Batch(Landing),
+    /// The answers to a batch came, or did not, after this time.
+    Batch {
+        sent: Sent,
+        took: Duration,
+        landing: Landing,
+    },
     /// The engine answered a probe after this time.
     Probe(Duration),
     Lost(String),
 }
 
-impl<S: Fn(KeyHash) -> Option<Write>> Shift<'_, S> {
+impl Shift<'_, '_> {
     async fn serve(mut self, stopped: &mut watch::Receiver<bool>) -> End {
-        let mut under_way = JoinSet::new();
-        let mut probed = JoinSet::new();
-        let mut probe = interval(PROBE_EVERY);
-        let mut touches = interval(TOUCH_EVERY);
+        let (engine, mut ends) = (Arc::clone(self.work.engine), false);
+        let (mut under_way, mut probed) = (JoinSet::new(), JoinSet::new());
+        let (mut probe, mut touches) = (interval(PROBE_EVERY), interval(TOUCH_EVERY));
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
         touches.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let has_room = under_way.len() < UNDER_WAY;
+            if ends && engine.queue.left() == 0 {
+                return End::Stopped;
+            }
+            let has_room = under_way.len() < UNDER_WAY && self.work.pace.room().is_some();
+            let waits_until = self.waits_until;
             let next = async {
-                if let Some(until) = self.waits_until {
+                if let Some(until) = waits_until {
                     sleep_until(until).await;
                 }
-                self.engine.queue.filled().await;
+                engine.queue.filled().await;
             };
             let landed = tokio::select! {
                 Some(Ok(landed)) = under_way.join_next() => landed,
                 Some(Ok(landed)) = probed.join_next() => landed,
-                () = until_stopped(stopped) => {
-                    // Whatever comes of it: the node ends.
-                    let _ = timeout(LAST_WORDS, self.finish(&mut under_way)).await;
-                    return End::Stopped;
+                () = until_stopped(stopped), if !ends => {
+                    ends = true;
+                    self.gather_touches().await;
+                    engine.queue.hurry();
+                    continue;
                 }
                 () = next, if has_room => {
                     self.send(&mut under_way);
@@ -170,7 +202,8 @@ impl<S: Fn(KeyHash) -> Option<Write>> Shift<'_, S> {
                 }
                 _ = probe.tick() => {
                     if probed.is_empty() {
-                        probed.spawn(ask(self.session.clone()));
+                        let patience = CONNECT.max(self.work.pace.patience());
+                        probed.spawn(ask(self.session.clone(), patience));
                     }
                     continue;
                 }
@@ -180,7 +213,7 @@ impl<S: Fn(KeyHash) -> Option<Write>> Shift<'_, S> {
                 }
             };
             if let Err(error) = self.take_in(landed) {
-                self.engine.end(error);
+                engine.end(error);
                 while let Some(landed) = under_way.join_next().await {
                     // It is lost, whatever they say.
                     let _ = landed.map(|landed| self.take_in(landed));
@@ -191,29 +224,46 @@ impl<S: Fn(KeyHash) -> Option<Write>> Shift<'_, S> {
     }
 
     /// Sends the next batch.
-    fn send(&self, under_way: &mut JoinSet<Landed>) {
-        let batch = self.engine.queue.take();
-        if !batch.is_empty() {
-            let (engine, session) = (Arc::clone(self.engine), self.session.clone());
-            under_way.spawn(async move {
-                let mut landing = Landing::default();
-                session.store(batch, |write, stored| landing.settle(&engine, write, stored)).await;
-                Landed::Batch(landing)
-            });
+    fn send(&mut self, under_way: &mut JoinSet<Landed>) {
+        let Some(room) = self.work.pace.room() else { return };
+        let (engine, source) = (self.work.engine, self.work.source);
+        let mut batch = engine.queue.take(room);
+        let taken = batch.len();
+        // Of what goes up again only the latest version does.
+        batch.retain(|write| write.tries == 0 || !source.is_outdated(write));
+        let outdated = taken - batch.len();
+        engine.queue.landed(outdated);
+        engine.figures.superseded.add_all(outdated);
+        if batch.is_empty() {
+            return;
         }
+        let sent = self.work.pace.send(batch.iter().map(Write::bytes).sum());
+        let (engine, source) = (Arc::clone(engine), Arc::clone(source));
+        let session = self.session.clone();
+        under_way.spawn(async move {
+            let writes = batch.len();
+            let mut landing = Landing::default();
+            let settle = |write, stored| landing.settle(&engine, write, stored);
+            session.store(batch, sent.time, settle).await;
+            landing.come_back(&engine, writes);
+            let took = sent.at.elapsed();
+            // One by one: what is deleted above is written here but rarely.
+            for key in std::mem::take(&mut landing.deleted) {
+                source.learn_of_delete(&session, &key).await;
+            }
+            Landed::Batch { sent, took, landing }
+        });
     }
 
     /// Takes note of what has landed; an error if the connection is lost.
     fn take_in(&mut self, landed: Landed) -> Result<(), String> {
+        let engine = self.work.engine;
         match landed {
-            Landed::Batch(Landing { answered, back, error }) => {
-                for write in back {
-                    if let Err(Full(_)) = self.engine.queue.push(write) {
-                        self.engine.dropped();
-                    }
-                }
-                if !error.is_empty() {
-                    self.engine.figures.trouble(error.clone());
+            Landed::Batch { sent, took, landing } => {
+                let Landing { answered, is_late, error, .. } = landing;
+                self.work.pace.landed(sent, took, is_late);
+                if let Some(error) = &error {
+                    engine.figures.trouble(error.clone());
                 }
                 if answered > 0 {
                     self.unanswered = 0;
@@ -223,12 +273,15 @@ impl<S: Fn(KeyHash) -> Option<Write>> Shift<'_, S> {
                 self.unanswered += 1;
                 let pause = FIRST_PAUSE * self.unanswered.min(LONGEST_WAIT);
                 self.waits_until = Some(tokio::time::Instant::now() + pause);
-                // A Cluster goes on: these may be the slots of one node.
-                if self.session.has_parts() { Ok(()) } else { Err(error) }
+                match error {
+                    // A Cluster goes on: these may be the slots of one node.
+                    Some(error) if !self.session.has_parts() => Err(error),
+                    Some(_) | None => Ok(()),
+                }
             }
             Landed::Probe(after) => {
-                if after <= PROMPT && self.engine.figures.state() == UpstreamState::Slow {
-                    self.engine.answers();
+                if after <= PROMPT && engine.figures.state() == UpstreamState::Slow {
+                    engine.answers();
                 }
                 Ok(())
             }
@@ -238,90 +291,28 @@ impl<S: Fn(KeyHash) -> Option<Write>> Shift<'_, S> {
 
     /// Has the records go up whose deadlines moved.
     async fn gather_touches(&self) {
+        let Work { engine, source, .. } = &*self.work;
+        let sealed = engine.seals();
         loop {
-            let touched = self.engine.queue.take_touched(TOUCHES);
+            let touched = engine.queue.take_touched(TOUCHES);
             let is_last = touched.len() < TOUCHES;
-            touched.into_iter().filter_map(self.seal).for_each(|write| self.engine.write(write));
+            let writes = touched.into_iter().filter_map(|hash| source.touched(hash, sealed));
+            writes.for_each(|write| engine.write(write));
             if is_last {
                 return;
             }
             yield_now().await;
         }
     }
-
-    /// Sends all that waits, and waits for its answers.
-    async fn finish(&mut self, under_way: &mut JoinSet<Landed>) {
-        self.gather_touches().await;
-        loop {
-            while under_way.len() < UNDER_WAY && self.engine.queue.load().0 > 0 {
-                self.send(under_way);
-            }
-            match under_way.join_next().await {
-                Some(Ok(landed)) => {
-                    if self.take_in(landed).is_err() {
-                        return;
-                    }
-                }
-                Some(Err(_)) | None => return,
-            }
-        }
-    }
 }
 
-/// A batch of which the answers come in.
-#[derive(Default)]
-struct Landing {
-    /// How many there were.
-    answered: usize,
-    /// Those without one, and why the last of them has none.
-    back: Vec<Write>,
-    error: String,
-}
-
-impl Landing {
-    /// Tells who waits what became of a write, and counts it.
-    fn settle(&mut self, engine: &Engine, mut write: Write, stored: Stored) {
-        let figures = &engine.figures;
-        self.answered += 1;
-        match stored {
-            Stored::Written => {
-                figures.written.add();
-                write.settle(Ok(()));
-            }
-            #[cfg(feature = "redis")]
-            Stored::Superseded => {
-                figures.superseded.add();
-                // What the engine has is what merging would have left.
-                write.settle(Ok(()));
-            }
-            #[cfg(feature = "redis")]
-            Stored::Deleted => {
-                figures.superseded.add();
-                write.settle(Err(UpstreamError::Deleted));
-            }
-            Stored::Refused(error) => {
-                if figures.refused.add().is_power_of_two() {
-                    let upstream = &engine.config.address;
-                    tracing::warn!(%upstream, error, "the upstream refuses a write");
-                }
-                write.settle(Err(UpstreamError::Refused(error)));
-            }
-            Stored::Unanswered(error) => {
-                self.answered -= 1;
-                write.settle(Err(UpstreamError::Down));
-                self.back.push(write);
-                self.error = error;
-            }
-        }
-    }
-}
-
-async fn ask(session: Session) -> Landed {
+/// Asks whether the engine is there, behind what is under way.
+async fn ask(session: Session, patience: Duration) -> Landed {
     let asked = Instant::now();
-    match timeout(CONNECT, session.ping()).await {
+    match timeout(patience, session.ping()).await {
         Ok(Ok(())) => Landed::Probe(asked.elapsed()),
         Ok(Err(error)) => Landed::Lost(error),
-        Err(_) => Landed::Lost(format!("no answer within {CONNECT:?}")),
+        Err(_) => Landed::Lost(format!("no answer within {patience:?}")),
     }
 }
 

@@ -4,7 +4,7 @@ use segue::{Ack, Deadlines, Kind, UpstreamError, WriteError};
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::{config, in_a_minute, key, keys, start, upstream};
+use crate::{config, eventually, in_a_minute, key, keys, start, upstream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_node_that_is_gone_has_written_comes_back_at_another() {
@@ -83,7 +83,7 @@ async fn a_touch_moves_the_expiry_and_the_deadline_within() {
         let idle = waited_for + Duration::from_secs(second);
         cache.touch(&key(Kind::Web, 1), idle, Ack::Local).await.unwrap();
     }
-    crate::eventually("the touches go up", || expiry() == later.as_millis()).await;
+    eventually("the touches go up", || expiry() == later.as_millis()).await;
     assert!(upstream(&node).written <= 6, "touches go up together");
     cache.touch(&key(Kind::Web, 1), cache.now() + 2 * hour, Ack::Tier).await.unwrap();
     assert_eq!(expiry(), ends.absolute.as_millis(), "nothing outlives its session");
@@ -116,6 +116,28 @@ async fn what_was_deleted_or_renamed_stays_so() {
     let asked = upstream(&first);
     assert!(cache.get(&deleted).await.is_none());
     assert_eq!(upstream(&first).hits, asked.hits, "what was deleted here is not asked for");
+}
+
+/// Who deletes may know another deadline than that of what is in the engine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tombstone_outlives_what_it_deletes() {
+    let engine = Engine::start(&[]);
+    let (first, second) = (start(config(&engine.url())).await, start(config(&engine.url())).await);
+    let (cache, other) = (first.cache(), second.cache());
+    let short = in_a_minute(&cache);
+    cache.put(&key(Kind::Web, 1), b"cart", short, Ack::Tier).await.unwrap();
+    let long = Deadlines::at(short.absolute + Duration::from_secs(3_600));
+    // Nodes that know nothing of each other write at different times.
+    let then = cache.now();
+    eventually("time passes", || cache.now() > then).await;
+    other.put(&key(Kind::Web, 1), b"later", long, Ack::Tier).await.unwrap();
+    let then = cache.now();
+    eventually("time passes", || cache.now() > then).await;
+    cache.remove(&key(Kind::Web, 1), Ack::Tier).await.unwrap();
+    let [(name, _)] = engine.all().try_into().unwrap();
+    let left = short.absolute.as_millis() - cache.now().as_millis();
+    let kept: u64 = engine.ask(&format!("PTTL {name}"));
+    assert!(kept > left + 60_000, "{kept} ms");
 }
 
 /// Nodes that know nothing of each other write the same records at once.

@@ -10,12 +10,12 @@ use crate::time::Wall;
 /// A batch of this many bytes takes no more items: what one round trip of a
 /// busy link carries.
 pub const BATCH_BYTES: usize = 1 << 20;
-/// The most items of a batch: their places take two bytes each in the answer.
+/// The most items of a batch: their places take three bytes each in the answer.
 pub const BATCH_ITEMS: usize = 4_096;
 /// The longest batch: all but full, and then the longest record.
 pub const MAX_BATCH_BYTES: usize = BATCH_BYTES + MAX_RECORD_BYTES;
 /// The longest answer to a batch.
-pub const MAX_TAKEN_BYTES: usize = 1 + 2 * BATCH_ITEMS;
+pub const MAX_TAKEN_BYTES: usize = 1 + 3 * BATCH_ITEMS;
 
 /// Frames of these types are read as in packets.
 const FRAMES: [u8; 3] = [1, 2, 4];
@@ -165,20 +165,39 @@ impl<'a> Items<'a> {
     }
 }
 
-/// What has become of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What has become of an item, if it is not simply there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is a touch, and its record is missing.
+    Missing,
+    /// Its record was deleted: a tombstone is there, which is later.
+    Deleted,
+    /// There is no room for it, or it may have been deleted.
+    Refused,
+    /// It is there, but no other holder has confirmed it.
+    Unconfirmed,
+}
+
+impl Fate {
+    const ALL: [Self; 4] = [Self::Missing, Self::Deleted, Self::Refused, Self::Unconfirmed];
+}
+
+/// What has become of a batch: all of it is there, and other holders, where
+/// there are any, have confirmed it; but for some.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Whether other holders, where there are any, have confirmed it as well.
-    pub confirmed: bool,
-    /// The places in the batch, from 0, of touches of records that are missing.
-    pub missing: Vec<u16>,
+    /// The others, by their places in the batch from 0, in rising order.
+    pub exceptions: Vec<(u16, Fate)>,
 }
 
 impl Taken {
     /// Appends it to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(!self.confirmed));
-        out.extend(self.missing.iter().flat_map(|place| place.to_be_bytes()));
+        out.push(u8::from(!self.exceptions.is_empty()));
+        for &(place, fate) in &self.exceptions {
+            out.extend_from_slice(&place.to_be_bytes());
+            out.push(fate as u8);
+        }
     }
 
     /// From bytes.
@@ -188,21 +207,26 @@ impl Taken {
     /// [`Malformed`] when they are no answer to a batch of so many `items`.
     pub fn decode(bytes: &[u8], items: usize) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
-        let confirmed = match reader.u8("outcome")? {
-            0 => true,
-            1 => false,
+        let has_exceptions = match reader.u8("outcome")? {
+            0 => false,
+            1 => true,
             _ => return Err(Malformed::Invalid("outcome")),
         };
-        let mut missing = Vec::new();
+        if has_exceptions == reader.is_empty() {
+            return Err(Malformed::Invalid("outcome"));
+        }
+        let mut exceptions: Vec<(u16, Fate)> = Vec::new();
         while !reader.is_empty() {
             let place = reader.u16("place")?;
             // In rising order, so that there are never more than items.
-            if usize::from(place) >= items || missing.last().is_some_and(|&last| last >= place) {
+            let rises = exceptions.last().is_none_or(|&(last, _)| last < place);
+            if usize::from(place) >= items || !rises {
                 return Err(Malformed::Invalid("place"));
             }
-            missing.push(place);
+            let fate = Fate::ALL.get(usize::from(reader.u8("fate")?)).copied();
+            exceptions.push((place, fate.ok_or(Malformed::Invalid("fate"))?));
         }
-        Ok(Self { confirmed, missing })
+        Ok(Self { exceptions })
     }
 }
 

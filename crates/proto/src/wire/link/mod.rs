@@ -12,8 +12,10 @@
 //! batch         items, one behind the other:
 //!                 1 record, 2 tombstone, 4 rotation, as in frames
 //!                 5 touch: key version's time(8) idle(6)
-//! taken         0 taken in, or 1 taken in, but nobody else has it;
-//!               places of touches whose records are missing(2 each)
+//! taken         0: all is there and confirmed by others, if there are any
+//!               1: all but some, each with place(2) and fate(1):
+//!                 0 touch of a record that is missing    1 deleted
+//!                 2 no room for it    3 there, but confirmed by nobody else
 //! ```
 //!
 //! A touch names its record by key and not by hash, as in frames: another farm
@@ -22,7 +24,7 @@
 mod batch;
 
 pub use batch::{
-    BATCH_BYTES, BATCH_ITEMS, Batch, Item, Items, MAX_BATCH_BYTES, MAX_TAKEN_BYTES, Taken,
+    BATCH_BYTES, BATCH_ITEMS, Batch, Fate, Item, Items, MAX_BATCH_BYTES, MAX_TAKEN_BYTES, Taken,
 };
 
 use super::codec::{Malformed, Reader};
@@ -33,8 +35,9 @@ use crate::proof::PROOF_BYTES;
 use crate::record::{Key, Kind, MAX_ID_BYTES, MAX_PAYLOAD_BYTES, Record};
 use crate::time::Wall;
 
-/// The version of what is said over links.
-pub const LINK_FORMAT: u8 = 1;
+/// The version of what is said over links. With 1, what became of a batch was
+/// told of all of its items together.
+pub const LINK_FORMAT: u8 = 2;
 /// How long what proves the farm's key is.
 pub const CLAIM_BYTES: usize = 2 + PROOF_BYTES;
 /// How long an introduction is without its name.

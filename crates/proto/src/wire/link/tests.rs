@@ -108,7 +108,7 @@ fn the_longest_records_fit_in_a_batch_that_has_room() {
 }
 
 #[test]
-fn what_became_of_a_batch_names_touches_of_that_batch() {
+fn what_became_of_a_batch_names_items_of_that_batch() {
     let check = |bytes: &[u8], expected: Result<Taken, Malformed>| {
         assert_eq!(Taken::decode(bytes, 3), expected);
         if let Ok(taken) = expected {
@@ -117,11 +117,18 @@ fn what_became_of_a_batch_names_touches_of_that_batch() {
             assert_eq!(written, bytes);
         }
     };
-    check(&[0], Ok(Taken { confirmed: true, missing: Vec::new() }));
-    check(&[1, 0, 0, 0, 2], Ok(Taken { confirmed: false, missing: vec![0, 2] }));
-    check(&[0, 0, 3], Err(Malformed::Invalid("place")));
-    check(&[0, 0, 1, 0, 1], Err(Malformed::Invalid("place")));
-    check(&[0, 0], Err(Malformed::Truncated("place")));
+    check(&[0], Ok(Taken::default()));
+    let exceptions = vec![(0, Fate::Missing), (1, Fate::Unconfirmed), (2, Fate::Deleted)];
+    check(&[1, 0, 0, 0, 0, 1, 3, 0, 2, 1], Ok(Taken { exceptions }));
+    check(&[1, 0, 0, 2], Ok(Taken { exceptions: vec![(0, Fate::Refused)] }));
+    check(&[1, 0, 3, 0], Err(Malformed::Invalid("place")));
+    check(&[1, 0, 1, 0, 0, 1, 0], Err(Malformed::Invalid("place")));
+    check(&[1, 0, 1, 0, 0, 0, 0], Err(Malformed::Invalid("place")));
+    check(&[1, 0, 0, 4], Err(Malformed::Invalid("fate")));
+    check(&[1, 0, 0], Err(Malformed::Truncated("fate")));
+    check(&[1, 0], Err(Malformed::Truncated("place")));
+    check(&[1], Err(Malformed::Invalid("outcome")));
+    check(&[0, 0, 0, 0], Err(Malformed::Invalid("outcome")));
     check(&[2], Err(Malformed::Invalid("outcome")));
     check(&[], Err(Malformed::Truncated("outcome")));
 }

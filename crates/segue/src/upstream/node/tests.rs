@@ -52,7 +52,7 @@ async fn what_is_stored_above_is_at_every_node_there_and_is_answered() {
     for value in [&b"small"[..], b"", &large] {
         let record = written(&edge.cache(), b"id", value).await;
         let taken = session.store(&batch(&[Item::Record(record)])).await.expect("the link stands");
-        assert!(taken.confirmed && taken.missing.is_empty(), "{taken:?}");
+        assert_eq!(taken, Taken::default());
         for node in [&core, &second] {
             let found = node.cache().peek(&record.key).expect("confirmed");
             assert_eq!((&**found.value, found.version), (value, record.version));
@@ -77,6 +77,42 @@ async fn a_node_that_ends_leaves_a_batch_without_an_answer() {
     assert!(matches!(taken, Err(SessionError::Ended(_))), "{taken:?}");
 }
 
+/// One record that finds no room fails by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_fails_alone() {
+    let core = start(Config { memory_bytes: 256 << 10, ..config("core", &[]) }).await;
+    let (edge, session) = below(&core).await;
+    let large = vec![7; proto::record::MAX_PAYLOAD_BYTES / 2];
+    let cache = edge.cache();
+    let first = written(&cache, b"first", b"value").await;
+    let large = written(&cache, b"large", &large).await;
+    let last = written(&cache, b"last", b"value").await;
+    let items = [first, large, last].map(Item::Record);
+    let taken = session.store(&batch(&items)).await.expect("the link stands");
+    assert_eq!(taken.exceptions, [(1, Fate::Refused)]);
+    for (record, is_there) in [(first, true), (large, false), (last, true)] {
+        assert_eq!(core.cache().peek(&record.key).is_some(), is_there);
+    }
+}
+
+/// Who deletes may not know for how long the record was to live.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tombstone_outlives_what_it_deletes() {
+    let core = start(config("core", &[])).await;
+    let (edge, session) = below(&core).await;
+    let cache = edge.cache();
+    let mut record = written(&cache, b"id", b"value").await;
+    record.deadlines.absolute = cache.now() + Duration::from_secs(90);
+    let later = written(&cache, b"id", b"later").await;
+    let ends = Deadlines::at(cache.now() + Duration::from_secs(30));
+    let dead = Record { body: Body::Deleted, deadlines: ends, ..later };
+    for item in [record, dead].map(Item::Record) {
+        session.store(&batch(&[item])).await.expect("the link stands");
+    }
+    let tombstone = core.cache().deleted(&record.key).expect("it was deleted");
+    assert_eq!(tombstone.deadlines.absolute, record.deadlines.absolute);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn deletes_touches_and_rotations_go_up_and_a_late_write_revives_nothing() {
     let core = start(config("core", &[])).await;
@@ -90,9 +126,9 @@ async fn deletes_touches_and_rotations_go_up_and_a_late_write_revives_nothing() 
     };
     // Its record is not there yet.
     let taken = session.store(&batch(&[touch])).await.expect("the link stands");
-    assert_eq!(taken.missing, [0]);
+    assert_eq!(taken.exceptions, [(0, Fate::Missing)]);
     let taken = session.store(&batch(&[Item::Record(first), touch])).await.expect("it stands");
-    assert!(taken.missing.is_empty());
+    assert_eq!(taken, Taken::default());
     let found = core.cache().peek(&first.key).expect("it was stored");
     assert_eq!(found.deadlines.idle, first.deadlines.idle + Duration::from_secs(9));
 
@@ -103,7 +139,7 @@ async fn deletes_touches_and_rotations_go_up_and_a_late_write_revives_nothing() 
     assert!(core.cache().peek(&first.key).is_none() && core.cache().peek(&new.key).is_some());
     // The value from before comes late.
     let taken = session.store(&batch(&[Item::Record(first)])).await.expect("it stands");
-    assert!(taken.confirmed, "what is there is later");
+    assert_eq!(taken.exceptions, [(0, Fate::Deleted)]);
     assert!(core.cache().peek(&first.key).is_none());
     let answered = session.get(&first.key, PATIENCE, 1).await.expect("it stands");
     assert_eq!(answered.record().map(|record| record.body), Some(Body::Deleted));

@@ -1,17 +1,12 @@
-//! Nodes of one process that talk over real sockets on loopback.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Nodes of one farm.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use segue::{
-    Ack, By, Cache, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, Multicast,
-    Node, RekeyError, Transport, WriteError,
-};
+use segue::{Ack, By, Config, FARM_KEY_BYTES, FarmKey, Keyring, Multicast, Node, RekeyError};
+use segue::{Deadlines, Transport, WriteError};
 
-fn keys(byte: u8) -> Keyring {
-    Keyring::new(vec![FarmKey::new([byte; FARM_KEY_BYTES])]).unwrap()
-}
+use crate::{eventually, key, keys, soon, start};
 
 /// A farm of its own for each test, told apart by its port, and from those of
 /// other runs on this machine by its group.
@@ -26,29 +21,6 @@ fn unicast(name: &str, peers: &[&Node]) -> Config {
     let peers = peers.iter().map(|node| node.status().address).collect();
     let config = Config::new(name, keys(1));
     Config { transport: Transport::Unicast, peers, memory_bytes: 16 << 20, ..config }
-}
-
-async fn start(config: Config) -> Node {
-    let node = Node::start(config).unwrap();
-    node.ready().await;
-    node
-}
-
-fn key(id: u32) -> Key {
-    Key::new(Kind::Tls, &id.to_be_bytes()).unwrap()
-}
-
-fn soon(cache: &Cache) -> Deadlines {
-    Deadlines::at(cache.now() + Duration::from_secs(60))
-}
-
-/// Polls until `holds`, for as long as a slow machine may take.
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < limit, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 async fn records_reach_every_node(nodes: [Node; 3]) {

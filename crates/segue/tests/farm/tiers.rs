@@ -1,22 +1,18 @@
-//! Farms above one another: nodes of one process that talk over real sockets on
-//! loopback. The farms have a key in common and nothing else.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Farms above one another. They have a key in common and nothing else.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use segue::{
-    Ack, Cache, Config, Deadlines, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, Node, Transport,
-    UpstreamConfig, UpstreamError, UpstreamState, WriteError,
+    Ack, Cache, Config, Deadlines, Key, Node, Transport, UpstreamConfig, UpstreamError,
+    UpstreamState, WriteError,
 };
 
-fn keys(byte: u8) -> Keyring {
-    Keyring::new(vec![FarmKey::new([byte; FARM_KEY_BYTES])]).unwrap()
-}
+use crate::{eventually, key, keys, soon, start};
 
 /// A node that knows its `peers`, of the farm below that of which there are
 /// nodes at `above`.
-fn config(name: &str, peers: &[&Node], above: &[SocketAddr]) -> Config {
+pub(crate) fn config(name: &str, peers: &[&Node], above: &[SocketAddr]) -> Config {
     let peers = peers.iter().map(|node| node.status().address).collect();
     let upstreams =
         if above.is_empty() { Vec::new() } else { vec![UpstreamConfig::nodes(above.to_vec())] };
@@ -24,43 +20,20 @@ fn config(name: &str, peers: &[&Node], above: &[SocketAddr]) -> Config {
     Config { transport, peers, upstreams, memory_bytes, ..Config::new(name, keys(1)) }
 }
 
-async fn start(config: Config) -> Node {
-    let node = Node::start(config).unwrap();
-    node.ready().await;
-    node
-}
-
-fn address(node: &Node) -> SocketAddr {
+pub(crate) fn address(node: &Node) -> SocketAddr {
     node.status().address
 }
 
-fn key(id: u32) -> Key {
-    Key::new(Kind::Tls, &id.to_be_bytes()).unwrap()
-}
-
-fn soon(cache: &Cache) -> Deadlines {
-    Deadlines::at(cache.now() + Duration::from_secs(60))
-}
-
-/// Polls until `holds`, for as long as a slow machine may take.
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < limit, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-fn state(node: &Node) -> UpstreamState {
+pub(crate) fn state(node: &Node) -> UpstreamState {
     node.status().upstreams[0].state
 }
 
-async fn up(node: &Node) {
+pub(crate) async fn up(node: &Node) {
     eventually("the upstream is up", || state(node) == UpstreamState::Up).await;
 }
 
 /// What a look-up finds, which may be asked while the upstream is busy.
-async fn found(cache: &Cache, key: &Key) -> Option<Vec<u8>> {
+pub(crate) async fn found(cache: &Cache, key: &Key) -> Option<Vec<u8>> {
     let limit = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(found) = cache.get(key).await {
