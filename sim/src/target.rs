@@ -107,7 +107,8 @@ impl Target {
         self.pass(Duration::ZERO);
         let nonce = self.nonce.expect("a node calls when it starts");
         let (address, portion) = (address(2), Portion::default());
-        let hello = Hello { name: "member".into(), address, ready: true, portion };
+        let placement = self.keyring.placement_check();
+        let hello = Hello { name: "member".into(), address, ready: true, placement, portion };
         self.tell(&Message::Answer { nonce, hello, high: 0, holds: true, members: Vec::new() });
         assert_eq!(self.node.peers().len(), 1, "the member is in");
     }

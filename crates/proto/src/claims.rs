@@ -26,7 +26,8 @@ use crate::time::Instant;
 use crate::wire::header::Incarnation;
 
 /// How long a claim is kept. A ticket ends at most 24 hours after the full
-/// handshake that it goes back to, and is claimed after that; one hour more is
+/// handshake that it goes back to, and whoever claims it sees to it that this was
+/// not later than half an hour from then, by his clock. Another half an hour is
 /// for nodes whose time of day is behind, which take it for valid for longer.
 pub const KEPT: Duration = Duration::from_secs(25 * 60 * 60);
 
@@ -85,6 +86,8 @@ struct Held {
     /// The oldest first.
     generations: VecDeque<Generation>,
     count: usize,
+    /// How many were refused, as there was no more room.
+    refused: u64,
 }
 
 /// The claims of an hour.
@@ -118,10 +121,17 @@ impl Claims {
             return if holder == claimant { Answer::Granted } else { Answer::Taken };
         }
         if held.count >= self.limit {
+            held.refused += 1;
             return Answer::Unable;
         }
         held.insert(now, ticket, claimant);
         Answer::Granted
+    }
+
+    /// How many claims were refused, as no more can be kept.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.held.lock().refused
     }
 
     /// How many claims are kept, of how many at the most.
@@ -210,6 +220,7 @@ mod tests {
         all([Answer::Granted, Answer::Granted, Answer::Unable]);
         all([Answer::Granted, Answer::Granted, Answer::Unable]);
         assert_eq!(claims.claim(START, KeyHash(0), claimant(2, 0)), Answer::Taken);
+        assert_eq!(claims.refused(), 2);
     }
 
     proptest! {

@@ -105,6 +105,11 @@ pub enum RekeyError {
     Placement,
 }
 
+/// Eight bytes that come from a placement secret: two secrets have the same with
+/// a probability of 2^-64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacementCheck(pub [u8; 8]);
+
 /// The farm's keys: the first seals, all of them open. Those that another ring
 /// has replaced open too, until they are retired.
 #[derive(Clone)]
@@ -179,6 +184,13 @@ impl Keyring {
     #[must_use]
     pub fn placement_secret(&self) -> [u8; 32] {
         *self.placement
+    }
+
+    /// What tells whether another node has the same placement secret, and
+    /// nothing else of it.
+    #[must_use]
+    pub fn placement_check(&self) -> PlacementCheck {
+        PlacementCheck(FarmKey::new(*self.placement).derive(&[b"segue placement check"]))
     }
 
     /// Puts `ring` in this one's place. Keys that are not in it open on until

@@ -5,15 +5,17 @@
 //! waits here until whoever works the driver takes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use proto::claims::{Answer, Claimant};
+use proto::load::Load;
 use proto::record::{Key, KeyHash};
 use proto::wire::header::Incarnation;
 use tokio::sync::oneshot;
 
 use crate::cache::Cache;
+use crate::status::ClaimStats;
 
 /// The part of the cache's memory that claims may take beside it: a quarter.
 /// With 256 MiB that is 880,000 claims within 25 hours.
@@ -53,6 +55,8 @@ pub(crate) struct Claims {
     /// The number of the last claim that was made here.
     last: AtomicU64,
     asked: Mutex<Vec<Asked>>,
+    /// Whether it was said that there is no more room.
+    reported: AtomicBool,
 }
 
 /// A claim at another node.
@@ -67,12 +71,31 @@ impl Claims {
     /// None yet, of a node whose cache may take so much memory.
     pub(crate) fn new(node: Incarnation, memory_bytes: usize) -> Self {
         let own = Arc::new(proto::claims::Claims::new(memory_bytes / SHARE_OF_MEMORY));
-        Self { node, own, last: AtomicU64::new(0), asked: Mutex::default() }
+        let (last, reported) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { node, own, last, asked: Mutex::default(), reported }
     }
 
     /// Those on this node's tickets.
     pub(crate) fn own(&self) -> Arc<proto::claims::Claims> {
         Arc::clone(&self.own)
+    }
+
+    /// How many of them are remembered, and how many were not.
+    pub(crate) fn stats(&self) -> ClaimStats {
+        let Load { used, limit, .. } = self.own.load();
+        ClaimStats { kept: used, capacity: limit, refused: self.own.refused() }
+    }
+
+    /// Says once that no further claims are remembered.
+    pub(crate) fn report(&self) {
+        let ClaimStats { kept, refused, .. } = self.stats();
+        if refused > 0 && !self.reported.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                kept,
+                "early data is refused: no more tickets can be remembered whose early data was \
+                 accepted within the last 25 hours; more memory ([cache] memory) has room for more"
+            );
+        }
     }
 
     /// Takes out what is to be asked of other nodes.

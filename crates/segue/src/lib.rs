@@ -58,8 +58,8 @@ pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
 pub use proto::wire::header::Incarnation;
 pub use status::{
-    By, Histogram, LinkStats, LookupStats, Member, MemberState, MulticastStats, OneAnswerStats,
-    Rejected, Status, UpstreamState, UpstreamStatus, Warning,
+    By, ClaimStats, Histogram, LinkStats, LookupStats, Member, MemberState, MulticastStats,
+    OneAnswerStats, Rejected, Status, UpstreamState, UpstreamStatus, Warning,
 };
 pub use sys::interface::Interface;
 pub use upstream::{AddressError, UpstreamAddress, UpstreamTarget};

@@ -220,6 +220,7 @@ impl Node {
             lag,
             links: self.links.as_ref().map(|links| links.figures()).unwrap_or_default(),
             one_answer,
+            claims: self.cache.shared.claims.stats(),
         }
     }
 

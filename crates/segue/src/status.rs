@@ -47,6 +47,19 @@ pub struct Status {
     pub links: LinkStats,
     /// Operations that need one answer.
     pub one_answer: OneAnswerStats,
+    /// Claims on the tickets that it issued.
+    pub claims: ClaimStats,
+}
+
+/// Claims on the tickets of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClaimStats {
+    /// How many it remembers.
+    pub kept: usize,
+    /// How many it can remember.
+    pub capacity: usize,
+    /// How many it refused, as it could remember no more.
+    pub refused: u64,
 }
 
 /// Another node, as this one sees it.
@@ -258,6 +271,9 @@ pub struct MulticastStats {
     pub gossip_refused: u64,
     /// Live members with the name of another live one, or of this node.
     pub same_name: usize,
+    /// How many nodes are heard that place records by another secret. They are no
+    /// members.
+    pub placed_elsewhere: usize,
     /// Bytes of packets with digests of what this node holds, each counted
     /// once for each node that it was sent to.
     pub digest_bytes: u64,

@@ -3,6 +3,8 @@
 //! Base units; counters end in `_total`
 //! (<https://prometheus.io/docs/practices/naming/>).
 
+mod above;
+
 use std::collections::BTreeMap;
 use std::fmt::Error;
 
@@ -11,9 +13,9 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use segue::{By, MemberState, UpstreamState};
+use segue::{By, MemberState};
 
-use crate::admin::{Status, Upstream};
+use crate::admin::Status;
 use crate::front::Figures;
 
 /// What [`text`] gives (OpenMetrics 1.0).
@@ -74,6 +76,8 @@ impl Metrics {
         page.gauges("members", "Other nodes of the farm that this one knows", "state", &members)?;
         let help = "Live members with the name of another live one, or of this node";
         page.gauge("members_same_name", help, node.same_name)?;
+        let help = "Nodes heard that place records by another secret, and are no members";
+        page.gauge("nodes_placed_elsewhere", help, node.placed_elsewhere)?;
         let alive = MemberState::Alive.name();
         let reached = [By::Multicast, By::Unicast].map(By::name).map(|by| {
             let alive = self.status.members.iter().filter(|member| member.state == alive);
@@ -144,29 +148,6 @@ impl Metrics {
         page.counter("cache_expired_records", "Records that ended", cache.expired)
     }
 
-    fn upstreams(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let upstreams = &self.status.upstreams;
-        if upstreams.is_empty() {
-            return Ok(());
-        }
-        let each = |figure: UpstreamFigure| -> Vec<_> {
-            upstreams.iter().map(|it| (it.address.as_str(), figure(it))).collect()
-        };
-        let label = "upstream";
-        let up = each(|it| u64::from(it.state == UpstreamState::Up.name()));
-        page.gauges("upstream_up", "Whether it is connected and answers", label, &up)?;
-        for (name, help, figure) in UPSTREAM_GAUGES {
-            page.gauges(name, help, label, &each(figure))?;
-        }
-        let latency = upstreams.iter().filter_map(|it| Some((&*it.address, it.latency_ms? / 1e3)));
-        let help = "How long the last answer to a look-up took";
-        page.seconds("upstream_latency_seconds", help, label, latency)?;
-        for (name, help, figure) in UPSTREAM_COUNTERS {
-            page.counters(name, help, label, &each(figure))?;
-        }
-        Ok(())
-    }
-
     fn multicast(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let stats = &self.status.multicast;
         let mut counter = |name, help, value| page.counter(name, help, value);
@@ -230,20 +211,6 @@ impl Metrics {
         page.gauge("multicast_comparing", help, u64::from(stats.comparing))
     }
 
-    fn links(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let links = &self.status.links;
-        page.gauge("links_live", "Links with other nodes that stand", links.live)?;
-        let calls =
-            [("made", links.made), ("refused", links.refused), ("turned_away", links.turned_away)];
-        page.counters("links_calls", "Calls by what came of them", "result", &calls)?;
-        let help = "Bytes of the datagrams of links that were received";
-        page.counter("links_received_bytes", help, links.received_bytes)?;
-        let help = "Bytes of the datagrams of links that were sent";
-        page.counter("links_sent_bytes", help, links.sent_bytes)?;
-        let help = "Datagrams of links that were dropped unread, as there were too many";
-        page.counter("links_dropped_datagrams", help, links.dropped)
-    }
-
     fn one_answer(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let stats = &self.status.one_answer;
         let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
@@ -286,6 +253,11 @@ impl Metrics {
         let refused = &self.front.early_data_refused;
         let help = "Offers of early data that were refused";
         page.counters("tls_early_data_refused", help, "cause", refused)?;
+        let help = "Tickets of this node whose early data was accepted, as it remembers";
+        page.gauge("tls_claims", help, tls.claims)?;
+        page.gauge("tls_claims_capacity", "How many it can remember", tls.claims_capacity)?;
+        let help = "Claims that it refused, as it can remember no further ones";
+        page.counter("tls_claims_refused", help, tls.claims_refused)?;
 
         let connections = &self.status.connections;
         page.gauge("connections_live", "Client connections that are open", connections.live)?;
@@ -294,30 +266,6 @@ impl Metrics {
         page.counters("connections_moved", "Connections that changed nodes", "how", &moved)
     }
 }
-
-/// A figure of an engine.
-type UpstreamFigure = fn(&Upstream) -> u64;
-
-/// What there is of engines that comes and goes: name, help and figure.
-const UPSTREAM_GAUGES: [(&str, &str, UpstreamFigure); 2] = [
-    ("upstream_queued_writes", "Writes that wait to go up", |it| it.queued),
-    ("upstream_queued_bytes", "Their size", |it| it.queued_bytes),
-];
-
-/// What there is of engines that only grows.
-const UPSTREAM_COUNTERS: [(&str, &str, UpstreamFigure); 11] = [
-    ("upstream_written_records", "Writes that it has", |it| it.written),
-    ("upstream_superseded_writes", "Writes that it had a later version of", |it| it.superseded),
-    ("upstream_refused_writes", "Writes that it refused", |it| it.refused),
-    ("upstream_dropped_writes", "Writes without room in the queue", |it| it.dropped),
-    ("upstream_hits", "Look-ups that it answered with a record", |it| it.hits),
-    ("upstream_misses", "Look-ups that it had nothing for", |it| it.misses),
-    ("upstream_rejected_values", "Values that the farm has not put there so", |it| it.rejected),
-    ("upstream_timeouts", "Look-ups without an answer in time", |it| it.timeouts),
-    ("upstream_failed_lookups", "Look-ups that failed otherwise", |it| it.failed),
-    ("upstream_spared_lookups", "Look-ups not made, as it was not up", |it| it.spared),
-    ("upstream_reconnects", "Connections that were lost or not made", |it| it.reconnects),
-];
 
 /// A page of metrics, as it is written.
 struct Page<'a>(DescriptorEncoder<'a>);

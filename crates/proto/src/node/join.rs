@@ -85,6 +85,8 @@ struct Challenged {
 pub(super) struct Join {
     stage: Stage,
     started: Instant,
+    /// When the node is ready by itself, if nobody has a portion to give.
+    pub(super) alone_from: Instant,
     /// What answers must bring back. Drawn anew whenever a node is forgotten,
     /// so that its old answers do not bring it back.
     nonce: u64,
@@ -106,6 +108,7 @@ impl Join {
         Self {
             stage: Stage::Calling,
             started: now,
+            alone_from: now + ALONE,
             nonce: rng.next_u64(),
             call_due: now,
             call_pause: CALL_PAUSE,
@@ -122,7 +125,7 @@ impl Join {
 
     pub(super) fn timeout(&self) -> Instant {
         match self.stage {
-            Stage::Calling => self.call_due.min(self.started + ALONE),
+            Stage::Calling => self.call_due.min(self.alone_from),
             Stage::Met(since) => {
                 let settled = since + SETTLE;
                 self.call_due.min(settled.max(self.started + SETTLE))
@@ -216,7 +219,7 @@ impl Node {
         }
         let waited = instant - self.join.started;
         match self.join.stage {
-            Stage::Calling if waited >= ALONE || self.cannot_be_heard() => {
+            Stage::Calling if instant >= self.join.alone_from || self.cannot_be_heard() => {
                 if !self.config.peers.is_empty() {
                     self.event(Event::NobodyAnswers(self.config.peers.len()));
                 }
@@ -258,6 +261,9 @@ impl Node {
         };
         let address = reachable(hello.address, from);
         self.outbox.push_to_node(address, &answer);
+        if self.places_elsewhere(now.instant, sender, (address, hello)) {
+            return;
+        }
         if !self.peers.contains_key(&sender) {
             self.challenge(now.instant, address, header);
         }
@@ -267,6 +273,9 @@ impl Node {
     /// kept, so that what it says meanwhile can be told from forgeries.
     pub(super) fn challenge(&mut self, now: Instant, address: SocketAddr, header: &Header) {
         let sender = header.incarnation;
+        if self.misfits.is_elsewhere(sender) {
+            return;
+        }
         if let Some(challenged) = self.join.challenged.get_mut(&sender) {
             if now - challenged.at < CHALLENGE_PAUSE {
                 return;
@@ -296,6 +305,9 @@ impl Node {
         let sender = header.incarnation;
         if nonce != self.join.nonce {
             self.counters.replayed += 1;
+            return;
+        }
+        if self.places_elsewhere(now.instant, sender, (reachable(hello.address, from), &hello)) {
             return;
         }
         for address in members {
@@ -462,7 +474,7 @@ impl Node {
                 self.pull(now, Pull { from, source: Source::Table, purpose: Purpose::Join });
             }
             // All of them are as new as this node.
-            None if waited >= NONE_READY => self.become_ready(),
+            None if waited >= NONE_READY && now >= self.join.alone_from => self.become_ready(),
             None => self.join.stage = Stage::Met(now),
         }
     }

@@ -21,7 +21,7 @@ impl Node {
         loads.extend(self.waiting.loads());
         loads.extend(self.join.loads());
         loads.extend(self.members.loads());
-        loads.push(self.misfits.load());
+        loads.extend(self.misfits.loads());
         loads.extend(self.lookups.loads());
         loads.extend(self.agree_loads());
         for peer in self.peers.values() {

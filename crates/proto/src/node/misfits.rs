@@ -1,21 +1,39 @@
-//! What somebody should put right: two nodes with one name, and peers whose
-//! keys are others. The node serves on, and says so once.
+//! What somebody should put right: two nodes with one name, peers whose keys
+//! are others, and nodes that place records by another secret. The node serves
+//! on, and says so once.
+//!
+//! Who places records elsewhere has the farm's key and is no member all the
+//! same. Touches, votes and comparisons name records by their hashes: two nodes
+//! that hash differently would each grant a lock that the other has given, and
+//! miss what the other deletes. Nor does a node become ready by itself while it
+//! hears such a one: it would found a second farm beside the first. Whoever is
+//! ready goes on, so that one that is set up wrongly stops nobody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::peer::BOTH_LIVE;
+use super::receive::Rejection;
 use super::{Event, MAX_PEERS, Node};
+use crate::keyring::PlacementCheck;
 use crate::load::Load;
 use crate::time::Instant;
-use crate::wire::header::Incarnation;
+use crate::wire::control::Hello;
+use crate::wire::header::{Header, Incarnation, PacketType};
 
 /// How often it is looked for: it waits for a person anyway.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So many packets that do not open are no accident: what is damaged on its
 /// way is dropped by its checksum, all but once in 65,536 times.
 const NO_ACCIDENT: u32 = 2;
+
+/// A node that places records elsewhere is remembered for so long after it was
+/// heard: three of the calls that it makes for good.
+const ELSEWHERE: Duration = Duration::from_secs(15);
+/// The most such nodes that are remembered. Those beyond are challenged again
+/// and again, and are no members either.
+const MAX_ELSEWHERE: usize = 256;
 
 /// What is known of it.
 #[derive(Debug)]
@@ -26,12 +44,26 @@ pub(super) struct Misfits {
     /// How many packets that do not open have come from each configured peer;
     /// none once that was said.
     foreign: BTreeMap<SocketAddr, Option<u32>>,
+    /// What tells our placement secret from another.
+    placement: PlacementCheck,
+    /// The nodes that have another, and when they last said so.
+    elsewhere: BTreeMap<Incarnation, Instant>,
 }
 
 impl Misfits {
-    pub(super) fn new(peers: &[SocketAddr]) -> Self {
+    pub(super) fn new(peers: &[SocketAddr], placement: PlacementCheck) -> Self {
         let foreign = peers.iter().map(|&peer| (peer, Some(0))).collect();
-        Self { due: Instant::default(), twins: BTreeSet::new(), foreign }
+        let (twins, elsewhere) = (BTreeSet::new(), BTreeMap::new());
+        Self { due: Instant::default(), twins, foreign, placement, elsewhere }
+    }
+
+    pub(super) const fn placement(&self) -> PlacementCheck {
+        self.placement
+    }
+
+    /// Whether a node is known to place records elsewhere.
+    pub(super) fn is_elsewhere(&self, node: Incarnation) -> bool {
+        self.elsewhere.contains_key(&node)
     }
 
     /// A packet from there does not open.
@@ -41,8 +73,21 @@ impl Misfits {
         }
     }
 
-    pub(super) fn load(&self) -> Load {
-        Load::new("nodes of one name", self.twins.len(), MAX_PEERS)
+    /// Refuses a packet of a stream that is none to be followed, and may be a busy
+    /// one, before it is opened.
+    pub(super) fn let_pass(&self, header: &Header) -> Result<(), Rejection> {
+        let is_data = header.packet_type == PacketType::Data;
+        if is_data && self.is_elsewhere(header.incarnation) {
+            return Err(Rejection::Replayed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn loads(&self) -> [Load; 2] {
+        [
+            Load::new("nodes of one name", self.twins.len(), MAX_PEERS),
+            Load::new("nodes that place elsewhere", self.elsewhere.len(), MAX_ELSEWHERE),
+        ]
     }
 }
 
@@ -53,11 +98,38 @@ impl Node {
         self.misfits.twins.len()
     }
 
+    /// How many nodes are heard that place records by another secret.
+    #[must_use]
+    pub fn placed_elsewhere(&self) -> usize {
+        self.misfits.elsewhere.len()
+    }
+
+    /// Whether a node that says this of itself, at an address, places records
+    /// by another secret. It is told of once then.
+    pub(super) fn places_elsewhere(
+        &mut self,
+        now: Instant,
+        node: Incarnation,
+        (address, hello): (SocketAddr, &Hello),
+    ) -> bool {
+        if hello.placement == self.misfits.placement {
+            return false;
+        }
+        self.join.alone_from = self.join.alone_from.max(now + ELSEWHERE);
+        let elsewhere = &mut self.misfits.elsewhere;
+        let has_room = elsewhere.len() < MAX_ELSEWHERE || elsewhere.contains_key(&node);
+        if has_room && elsewhere.insert(node, now).is_none() {
+            self.event(Event::PlacementDiffers(hello.name.clone(), address));
+        }
+        true
+    }
+
     pub(super) fn look_for_misfits(&mut self, now: Instant) {
         if now < self.misfits.due {
             return;
         }
         self.misfits.due = now + PAUSE;
+        self.misfits.elsewhere.retain(|_, heard| now - *heard < ELSEWHERE);
         self.look_for_twins(now);
         self.look_for_foreign_keys();
     }

@@ -174,6 +174,9 @@ pub enum Event {
     NameTwice(String, [SocketAddr; 2]),
     /// What comes from a configured peer opens with none of our keys.
     KeysDiffer(SocketAddr),
+    /// A node at an address names and places records by another secret. It is
+    /// taken for no member.
+    PlacementDiffers(String, SocketAddr),
     /// None of so many configured peers answers. They are called on.
     NobodyAnswers(usize),
     /// Something about operations that need one answer.
@@ -278,7 +281,7 @@ impl Node {
             outbox: Outbox::new(sealer(PacketType::Control)),
             join: Join::new(now.instant, &mut rng),
             members: Members::new(own, &config.seed),
-            misfits: Misfits::new(&config.peers),
+            misfits: Misfits::new(&config.peers, config.keyring.placement_check()),
             rng,
             holdings,
             versions,
@@ -436,6 +439,7 @@ impl Node {
             name: self.config.name.clone(),
             address: self.config.address,
             ready: self.is_ready(),
+            placement: self.misfits.placement(),
             portion: self.config.portion.clone(),
         }
     }

@@ -98,6 +98,7 @@ impl Node {
         header: &Header,
         packet: &mut [u8],
     ) -> Result<(), Rejection> {
+        self.misfits.let_pass(header)?;
         let keyring = &self.config.keyring;
         let body = match self.join.challenged(header.incarnation) {
             Some(opener) => opener.open(keyring, header, packet)?,
@@ -366,7 +367,7 @@ impl Node {
 }
 
 /// A packet that is counted and dropped.
-enum Rejection {
+pub(super) enum Rejection {
     Forged,
     Replayed,
     Malformed,

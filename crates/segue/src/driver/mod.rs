@@ -290,6 +290,7 @@ impl Driver {
                 | Event::KeyRetired(_)
                 | Event::NameTwice(..)
                 | Event::KeysDiffer(_)
+                | Event::PlacementDiffers(..)
                 | Event::NobodyAnswers(_)
                 | Event::PortionTrouble(_)
                 | Event::ReplicasDiffer(..)
@@ -303,6 +304,7 @@ impl Driver {
             self.waiting.retain(|_, waiting| !waiting.is_closed());
             self.claiming.retain(|_, waiting| !waiting.is_closed());
             self.askers.retain(|_, asker| !asker.is_closed());
+            self.parts.shared.claims.report();
             self.parts.sockets.settle_echo(&self.parts.node);
             *self.parts.snapshot.lock() = report::snapshot(&self.parts.node, &self.lag);
         }

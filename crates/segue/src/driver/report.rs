@@ -1,6 +1,7 @@
 //! What the driver tells people: figures at intervals, and log lines that
 //! nobody outside can make into a flood.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::cluster::placement::Trouble;
@@ -99,6 +100,7 @@ impl Report {
                      give both nodes the same key file ([farm] keys)"
                 );
             }
+            Event::PlacementDiffers(node, address) => log_placement(node, *address),
             Event::NobodyAnswers(peers) => {
                 tracing::warn!(
                     peers,
@@ -114,6 +116,16 @@ impl Report {
             Event::Agreement(event) => log_agreement(event),
         }
     }
+}
+
+fn log_placement(node: &str, address: SocketAddr) {
+    tracing::error!(
+        node,
+        %address,
+        "this node places records by another secret, though it has a farm key of ours: it is no \
+         member here; give both nodes one key file ([farm] keys), as `segue keygen --rotate` \
+         writes it, and restart the one that is not ready"
+    );
 }
 
 /// Logs what an operator should know of those who agree.
@@ -218,6 +230,7 @@ fn multicast(node: &Node) -> MulticastStats {
         gossip_refused,
         digest_bytes,
         same_name: node.same_name(),
+        placed_elsewhere: node.placed_elsewhere(),
         rejected: Rejected { forged, replayed, malformed },
     }
 }

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use segue::{
-    Ack, Config, Deadlines, Node, UpstreamConfig, UpstreamState, UpstreamStatus, WriteError,
+    Ack, Claim, Config, Deadlines, Node, UpstreamConfig, UpstreamState, UpstreamStatus, WriteError,
 };
 
 use crate::tiers::{address, config, found, state, up};
@@ -103,4 +103,19 @@ async fn a_node_that_ends_waits_for_what_is_above() {
     let core = start(Config { listen: place, ..config("core", &[], &[]) }).await;
     ends.await.unwrap();
     assert_eq!(&*core.cache().peek(&key(1)).unwrap().value, b"one");
+}
+
+/// A claim that cannot be remembered is refused, and counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_can_remember_no_more_claims_grants_none() {
+    let node = start(Config { memory_bytes: 64 << 10, ..config("node", &[], &[]) }).await;
+    let cache = node.cache();
+    let capacity = u32::try_from(node.status().claims.capacity).unwrap();
+    for ticket in 0..capacity {
+        assert_eq!(cache.claim(node.incarnation(), &key(ticket)).await, Claim::Granted);
+    }
+    assert_eq!(cache.claim(node.incarnation(), &key(capacity)).await, Claim::Unable);
+    assert_eq!(cache.claim(node.incarnation(), &key(0)).await, Claim::Taken);
+    let claims = node.status().claims;
+    assert_eq!((claims.kept, claims.refused), (claims.capacity, 1));
 }

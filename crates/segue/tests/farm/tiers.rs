@@ -175,6 +175,25 @@ async fn another_address_is_called_when_one_is_lost() {
     assert!(second.cache().peek(&key(1)).is_some());
 }
 
+/// Links go by whatever address a node listens at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_above_is_found_at_ipv6_and_at_wildcard_addresses() {
+    for (listen, at) in [("[::1]:0", "::1"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")] {
+        let on = |config: Config| Config { listen: listen.parse().unwrap(), ..config };
+        let core = start(on(config("core", &[], &[]))).await;
+        let place = SocketAddr::new(at.parse().unwrap(), address(&core).port());
+        let edge = start(on(config("edge", &[], &[place]))).await;
+        up(&edge).await;
+        let cache = edge.cache();
+        cache.put(&key(1), b"one", soon(&cache), Ack::Tier).await.unwrap();
+        cache.put(&key(2), &vec![2; 1 << 20], soon(&cache), Ack::Tier).await.unwrap();
+        core.cache().put(&key(3), b"three", soon(&cache), Ack::Local).await.unwrap();
+        assert_eq!(&*core.cache().peek(&key(1)).unwrap().value, b"one", "{listen}");
+        assert_eq!(core.cache().peek(&key(2)).unwrap().value.len(), 1 << 20, "{listen}");
+        assert_eq!(found(&cache, &key(3)).await.as_deref(), Some(&b"three"[..]), "{listen}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn farms_without_a_common_key_do_not_talk() {
     let core = start(Config { keys: keys(2), ..config("core", &[], &[]) }).await;

@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use super::status::{Cache, Member, Portion, Status, Upstream};
+use super::status::{Cache, Links, Member, Portion, Status, Upstream};
 
 /// A few rows under one title.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) fn sections(status: &Status) -> Vec<Section> {
         let rows = status.upstreams.iter().map(|it| (it.address.clone(), upstream(it))).collect();
         sections.push(Section { title: "Upstreams", rows });
     }
-    sections.extend([questions(status), multicast(status)]);
+    sections.extend([questions(status), multicast(status), links(&status.links)]);
     sections.extend([one_answer(status), clients(status)]);
     sections
 }
@@ -47,7 +47,15 @@ fn node(status: &Status) -> Section {
         ("version", status.node.version.clone()),
         ("farm keys", keys(&status.node.keys)),
     ];
-    section("Node", rows)
+    let mut section = section("Node", rows);
+    if status.node.placed_elsewhere > 0 {
+        let told = format!(
+            "{} nodes that have a farm key and place records by another secret: see the log",
+            status.node.placed_elsewhere
+        );
+        section.rows.push(("no members".to_owned(), told));
+    }
+    section
 }
 
 /// Which key seals, and which ones open.
@@ -131,6 +139,8 @@ fn upstream(upstream: &Upstream) -> String {
     let troubles = [
         ("dropped", upstream.dropped),
         ("refused", upstream.refused),
+        ("sent again", upstream.repeated),
+        ("given up", upstream.given_up),
         ("rejected", upstream.rejected),
         ("timeouts", upstream.timeouts + upstream.failed),
     ];
@@ -190,6 +200,21 @@ fn multicast(status: &Status) -> Section {
     section("Multicast", rows)
 }
 
+fn links(links: &Links) -> Section {
+    let bytes = |bytes| ByteSize(bytes).display().iec().to_string();
+    let Links { live, made, refused, turned_away, dropped, .. } = links;
+    let rows = [
+        ("standing", format!("{live}, of {made} made")),
+        ("not made", format!("{refused} refused, {turned_away} turned away")),
+        (
+            "traffic",
+            format!("{} sent, {} received", bytes(links.sent_bytes), bytes(links.received_bytes)),
+        ),
+        ("dropped", format!("{dropped} datagrams")),
+    ];
+    section("Links", rows)
+}
+
 fn questions(status: &Status) -> Section {
     let lookups = &status.lookups;
     let asked = [
@@ -214,6 +239,17 @@ fn clients(status: &Status) -> Section {
         (
             "resumed",
             format!("{} begun here, {} begun elsewhere", tls.resumed_local, tls.resumed_remote),
+        ),
+        (
+            "early data",
+            format!("{} accepted, {} refused", tls.early_data_accepted, tls.early_data_refused),
+        ),
+        (
+            "claims",
+            format!(
+                "{} of {} remembered, {} refused",
+                tls.claims, tls.claims_capacity, tls.claims_refused
+            ),
         ),
     ];
     section("Clients", rows)

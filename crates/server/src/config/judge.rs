@@ -29,6 +29,9 @@ const MAX_NAME_BYTES: usize = 64;
 /// The smallest cache memory that a node starts with: a record of the largest
 /// payload fits several times.
 const MIN_MEMORY_BYTES: u64 = 8 << 20;
+/// How long a claim may take: longer than a round trip, and no longer than a
+/// client waits for its handshake, which waits for it.
+const CLAIM_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(10);
 /// How long a look-up may take: longer than a round trip, and no longer than a
 /// client waits for its handshake.
 const LOOKUP_TIMEOUTS: RangeInclusive<Duration> =
@@ -187,6 +190,11 @@ impl Judge<'_> {
         if tls.tickets as usize > MAX_TICKETS {
             let expected = format!("at most {MAX_TICKETS}");
             self.fault("tls.tickets", Fault::mismatch(tls.tickets, expected));
+        }
+        let timeout = tls.claim_timeout.0;
+        if !CLAIM_TIMEOUTS.contains(&timeout) {
+            let found = humantime::format_duration(timeout).to_string();
+            self.fault("tls.claim_timeout", Fault::mismatch(found, "from 1ms to 10s"));
         }
         let early_data = tls.early_data.0;
         if early_data > u64::from(MAX_EARLY_DATA_BYTES) {

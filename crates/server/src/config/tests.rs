@@ -326,16 +326,17 @@ fn upstreams_are_read_and_judged() {
 fn all_that_does_not_go_together_is_told_at_once() {
     check(
         "[farm]\npeers = \"127.0.0.1:1\"\ngroup = \"127.0.0.1:2\"\ndrop = 2.0\n\
-         [tls]\nlisten = []\nlifetime = \"25h\"\n[cache]\nmemory = \"1B\"\nlookup_timeout = \"0s\"\n",
+         [tls]\nlisten = []\nlifetime = \"25h\"\nclaim_timeout = \"0s\"\n[cache]\nmemory = \"1B\"\nlookup_timeout = \"0s\"\n",
         "DIR/segue.toml:3: farm.group: found 127.0.0.1:2, \
          expected a multicast address (224.0.0.0/4 or ff00::/8) and a port\n\
          error: DIR/segue.toml:2: farm.peers: found peers without farm.keys, \
          expected the key that they share; `segue keygen` makes one; copy it to all nodes\n\
          error: DIR/segue.toml:4: farm.drop: found 2, expected a share from 0 to 1\n\
-         error: DIR/segue.toml:9: cache.memory: found 1 bytes, expected at least 8 MiB\n\
-         error: DIR/segue.toml:10: cache.lookup_timeout: found 0s, expected from 1ms to 10s\n\
+         error: DIR/segue.toml:10: cache.memory: found 1 bytes, expected at least 8 MiB\n\
+         error: DIR/segue.toml:11: cache.lookup_timeout: found 0s, expected from 1ms to 10s\n\
          error: DIR/segue.toml:6: tls.listen: found an empty list, \
          expected an address or several\n\
+         error: DIR/segue.toml:8: tls.claim_timeout: found 0s, expected from 1ms to 10s\n\
          error: DIR/segue.toml:7: tls.lifetime: found 1day 1h, \
          expected a time above 0s and up to 24h",
     );

@@ -11,10 +11,11 @@ use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
-use segue::{Cache, Claim};
+use segue::{Cache, Claim, Wall};
 use tls_rustls::Attempt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
@@ -33,12 +34,29 @@ pub(super) async fn claim(
     hello: &[u8],
 ) -> Result<ServerConnection, EarlyRefusal> {
     let early = attempt.early(hello).ok_or(EarlyRefusal::Unfit)?;
+    if attempt.origin().is_none_or(|origin| is_ahead(origin.at, cache.now())) {
+        return Err(EarlyRefusal::Clock);
+    }
     match cache.claim(early.issuer, &key(early.ticket)).await {
         Claim::Granted => Ok(early.connection),
         Claim::Taken => Err(EarlyRefusal::Claimed),
         Claim::Unable => Err(EarlyRefusal::Unable),
         Claim::Unreachable => Err(EarlyRefusal::Unreachable),
     }
+}
+
+/// By how much the clocks of two nodes may differ for early data to be accepted.
+///
+/// A claim is kept for 25 hours, and a ticket ends at most 24 hours after a time
+/// that the clock of a node gave. Each node accepts a ticket's early data from
+/// half an hour before that time at the earliest, by its own clock, so none may
+/// do so when the claim is forgotten, unless its clock is half an hour behind
+/// that of the one that was first.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(30 * 60);
+
+/// Whether what is said to have happened `at` a time has not, by far, `now`.
+fn is_ahead(at: Wall, now: Wall) -> bool {
+    at > now + CLOCKS_DIFFER
 }
 
 /// The plain stream of a client whose early data was accepted.
@@ -298,6 +316,30 @@ impl<S: AsyncWrite + Unpin> Write for Polled<'_, '_, S> {
         match Pin::new(&mut *self.stream).poll_flush(self.cx) {
             Poll::Ready(flushed) => flushed,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first claim that is granted lasts for as long as anybody may ask for
+    /// another, whatever the clock of the node said that gave the ticket.
+    #[test]
+    fn no_ticket_outlives_the_claim_to_it() {
+        const TICKET: Duration = Duration::from_secs(24 * 60 * 60);
+        let now = Wall::from_millis(1_700_000_000_000);
+        for (ahead, accepted) in [(0, true), (30 * 60, true), (30 * 60 + 1, false), (86_400, false)]
+        {
+            let at = now + Duration::from_secs(ahead);
+            assert_eq!(is_ahead(at, now), !accepted, "{ahead} s ahead");
+            if accepted {
+                let ends = at + TICKET;
+                // By the clock of who is as much behind as is allowed for.
+                let last = ends + CLOCKS_DIFFER;
+                assert!(last.saturating_since(now) <= proto::claims::KEPT);
+            }
         }
     }
 }

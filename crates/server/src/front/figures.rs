@@ -61,10 +61,14 @@ pub(super) enum EarlyRefusal {
     Unreachable,
     /// The node that issued the ticket can remember no further claims.
     Unable,
+    /// The session began later than now: by a clock that is ahead, so that the
+    /// ticket would outlive the claim to it.
+    Clock,
 }
 
 impl EarlyRefusal {
-    const ALL: [Self; 4] = [Self::Unfit, Self::Claimed, Self::Unreachable, Self::Unable];
+    const ALL: [Self; 5] =
+        [Self::Unfit, Self::Claimed, Self::Unreachable, Self::Unable, Self::Clock];
 
     /// The word for it in figures.
     const fn name(self) -> &'static str {
@@ -73,6 +77,7 @@ impl EarlyRefusal {
             Self::Claimed => "claimed",
             Self::Unreachable => "unreachable",
             Self::Unable => "unable",
+            Self::Clock => "clock",
         }
     }
 }

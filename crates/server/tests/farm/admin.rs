@@ -114,7 +114,8 @@ fn the_status_has_the_documented_shape() {
     check("/one_answer", &one_answer.split_whitespace().collect::<Vec<_>>());
     let links = "live made refused turned_away received_bytes sent_bytes dropped";
     check("/links", &links.split(' ').collect::<Vec<_>>());
-    check("/node", &["name", "incarnation", "version", "ready", "same_name", "keys"]);
+    let node = "name incarnation version ready same_name placed_elsewhere keys";
+    check("/node", &node.split(' ').collect::<Vec<_>>());
     let member = "name address state portion by heard_by lag_ms catching_up overflowed";
     check("/members/0", &member.split(' ').collect::<Vec<_>>());
     let portion = "share slots moving lingering replicas moved_records moved_bytes near_records \
@@ -147,6 +148,9 @@ fn the_status_has_the_documented_shape() {
             "resumed_remote",
             "early_data_accepted",
             "early_data_refused",
+            "claims",
+            "claims_capacity",
+            "claims_refused",
         ],
     );
     check("/connections", &["live", "handed_over", "taken_over", "last_pause_ms"]);

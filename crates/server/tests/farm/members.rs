@@ -1,10 +1,12 @@
 //! Who is a member: real processes that die, that bear another's name, that
 //! have other keys, and that have nobody to join.
 
+use std::net::TcpListener;
+
 use serde_json::Value;
 use toml::Table;
 
-use crate::nodes::{Farm, Node, segue};
+use crate::nodes::{Farm, Node, segue, status_at};
 use crate::patience::until;
 
 /// What a node's figures say of the state of another that is at an address.
@@ -85,6 +87,46 @@ fn a_peer_with_another_farm_key_is_named_and_the_node_serves_alone() {
     b.until_status(forged);
     assert_eq!(logged(&b, COMPLAINT), 1, "once, however much comes");
     assert_eq!(logged(&a, COMPLAINT), 0, "nobody is configured there");
+}
+
+/// Two nodes with one farm key in common, of which one takes another key for the
+/// farm's first, and places records by it.
+#[test]
+fn a_node_that_places_records_elsewhere_is_no_member_and_does_not_found_a_farm() {
+    const COMPLAINT: &str = "places records by another secret";
+    let mut farm = Farm::new();
+    let a = farm.start("a", &Table::new());
+    let made = segue().arg("keygen").arg("--out").arg(farm.path("other.key")).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let place = admin.to_string();
+    let b = farm.begin(
+        "b",
+        &toml::toml! {
+            farm.keys = ["farm.key", "other.key"]
+            admin.listen = place
+        },
+    );
+    until(|| b.logged().contains(COMPLAINT).then_some(()), || b.logged());
+    until(|| (logged(&a, COMPLAINT) > 0).then_some(()), || a.logged());
+    for (log, other) in [(a.logged(), "\"b\""), (b.logged(), "\"a\"")] {
+        let line = log.lines().find(|line| line.contains(COMPLAINT)).unwrap();
+        assert!(line.contains(other), "{line}");
+        for part in ["[farm] keys", "segue keygen --rotate"] {
+            assert!(line.contains(part), "the remedy: {line}");
+        }
+        assert_eq!(log.matches(COMPLAINT).count(), 1, "once");
+    }
+    let told = |status: &Value| status["node"]["placed_elsewhere"] == 1;
+    let of_b = until(|| status_at(admin).filter(told), || b.logged());
+    for (status, ready) in [(a.until_status(told), true), (of_b, false)] {
+        assert_eq!(status["node"]["ready"], ready, "{status:#}");
+        assert_eq!(status["members"].as_array().unwrap().len(), 0, "{status:#}");
+    }
+    // What it was held back by is gone.
+    drop(a);
+    let b = b.ready();
+    b.until_status(|status| status["node"]["placed_elsewhere"] == 0);
 }
 
 #[test]

@@ -67,11 +67,16 @@ impl Farm {
     ///
     /// The node dies with the thread that starts it.
     pub(crate) fn start(&mut self, name: &str, settings: &Table) -> Node {
-        let config = self.path(&format!("{name}.toml"));
-        fs::write(&config, self.configuration(name, settings).to_string()).unwrap();
-        let node = Node::start(name, &config, &self.path(&format!("{name}.log")));
+        let node = self.begin(name, settings).ready();
         self.listening.push(node.ready.farm);
         node
+    }
+
+    /// The same, without waiting until it is ready.
+    pub(crate) fn begin(&self, name: &str, settings: &Table) -> Starting {
+        let config = self.path(&format!("{name}.toml"));
+        fs::write(&config, self.configuration(name, settings).to_string()).unwrap();
+        Starting::new(name, &config, &self.path(&format!("{name}.log")))
     }
 
     fn configuration(&self, name: &str, settings: &Table) -> Table {
@@ -106,8 +111,19 @@ impl Farm {
 
 /// A running node. Dropped, it crashes: SIGKILL.
 pub(crate) struct Node {
-    process: Child,
+    process: Process,
     ready: Ready,
+}
+
+/// A node that has yet to say that it is ready.
+pub(crate) struct Starting {
+    process: Process,
+    said: mpsc::Receiver<String>,
+}
+
+/// The process of a node.
+struct Process {
+    child: Child,
     name: String,
     log: std::path::PathBuf,
 }
@@ -119,15 +135,15 @@ struct Ready {
     farm: SocketAddr,
 }
 
-impl Node {
-    fn start(name: &str, config: &Path, log: &Path) -> Self {
+impl Starting {
+    fn new(name: &str, config: &Path, log: &Path) -> Self {
         let mut command = segue();
         command.arg("serve").arg("--config").arg(config);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
         sys::process::die_with_parent(&mut command);
-        let mut process = command.spawn().unwrap();
-        let output = process.stdout.take().expect("it is piped");
-        let (sender, lines) = mpsc::channel();
+        let mut child = command.spawn().unwrap();
+        let output = child.stdout.take().expect("it is piped");
+        let (sender, said) = mpsc::channel();
         // Reads on for as long as the node lives, so that it never has to wait
         // to be heard.
         thread::spawn(move || {
@@ -135,15 +151,33 @@ impl Node {
                 let _ = sender.send(line);
             }
         });
-        let line = lines.recv_timeout(PATIENCE);
-        let Some(ready) = line.as_ref().ok().and_then(|line| Ready::parse(line)) else {
-            let _ = process.kill();
-            let _ = process.wait();
-            panic!("node {name} is not ready: {line:?}\n{}", fs::read_to_string(log).unwrap())
-        };
-        Self { process, ready, name: name.to_owned(), log: log.to_owned() }
+        let process = Process { child, name: name.to_owned(), log: log.to_owned() };
+        Self { process, said }
     }
 
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.process.logged()
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn ready(self) -> Node {
+        let Self { process, said } = self;
+        let line = said.recv_timeout(PATIENCE);
+        let Some(ready) = line.as_ref().ok().and_then(|line| Ready::parse(line)) else {
+            panic!("node {} is not ready: {line:?}", process.name)
+        };
+        Node { process, ready }
+    }
+}
+
+impl Process {
+    fn logged(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Node {
     /// Where its clients connect.
     pub(crate) fn tls(&self) -> SocketAddr {
         self.ready.tls
@@ -161,62 +195,61 @@ impl Node {
 
     /// What it has logged so far.
     pub(crate) fn logged(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
+        self.process.logged()
     }
 
     /// Asks it to read its configuration again (SIGHUP).
     pub(crate) fn reload(&self) {
-        let pid = Pid::from_raw(self.process.id().try_into().unwrap());
+        let pid = Pid::from_raw(self.process.child.id().try_into().unwrap());
         kill(pid, Signal::SIGHUP).unwrap();
     }
 
     /// Makes it stand still, whatever comes (SIGSTOP).
     pub(crate) fn halt(&self) {
-        sys::process::halt(self.process.id()).unwrap();
+        sys::process::halt(self.process.child.id()).unwrap();
     }
 
     /// Lets it go on (SIGCONT).
     pub(crate) fn go_on(&self) {
-        sys::process::go_on(self.process.id()).unwrap();
+        sys::process::go_on(self.process.child.id()).unwrap();
     }
 
     /// What it says of itself: `/api/status`.
     pub(crate) fn status(&self) -> Value {
-        let admin = self.ready.admin;
-        let stream = TcpStream::connect(admin).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let body = http::get(stream, &admin.to_string(), "/api/status").unwrap();
-        serde_json::from_str(&body).unwrap()
+        status_at(self.ready.admin).expect("it serves")
     }
 
     /// Waits until its status is as wanted, and gives it.
     pub(crate) fn until_status(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let look = || Some(self.status()).filter(&wanted);
-        until(look, || format!("node {}: {:#}", self.name, self.status()))
+        until(look, || format!("node {}: {:#}", self.process.name, self.status()))
     }
 
     /// How much memory it has, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        sys::process::resident_bytes(self.process.id()).unwrap()
+        sys::process::resident_bytes(self.process.child.id()).unwrap()
     }
 
     /// Asks it to end (SIGTERM).
     pub(crate) fn terminate(&self) {
-        sys::process::terminate(self.process.id()).unwrap();
+        sys::process::terminate(self.process.child.id()).unwrap();
     }
 
     /// Asks it to end, and waits for that.
     pub(crate) fn stop(mut self) -> ExitStatus {
         self.terminate();
-        until(|| self.process.try_wait().unwrap(), || format!("node {} does not end", self.name))
+        until(
+            || self.process.child.try_wait().unwrap(),
+            || format!("node {} does not end", self.process.name),
+        )
     }
 }
 
-impl Drop for Node {
+impl Drop for Process {
     #[expect(clippy::print_stderr, reason = "a failed test shows what its nodes have logged")]
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         if thread::panicking() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             eprintln!("--- log of node {} ---\n{log}", self.name);
@@ -236,6 +269,14 @@ impl Ready {
         };
         Some(Self { tls: address("tls")?, admin: address("admin")?, farm: address("farm")? })
     }
+}
+
+/// What a node says of itself, if it serves at this admin address.
+pub(crate) fn status_at(admin: SocketAddr) -> Option<Value> {
+    let stream = TcpStream::connect(admin).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let body = http::get(stream, &admin.to_string(), "/api/status").unwrap();
+    Some(serde_json::from_str(&body).unwrap())
 }
 
 /// The program, without what the environment would tell it.

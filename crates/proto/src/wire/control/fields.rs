@@ -8,6 +8,7 @@ use super::{
 use crate::claims::Answer;
 use crate::cluster::portion::{Keep, MAX_OF, MAX_REPLICAS, Portion};
 use crate::cluster::slots::{Slot, SlotRun};
+use crate::keyring::PlacementCheck;
 use crate::record::{Hlc, KeyHash};
 use crate::table::{KeyRange, KeyRanges, RANGES};
 use crate::wire::codec::{Malformed, Reader};
@@ -23,6 +24,7 @@ impl Hello {
         put_address(self.address, out);
         let told = self.portion.keep != Keep::All || !self.portion.tier.is_empty();
         out.push(u8::from(self.ready) | if told { Self::PORTION } else { 0 });
+        out.extend_from_slice(&self.placement.0);
         if told {
             self.portion.encode(out);
         }
@@ -34,9 +36,10 @@ impl Hello {
         if flags > Self::READY | Self::PORTION {
             return Err(Malformed::Invalid("flags"));
         }
+        let placement = PlacementCheck(fields.array("placement check")?);
         let told = flags & Self::PORTION != 0;
         let portion = if told { Portion::decode(fields)? } else { Portion::default() };
-        Ok(Self { name, address, ready: flags & Self::READY != 0, portion })
+        Ok(Self { name, address, ready: flags & Self::READY != 0, placement, portion })
     }
 }
 

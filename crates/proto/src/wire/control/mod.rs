@@ -26,6 +26,7 @@ use super::MAX_BODY_BYTES;
 use super::codec::{Malformed, Reader};
 use crate::cluster::portion::Portion;
 use crate::cluster::slots::SlotRun;
+use crate::keyring::PlacementCheck;
 use crate::record::{Hlc, KeyHash};
 use crate::table::KeyRanges;
 
@@ -98,6 +99,8 @@ pub struct Hello {
     pub address: SocketAddr,
     /// Whether its portion has arrived.
     pub ready: bool,
+    /// What tells whether it places records as we do.
+    pub placement: PlacementCheck,
     /// Which records it keeps.
     pub portion: Portion,
 }

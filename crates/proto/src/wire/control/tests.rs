@@ -2,6 +2,7 @@ use super::*;
 use crate::claims;
 use crate::cluster::portion::{Keep, MAX_OF, MAX_REPLICAS};
 use crate::cluster::slots::Slot;
+use crate::keyring::PlacementCheck;
 use crate::table::KeyRange;
 use crate::wire::header::{Incarnation, MAX_SEQUENCE};
 
@@ -18,7 +19,13 @@ fn check(message: Message) {
 
 fn hello() -> Hello {
     let address = "10.0.0.1:7700".parse().unwrap();
-    Hello { name: "köln-1".into(), address, ready: true, portion: Portion::default() }
+    Hello {
+        name: "köln-1".into(),
+        address,
+        ready: true,
+        placement: PlacementCheck([7; 8]),
+        portion: Portion::default(),
+    }
 }
 
 fn run(first: u16, last: u16) -> SlotRun {
@@ -140,7 +147,7 @@ fn the_longest_answer_and_the_longest_pull_fit_a_packet() {
     let keep = Keep::Of(vec![name.clone(); MAX_OF]);
     let portion = Portion { keep, tier: name.clone(), ..Portion::default() };
     let address = "[fd77::1]:7700".parse().unwrap();
-    let hello = Hello { name, address, ready: true, portion };
+    let hello = Hello { name, address, portion, ..hello() };
     check(&Message::Answer {
         nonce: 1,
         hello,
