@@ -184,6 +184,7 @@ fn fits(message: &Message) -> bool {
         | Message::Heartbeat { .. }
         | Message::Status { .. }
         | Message::Gone { .. }
+        | Message::Kept { .. }
         | Message::Hearing { .. }
         | Message::Gossip(_)
         | Message::Absent { .. }

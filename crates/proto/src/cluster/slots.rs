@@ -101,6 +101,11 @@ impl SlotSet {
         self.0.iter_mut().zip(&*other.0).for_each(|(ours, theirs)| *ours |= theirs);
     }
 
+    /// Puts all slots of some runs into the set.
+    pub fn insert_runs(&mut self, runs: &[SlotRun]) {
+        runs.iter().flat_map(|run| run.slots()).for_each(|slot| self.insert(slot));
+    }
+
     /// The slots that are in this set and not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
@@ -144,7 +149,13 @@ impl SlotSet {
 
     /// The slots of the set, in order.
     pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
-        Slot::all().filter(|&slot| self.contains(slot))
+        (0..).zip(&*self.0).flat_map(|(word, &bits)| {
+            let rest = std::iter::successors(Some(bits), |bits| Some(bits & bits.wrapping_sub(1)));
+            rest.take_while(|&bits| bits != 0).map(move |bits| {
+                let bit = u16::try_from(bits.trailing_zeros()).expect("below 64");
+                Slot(word * 64 + bit)
+            })
+        })
     }
 }
 

@@ -51,7 +51,7 @@ const FETCH_PAUSE: Duration = Duration::from_millis(500);
 const MAX_FETCHED: usize = 4;
 /// A session lives at most so long: what was dropped for room longer ago has
 /// ended on the other nodes as well.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 const _: () = assert!(RANGES.is_multiple_of(MAX_DIGESTS), "whole messages");
 

@@ -351,6 +351,7 @@ impl Node {
             orphan_told: 0,
             orphan_pulled: BTreeMap::new(),
             answers: 0,
+            kept: (0, now.instant),
             differences: Differences::default(),
         };
         self.ways.meet(&peer);

@@ -15,6 +15,7 @@ impl Node {
             self.claims.load(),
             self.puller.load(),
             self.provider.load(),
+            self.portions.moves.load(),
             self.config.keyring.load(),
         ];
         loads.extend(self.sender.loads());

@@ -19,6 +19,7 @@
 //! - `compare`: what differs all the same;
 //! - `portion`: which slots are kept, and by whom;
 //! - `moves`: slots on their way here;
+//! - `lingering`: slots on their way elsewhere;
 //! - `common`: what differs where nodes keep shares;
 //! - `rekey`: one farm key after another;
 //! - `way`: by multicast or one by one;
@@ -34,6 +35,7 @@ mod claim;
 mod common;
 mod compare;
 mod join;
+mod lingering;
 mod load;
 mod lookup;
 mod members;

@@ -1,43 +1,50 @@
 //! Slots on their way to this node.
 //!
 //! Each slot comes from one of its holders, so that no more is moved than the
-//! node's own. Only a node answers that keeps the slots and has them all: one
-//! that is still fetching them itself leaves the request unanswered, and the
-//! next holder is asked. When nobody has them, nobody has: the slots are the
-//! node's all the same.
+//! node's own. A node that does not have a slot as a whole says so, and gives
+//! what it has; the next holder is asked, and at last everybody, as somebody
+//! may have kept what is no longer his. What became of it all is [`Wanted`]'s to
+//! say.
 //!
 //! A pull names slots, many of them, in their order: its provider walks only
 //! the parts of its table where these lie.
+
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Node;
-use crate::cluster::slots::{Slot, SlotRun, SlotSet};
+use crate::cluster::portion::Keep;
+use crate::cluster::slots::{SlotRun, SlotSet};
 use crate::holdings::Holdings;
+use crate::load::Load;
 use crate::nak::receiver::Remains;
 use crate::time::Instant;
 use crate::transfer::page::Position;
 use crate::transfer::puller::{Pull, Purpose};
-use crate::wire::control::{MAX_RUNS, Source};
+use crate::wire::control::{MAX_RUNS, Range, Source};
 use crate::wire::header::Incarnation;
 
-/// What a node gains is fetched so long after the last change: what passed it
-/// before has come to the holders by then, repairs too, and of several changes
-/// at once only the outcome counts.
-const MOVE_AFTER: Duration = Duration::from_millis(500);
+use wanted::Wanted;
+
+/// Packets that are gone count as missing for so long at the most while what
+/// they were about is fetched from others: two rounds and their pauses. What
+/// was not had by then is fetched all the same, but their stream goes on.
+const HOLE_WAITS: Duration = Duration::from_secs(10);
+/// The most runs of packets that wait so. What is beyond them is asked for
+/// again, and found to be gone again.
+const MAX_HOLES: usize = 256;
 
 /// What is to be fetched, from whom, and what was.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Moves {
-    pending: SlotSet,
-    due: Instant,
+    wanted: Wanted,
     /// The pulls that are planned.
     queue: VecDeque<(Incarnation, Vec<SlotRun>)>,
-    /// What could not be had from whom.
-    failed: BTreeMap<Incarnation, SlotSet>,
     /// While the node joins: where the streams stood at those who gave.
     joining: Option<Offers>,
+    holes: Vec<Hole>,
     /// Records that have come.
     pub(super) records: u64,
     /// Their bytes.
@@ -52,35 +59,41 @@ struct Offers {
     positions: BTreeMap<Incarnation, (u64, usize)>,
 }
 
-impl Default for Moves {
-    fn default() -> Self {
-        Self {
-            pending: SlotSet::none(),
-            due: Instant::default(),
-            queue: VecDeque::new(),
-            failed: BTreeMap::new(),
-            joining: None,
-            records: 0,
-            bytes: 0,
-        }
-    }
+/// Packets that are gone, of which not even their sender has all records.
+#[derive(Debug)]
+struct Hole {
+    stream: Incarnation,
+    range: Range,
+    until: Instant,
 }
 
 impl Moves {
     /// How many slots are to be fetched.
     pub(super) fn pending(&self) -> usize {
-        self.pending.count()
+        self.wanted.missing().count()
     }
 
     /// The members changed: what was gained is to be fetched, and what is no
     /// longer `desired` is not.
-    pub(super) fn changed(&mut self, now: Instant, gained: &SlotSet, desired: &SlotSet) {
-        self.pending.insert_all(gained);
-        self.pending = self.pending.common(desired);
+    pub(super) fn divide(
+        &mut self,
+        now: Instant,
+        gained: &SlotSet,
+        (desired, kept): (&SlotSet, &SlotSet),
+    ) {
+        self.wanted.divide(now, gained, (desired, kept));
         self.queue.clear();
-        if self.joining.is_none() && !gained.is_empty() {
-            self.due = now + MOVE_AFTER;
-        }
+    }
+
+    /// Somebody is there who may have what others had not.
+    pub(super) fn ask_anew(&mut self, now: Instant) {
+        self.wanted.ask_anew(now);
+        self.queue.clear();
+    }
+
+    /// Whether all is here that is to be, as far as anybody has it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.wanted.is_at_rest()
     }
 
     /// A joining node that is given its slots by several.
@@ -99,25 +112,13 @@ impl Moves {
         }
     }
 
-    /// Takes note of a pull that was not answered.
-    fn fail(&mut self, from: Incarnation, runs: &[SlotRun]) {
-        let failed = self.failed.entry(from).or_insert_with(SlotSet::none);
-        failed.insert_all(&runs.iter().collect());
-        self.queue.clear();
-    }
-
     /// Has all threads know which of the slots that are `kept` are here.
     pub(super) fn tell_arrived(&self, kept: &SlotSet, holdings: &Holdings) {
-        holdings.arrived().set(&kept.without(&self.pending));
+        holdings.arrived().set(&self.wanted.here_of(kept));
     }
 
-    fn arrived(&mut self, runs: &[SlotRun]) {
-        self.pending = self.pending.without(&runs.iter().collect());
-    }
-
-    /// Whether a slot may be asked for there.
-    fn may_ask(&self, holder: Incarnation, slot: Slot) -> bool {
-        self.failed.get(&holder).is_none_or(|failed| !failed.contains(slot))
+    pub(super) fn load(&self) -> Load {
+        Load::new("packets that are fetched as slots", self.holes.len(), MAX_HOLES)
     }
 }
 
@@ -128,47 +129,44 @@ impl Node {
         let desired = self.portions.desired().clone();
         let moves = &mut self.portions.moves;
         moves.joining = Some(Offers::default());
-        moves.failed.clear();
         moves.queue.clear();
-        (moves.pending, moves.due) = (desired, now);
+        moves.wanted.want_all(now, &desired);
         self.review_arrived();
         self.go_on_moving(now);
     }
 
     /// Asks for the next of what is on its way here.
     pub(super) fn go_on_moving(&mut self, now: Instant) {
+        self.close_holes(now);
         let moves = &self.portions.moves;
-        if moves.due > now || self.puller.has(&Purpose::Move) {
+        if moves.wanted.rests(now) || self.puller.has(&Purpose::Move) {
             return;
         }
         if !self.is_ready() && !moves.is_joining() {
             // What it gains while it looks for others it fetches when it joins.
-            if !self.portions.moves.pending.is_empty() {
-                self.portions.moves.pending = SlotSet::none();
-                self.review_arrived();
-            }
+            self.portions.moves.wanted.want_nothing();
+            self.review_arrived();
             return;
         }
-        if self.portions.moves.queue.is_empty() && !self.portions.moves.pending.is_empty() {
-            self.plan();
+        if moves.queue.is_empty() && !moves.wanted.pending().is_empty() {
+            self.plan(now);
         }
         if let Some((from, runs)) = self.portions.moves.queue.pop_front() {
             let joining = self.portions.moves.joining.as_ref();
             let positions = joining.is_some_and(|offers| !offers.givers.contains(&from));
             let source = Source::Slots { runs, positions };
             self.pull(now, Pull { from, source, purpose: Purpose::Move });
-        } else if self.portions.moves.pending.is_empty() {
-            self.portions.moves.failed.clear();
-            if let Some(offers) = self.portions.moves.joining.take() {
-                self.joined(now, offers);
-            }
+        } else if self.portions.moves.wanted.is_at_rest()
+            && let Some(offers) = self.portions.moves.joining.take()
+        {
+            self.joined(now, offers);
         }
     }
 
-    /// Slots are here.
-    pub(super) fn moved(&mut self, now: Instant, source: &Source) {
-        if let Source::Slots { runs, .. } = source {
-            self.portions.moves.arrived(runs);
+    /// Slots are here, but for those that their giver `lacks`.
+    pub(super) fn moved(&mut self, now: Instant, pull: &Pull, lacks: &SlotSet) {
+        if let Source::Slots { runs, .. } = &pull.source {
+            self.portions.moves.wanted.given(pull.from, runs, lacks);
             self.review_arrived();
         }
         self.go_on_moving(now);
@@ -177,48 +175,105 @@ impl Node {
     /// Slots could not be had there.
     pub(super) fn move_failed(&mut self, from: Incarnation, source: &Source) {
         if let Source::Slots { runs, .. } = source {
-            self.portions.moves.fail(from, runs);
+            self.portions.moves.wanted.unanswered(from, runs);
+            self.portions.moves.queue.clear();
         }
     }
 
-    /// Whether this node has all of these slots, so that another may have them
-    /// from here.
-    pub(super) fn can_give(&self, source: &Source) -> bool {
-        let Source::Slots { runs, .. } = source else { return true };
-        let kept = self.holdings.kept().get();
-        let has = |slot| kept.contains(slot) && !self.portions.moves.pending.contains(slot);
-        self.is_ready() && runs.iter().flat_map(|run| run.slots()).all(has)
+    /// What of its own slots this node has as a whole, so that another may have
+    /// it from here; `None` where nobody shares: then it has everything.
+    pub(super) fn has_slots(&self) -> Option<SlotSet> {
+        let moves = &self.portions.moves;
+        if !self.portions.sharing && moves.wanted.is_at_rest() {
+            return None;
+        }
+        if !self.is_ready() || self.is_merging() {
+            return Some(SlotSet::none());
+        }
+        Some(moves.wanted.here_of(&self.holdings.kept().get()))
     }
 
-    /// Gives each slot that is to be fetched to one that is asked for it. A
-    /// slot that nobody is left to be asked for has arrived.
-    fn plan(&mut self) {
+    /// Whether a node is there whose history has not come yet.
+    pub(super) fn is_merging(&self) -> bool {
+        self.alive().any(|peer| peer.unmerged)
+    }
+
+    /// A node cannot send packets of its stream again, and does not have all
+    /// records either that they were about: what of it lies in slots of this
+    /// node is fetched from others that keep them. Gives whether there is such.
+    pub(super) fn fetch_hole(
+        &mut self,
+        now: Instant,
+        (stream, range): (Incarnation, Range),
+        lacks: &SlotSet,
+    ) -> bool {
+        let desired = self.portions.desired();
+        let slots = lacks.common(desired);
+        let moves = &mut self.portions.moves;
+        if slots.is_empty() || !self.portions.sharing || moves.holes.len() >= MAX_HOLES {
+            return false;
+        }
+        moves.holes.push(Hole { stream, range, until: now + HOLE_WAITS });
+        moves.wanted.want(now, &slots);
+        moves.queue.clear();
+        self.review_arrived();
+        true
+    }
+
+    /// What packets were about that are gone is here, as far as anybody has it.
+    fn close_holes(&mut self, now: Instant) {
+        let moves = &mut self.portions.moves;
+        let here = moves.wanted.is_at_rest();
+        let closed = moves.holes.extract_if(.., |hole| here || hole.until <= now);
+        for Hole { stream, range, .. } in closed.collect::<Vec<_>>() {
+            if let Some(peer) = self.peers.get_mut(&stream) {
+                peer.receiver.fill(now, range);
+            }
+            self.look_at(stream);
+        }
+    }
+
+    /// Gives each slot that is to be fetched to one that is asked for it: a
+    /// holder, or when all of these were asked, whoever else keeps anything.
+    fn plan(&mut self, now: Instant) {
         let portions = &self.portions;
+        let wanted = &portions.moves.wanted;
+        let others = self.givers();
         let mut planned: BTreeMap<Incarnation, SlotSet> = BTreeMap::new();
-        let mut given_up = SlotSet::none();
-        let mut ready: BTreeMap<Incarnation, bool> = BTreeMap::new();
-        for &member in portions.coming.members().keys() {
-            ready.insert(member, self.is_ready_member(member));
-        }
-        for slot in portions.moves.pending.iter() {
-            let wanted =
-                |holder| ready.get(&holder) == Some(&true) && portions.moves.may_ask(holder, slot);
+        let mut rest = SlotSet::none();
+        for slot in wanted.pending().iter() {
+            let may_give = |holder: Incarnation| {
+                others.binary_search(&holder).is_ok() && wanted.may_ask(holder, slot)
+            };
             // Who has kept it for long, rather than who has just begun to.
             let giver = [&portions.before, &portions.settled, &portions.coming]
                 .into_iter()
-                .find_map(|placement| placement.first_holder(slot, wanted));
+                .find_map(|placement| placement.first_holder(slot, may_give));
             match giver {
                 Some(giver) => planned.entry(giver).or_insert_with(SlotSet::none).insert(slot),
-                None => given_up.insert(slot),
+                None => rest.insert(slot),
             }
         }
         let moves = &mut self.portions.moves;
-        moves.pending = moves.pending.without(&given_up);
+        moves.wanted.begin();
+        for (giver, slots) in moves.wanted.share_out(rest, &others) {
+            planned.entry(giver).or_insert_with(SlotSet::none).insert_all(&slots);
+        }
         for (giver, slots) in planned {
             let runs = slots.runs();
             moves.queue.extend(runs.chunks(MAX_RUNS).map(|runs| (giver, runs.to_vec())));
         }
+        if moves.queue.is_empty() {
+            moves.wanted.end_round(now, &others, moves.joining.is_some());
+        }
         self.review_arrived();
+    }
+
+    /// Who may be asked for slots, in order.
+    fn givers(&self) -> Vec<Incarnation> {
+        let keeps = |keep: &Keep| !matches!(keep, Keep::Of(names) if names.is_empty());
+        let ready = self.peers.iter().filter(|(_, peer)| peer.is_alive() && peer.ready);
+        ready.filter(|(_, peer)| keeps(&peer.portion.keep)).map(|(&giver, _)| giver).collect()
     }
 
     fn review_arrived(&self) {

@@ -43,21 +43,18 @@ impl Outbox {
         self.push(Destination::Farm, |body| message.encode(body))
     }
 
-    /// A message to those who hear the group.
-    pub(super) fn push_to_group(&mut self, message: &Message) {
-        self.push(Destination::Group, |body| message.encode(body));
+    /// Messages that fit one packet.
+    pub(super) fn push_all<'m>(
+        &mut self,
+        to: Destination,
+        messages: impl Iterator<Item = &'m Message>,
+    ) {
+        self.push(to, |body| messages.for_each(|message| message.encode(body)));
     }
 
     /// A message to one. Gives how long its packet is, in bytes.
     pub(super) fn push_to_node(&mut self, address: SocketAddr, message: &Message) -> usize {
         self.push(Destination::Node(address), |body| message.encode(body))
-    }
-
-    /// Two messages to one, in one packet.
-    pub(super) fn push_both_to_node(&mut self, address: SocketAddr, messages: [&Message; 2]) {
-        self.push(Destination::Node(address), |body| {
-            messages.iter().for_each(|message| message.encode(body));
-        });
     }
 
     /// A part of a page to one.

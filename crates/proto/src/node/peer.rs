@@ -111,6 +111,9 @@ pub struct Peer {
     pub(super) orphan_pulled: BTreeMap<Incarnation, Remains>,
     /// How many packets of answers it was sent since the last housekeeping.
     pub(super) answers: u32,
+    /// Under which members it said last that it has all that it is to keep, and
+    /// when; under 0 when it has not.
+    pub(super) kept: (u64, Instant),
     /// Where what it holds differs from what is here.
     pub(super) differences: Differences,
 }

@@ -8,14 +8,15 @@
 //! well: a write that waits for one holder waits for one of these, as one that
 //! has just become a holder may have let it pass.
 //!
-//! What a node no longer keeps lingers until the farm has been quiet for a
-//! while and everything that the node wrote itself has come to the others.
+//! What a node no longer keeps [lingers](super::lingering) until those have it
+//! whose it is.
 //!
 //! Where every node keeps everything, there is nothing of all this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::lingering::{Lingering, name_of};
 use super::moves::Moves;
 use super::{Event, MAX_PEERS, Node};
 use crate::cluster::placement::{Member, Placement, Trouble};
@@ -29,10 +30,7 @@ use crate::wire::header::Incarnation;
 
 /// After so long all others have seen a change that this node has seen: that
 /// is when they hear that a node has died, give or take a lost heartbeat.
-const GROUNDED: Duration = Duration::from_millis(1_000);
-/// What is no longer kept stays for so long after the last change: who has
-/// just come may go again, and repairs of what others wrote are through.
-const LINGERS: Duration = Duration::from_secs(5);
+pub(super) const GROUNDED: Duration = Duration::from_millis(1_000);
 /// How much of the table is walked at a time for what is no longer kept. No
 /// lock is held for longer than a walk of this takes, some 2 ms.
 const STEP_BYTES: usize = 4 << 20;
@@ -46,18 +44,23 @@ pub(super) struct Portions {
     pub(super) coming: Placement,
     /// As `settled` was a while ago.
     pub(super) before: Placement,
+    /// What `before` is next, and since when it was so.
+    grounding: Option<(Instant, Placement)>,
+    /// Names the members of `settled`.
+    pub(super) view: u64,
     /// Whether any node keeps less than everything.
     pub(super) sharing: bool,
     /// What the node is to keep.
     desired: SlotSet,
     /// What it was to keep, and has not let go.
-    lingering: SlotSet,
+    pub(super) lingering: Lingering,
     /// When the members changed last, and how far the node's own stream had
     /// come.
-    changed: (Instant, u64),
-    grounded: bool,
-    /// Where letting go goes on, and taking near records over.
+    pub(super) changed: (Instant, u64),
+    /// Where letting go goes on, whether it is to begin again, and where taking
+    /// near records over goes on.
     releasing: Option<Cursor>,
+    releases_again: bool,
     adopting: Option<Cursor>,
     /// The nodes whose portions went into this one's, by name.
     seen: BTreeSet<String>,
@@ -91,12 +94,14 @@ impl Portions {
             settled: placement.clone(),
             coming: placement.clone(),
             before: placement,
+            grounding: None,
+            view: 0,
             sharing: false,
             desired: SlotSet::all(),
-            lingering: SlotSet::none(),
+            lingering: Lingering::default(),
             changed: (now, 0),
-            grounded: true,
             releasing: None,
+            releases_again: false,
             adopting: None,
             seen: BTreeSet::new(),
             troubles: BTreeSet::new(),
@@ -108,6 +113,28 @@ impl Portions {
     /// What the node is to keep.
     pub(super) const fn desired(&self) -> &SlotSet {
         &self.desired
+    }
+
+    /// What is held and not kept is to be dropped, wherever it lies.
+    pub(super) const fn release_anew(&mut self) {
+        if self.releasing.is_none() {
+            self.releasing = Some(Cursor::START);
+        } else {
+            self.releases_again = true;
+        }
+    }
+
+    /// A view that was that of a while ago from one second on is it: others
+    /// have seen it by then. It is never older than two seconds, however often
+    /// the members change.
+    fn ground(&mut self, now: Instant) {
+        let grounded = self.grounding.take_if(|(since, _)| now - *since >= GROUNDED);
+        if let Some((_, view)) = grounded {
+            self.before = view;
+        }
+        if self.grounding.is_none() && self.before.members() != self.settled.members() {
+            self.grounding = Some((now, self.settled.clone()));
+        }
     }
 }
 
@@ -159,7 +186,7 @@ impl Node {
         PortionFigures {
             slots: desired.count(),
             moving: moves.pending(),
-            lingering: lingering.count(),
+            lingering: lingering.slots().count(),
             replicas: if *sharing { settled.replicas() } else { 0 },
             moved_records: moves.records,
             moved_bytes: moves.bytes,
@@ -184,17 +211,16 @@ impl Node {
             }
             return;
         }
-        if !self.portions.grounded && now.instant - self.portions.changed.0 >= GROUNDED {
-            self.portions.grounded = true;
-            self.portions.before = self.portions.settled.clone();
-        }
+        self.portions.ground(now.instant);
         self.go_on_moving(now.instant);
         self.let_go(now.instant);
         if let Some(cursor) = self.portions.adopting.take() {
             self.portions.adopting = self.holdings.adopt(cursor, STEP_BYTES, now.wall);
         }
         if let Some(cursor) = self.portions.releasing.take() {
-            self.portions.releasing = self.holdings.release(cursor, STEP_BYTES);
+            let next = self.holdings.release(cursor, STEP_BYTES);
+            let again = next.is_none() && std::mem::take(&mut self.portions.releases_again);
+            self.portions.releasing = if again { Some(Cursor::START) } else { next };
         }
         // Who is waited for may have changed.
         self.acknowledge();
@@ -210,11 +236,17 @@ impl Node {
         }
         self.portions.sharing = sharing;
         let (settled, coming) = self.views();
+        let known = self.portions.settled.members();
+        let somebody_came = settled.keys().any(|member| !known.contains_key(member));
         let settled = self.portions.settled.update(settled);
         if self.portions.coming.update(coming) || settled {
             self.portions.changed = (now, self.sender.high());
-            self.portions.grounded = false;
+            self.portions.view = name_of(&self.portions.settled);
+            self.portions.ground(now);
             self.divide(now);
+            if somebody_came {
+                self.portions.moves.ask_anew(now);
+            }
             self.look_for_troubles();
         }
     }
@@ -275,18 +307,19 @@ impl Node {
         let ready = self.is_ready();
         let portions = &mut self.portions;
         let mut held = std::mem::replace(&mut portions.desired, desired);
-        held.insert_all(&portions.lingering);
+        held.insert_all(&portions.lingering.slots());
         let gained = portions.desired.without(&held);
-        if ready {
-            portions.lingering = held.without(&portions.desired);
+        let lingering = if ready {
+            held.without(&portions.desired)
         } else {
             // Of what came before it had a portion nothing is missed elsewhere.
-            portions.lingering = SlotSet::none();
-            portions.releasing = Some(Cursor::START);
-        }
+            portions.release_anew();
+            SlotSet::none()
+        };
+        portions.lingering.set(now, &lingering);
         let mut kept = portions.desired.clone();
-        kept.insert_all(&portions.lingering);
-        portions.moves.changed(now, &gained, &portions.desired);
+        kept.insert_all(&lingering);
+        portions.moves.divide(now, &gained, (&portions.desired, &kept));
         // First of all nobody takes what is yet to come for missing.
         portions.moves.tell_arrived(&kept, &self.holdings);
         self.holdings.kept().set(&kept);
@@ -309,19 +342,6 @@ impl Node {
         let here: BTreeSet<&str> =
             coming.members().values().map(|member| member.name.as_str()).collect();
         seen.iter().any(|name| !here.contains(name.as_str()))
-    }
-
-    /// Lets go what is no longer kept, when it is sure that others have it.
-    fn let_go(&mut self, now: Instant) {
-        let Portions { changed: (changed, high), lingering, desired, .. } = &self.portions;
-        let quiet = now - *changed >= LINGERS;
-        if lingering.is_empty() || !quiet || !self.sender.progress.all_reached(*high) {
-            return;
-        }
-        self.portions.moves.tell_arrived(desired, &self.holdings);
-        self.holdings.kept().set(desired);
-        self.portions.lingering = SlotSet::none();
-        self.portions.releasing = Some(Cursor::START);
     }
 
     /// Tells once of each thing that is wrong.

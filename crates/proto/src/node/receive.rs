@@ -248,6 +248,7 @@ impl Node {
             Message::Common { slots, first, digests } => {
                 self.handle_common(now.instant, sender, slots, (first, &digests));
             }
+            Message::Kept { view } => self.handle_kept(now.instant, sender, view),
             Message::Hearing { group, high } => {
                 self.handle_hearing(now, sender, group, high);
             }

@@ -3,11 +3,12 @@
 
 use super::{Event, Node};
 use crate::cluster::portion::Keep;
+use crate::cluster::slots::{SlotRun, SlotSet};
 use crate::record::Hlc;
 use crate::time::{Instant, Now, Wall};
 use crate::transfer::page::Contents;
 use crate::transfer::provider::{Request, View};
-use crate::transfer::puller::{Pull, Pulled, Purpose};
+use crate::transfer::puller::{Ended, Pull, Pulled, Purpose};
 use crate::wire::codec::Malformed;
 use crate::wire::control::{MAX_KEYS, Part, Range, Source};
 use crate::wire::header::Incarnation;
@@ -55,9 +56,6 @@ impl Node {
         (cursor, missing): (u64, &[Range]),
     ) {
         let Some(peer) = self.peers.get(&sender) else { return };
-        if !self.can_give(source) {
-            return;
-        }
         let request = Request { page, source, cursor, missing };
         let spared = matches!(source, Source::Table | Source::Since(_))
             && peer.portion.keep != Keep::All
@@ -67,7 +65,13 @@ impl Node {
         let coming = &self.portions.coming;
         let is_member = coming.members().contains_key(&sender);
         let kept = (spared && is_member).then(|| coming.slots_of(sender));
-        let view = View { holdings: &self.holdings, log: self.sender.log(), kept: kept.as_ref() };
+        let has = self.has_slots();
+        let view = View {
+            holdings: &self.holdings,
+            log: self.sender.log(),
+            kept: kept.as_ref(),
+            has: has.as_ref(),
+        };
         let positions = || {
             // Of what one stream's sender had before it was met nothing is
             // said: it may not be here yet.
@@ -95,22 +99,28 @@ impl Node {
         let moves = self.puller.purpose() == Some(&Purpose::Move);
         match self.puller.handle_part(now.instant, sender, part) {
             Pulled::Nothing => Ok(()),
-            Pulled::Page(page) => self.apply_page(now, sender, &page, moves),
-            Pulled::Last(page, pull) => {
-                self.apply_page(now, sender, &page, moves)?;
-                self.pull_finished(now, pull);
+            Pulled::Page(page) => {
+                let lacks = self.apply_page(now, sender, &page, moves)?;
+                self.puller.lacked(&lacks);
+                Ok(())
+            }
+            Pulled::Last(page, Ended { pull, mut lacks }) => {
+                lacks.insert_runs(&self.apply_page(now, sender, &page, moves)?);
+                self.pull_finished(now, pull, &lacks);
                 Ok(())
             }
         }
     }
 
+    /// Takes the records of a page in. Gives the slots that its maker lacks of
+    /// what was asked for.
     fn apply_page(
         &mut self,
         now: Now,
         sender: Incarnation,
         page: &[u8],
         moves: bool,
-    ) -> Result<(), Malformed> {
+    ) -> Result<Vec<SlotRun>, Malformed> {
         let mut records = 0;
         let mut contents = Contents::decode(page)?;
         if !contents.positions.is_empty() {
@@ -123,15 +133,16 @@ impl Node {
         if moves {
             self.count_moved(records, page.len());
         }
-        Ok(())
+        Ok(contents.lacks)
     }
 
-    fn pull_finished(&mut self, now: Now, pull: Pull) {
+    fn pull_finished(&mut self, now: Now, pull: Pull, lacks: &SlotSet) {
         match pull.purpose {
             Purpose::Join => self.fetched_portion(now.instant, pull.from),
             Purpose::Merge => self.merged(pull.from),
             Purpose::Touched | Purpose::Differs => {}
-            Purpose::Move => self.moved(now.instant, &pull.source),
+            Purpose::Move => self.moved(now.instant, &pull, lacks),
+            Purpose::Gone(range) if self.fetch_hole(now.instant, (pull.from, range), lacks) => {}
             Purpose::Gone(range) => {
                 if let Some(peer) = self.peers.get_mut(&pull.from) {
                     peer.receiver.fill(now.instant, range);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::peer::Peer;
 use super::{Node, Way};
+use crate::nak::sender::Destination;
 use crate::nak::spacing::Spacing;
 use crate::time::{Instant, Now};
 use crate::wire::control::Message;
@@ -146,12 +147,14 @@ impl Node {
 
     fn send_heartbeat(&mut self, now: Now) {
         if let Some(high) = self.sender.poll_heartbeat(now.instant) {
-            self.push_heartbeat(&Message::Heartbeat {
+            let heartbeat = Message::Heartbeat {
                 high,
                 time: self.settled(now),
                 ready: self.is_ready(),
                 sent_micros: now.instant.as_micros(),
-            });
+            };
+            let kept = self.portions.sharing.then(|| Message::Kept { view: self.kept_view() });
+            self.push_heartbeat(&heartbeat, kept.as_ref());
         }
     }
 
@@ -188,7 +191,8 @@ impl Node {
             if peer.receiver.poll_status(now, &spacing, &mut self.rng) {
                 let status = status_of(stream, peer, now, (credit, overflowed));
                 let hearing = Message::Hearing { group: peer.heard_by() == Way::Multicast, high };
-                self.outbox.push_both_to_node(peer.address, [&status, &hearing]);
+                let to = Destination::Node(peer.address);
+                self.outbox.push_all(to, [&status, &hearing].into_iter());
             }
             next = earlier(next, peer.receiver.status_timeout(&spacing));
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::peer::Peer;
 use super::{Event, Node};
+use crate::nak::sender::Destination;
 use crate::time::{Instant, Now};
 use crate::wire::control::Message;
 use crate::wire::header::Incarnation;
@@ -225,19 +226,20 @@ impl Node {
     /// Tells the farm how far the stream has come. The group is told always: it
     /// is how those who do not hear it find that they do again. They are told
     /// in packets of their own, as the same ones by two ways would be one.
-    pub(super) fn push_heartbeat(&mut self, heartbeat: &Message) {
+    pub(super) fn push_heartbeat(&mut self, heartbeat: &Message, kept: Option<&Message>) {
+        let messages = || [heartbeat].into_iter().chain(kept);
         if !self.config.multicast || self.ways.unicast.is_empty() {
-            self.outbox.push_to_farm(heartbeat);
+            self.outbox.push_all(Destination::Farm, messages());
             return;
         }
-        self.outbox.push_to_group(heartbeat);
+        self.outbox.push_all(Destination::Group, messages());
         if !self.ways.group {
             // Sealed once for all of them.
-            self.outbox.push_to_farm(heartbeat);
+            self.outbox.push_all(Destination::Farm, messages());
             return;
         }
         for &address in &self.ways.unicast {
-            self.outbox.push_to_node(address, heartbeat);
+            self.outbox.push_all(Destination::Node(address), messages());
         }
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! page      count(2), then for each stream: incarnation(16) watermark(8);
+//!           count(2), then for each run of slots: first(2) last(2);
 //!           then frames to the end
 //! ```
 
 use zeroize::Zeroizing;
 
+use crate::cluster::slots::{SLOTS, SlotRun, SlotSet};
 use crate::record::MAX_PAYLOAD_BYTES;
 use crate::time::Wall;
 use crate::wire::codec::{Malformed, Reader};
-use crate::wire::control::{PART_OVERHEAD_BYTES, Part};
+use crate::wire::control::{PART_OVERHEAD_BYTES, Part, put_run, take_runs};
 use crate::wire::frame::Frame;
 use crate::wire::header::Incarnation;
 use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES};
@@ -22,10 +24,14 @@ pub const PAGE_BYTES: usize = 24 * MAX_PACKET_BYTES;
 pub const PART_BYTES: usize = MAX_BODY_BYTES - PART_OVERHEAD_BYTES;
 /// The most streams whose positions a page names.
 const MAX_POSITIONS: usize = 4_096;
+/// The most runs of slots that a page names: every second slot.
+const MAX_LACKS: usize = SLOTS / 2;
 /// The most parts of a page: the largest payload on top of a full page and
-/// the longest list of positions.
+/// the longest lists of positions and of slots.
 pub const MAX_PARTS: usize =
-    (PAGE_BYTES + MAX_POSITIONS * 24 + MAX_PAYLOAD_BYTES + MAX_PACKET_BYTES) / PART_BYTES + 1;
+    (PAGE_BYTES + MAX_POSITIONS * 24 + MAX_LACKS * 4 + MAX_PAYLOAD_BYTES + MAX_PACKET_BYTES)
+        / PART_BYTES
+        + 1;
 
 /// How far a node's copy of a stream had come.
 pub type Position = (Incarnation, u64);
@@ -37,32 +43,58 @@ pub struct Page {
     /// The provider's number for it.
     edition: u64,
     /// Where the page after it begins; `None` when there is none.
-    pub next: Option<u64>,
+    next: Option<u64>,
 }
 
-impl Page {
-    /// A page without records that names these positions.
-    #[must_use]
-    pub fn new(edition: u64, positions: &[Position]) -> Self {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(PAGE_BYTES + MAX_PACKET_BYTES));
-        let count = positions.len().min(MAX_POSITIONS);
-        bytes.extend_from_slice(&u16::try_from(count).expect("at most 4,096").to_be_bytes());
-        for (stream, watermark) in &positions[..count] {
-            bytes.extend_from_slice(&stream.0.to_be_bytes());
-            bytes.extend_from_slice(&watermark.to_be_bytes());
-        }
-        Self { bytes, edition, next: None }
-    }
+/// A page that is being filled.
+#[derive(Debug)]
+pub struct Draft {
+    frames: Zeroizing<Vec<u8>>,
+    /// The slots of what is asked for that the provider has no record of, or
+    /// not all records.
+    pub lacks: SlotSet,
+}
 
+impl Default for Draft {
+    fn default() -> Self {
+        let frames = Zeroizing::new(Vec::with_capacity(PAGE_BYTES + MAX_PACKET_BYTES));
+        Self { frames, lacks: SlotSet::none() }
+    }
+}
+
+impl Draft {
     /// Appends a record.
     pub fn push(&mut self, frame: &Frame<'_>) {
-        frame.encode(&mut self.bytes);
+        frame.encode(&mut self.frames);
     }
 
     /// Whether it has its full size.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.bytes.len() >= PAGE_BYTES
+        self.frames.len() >= PAGE_BYTES
+    }
+}
+
+impl Page {
+    /// The page of a draft, under the provider's number, that names these
+    /// positions.
+    #[must_use]
+    pub fn new(edition: u64, positions: &[Position], draft: &Draft, next: Option<u64>) -> Self {
+        let lacks = draft.lacks.runs();
+        let positions = &positions[..positions.len().min(MAX_POSITIONS)];
+        let len = 4 + positions.len() * 24 + lacks.len() * 4 + draft.frames.len();
+        // In one piece: what grows leaves records behind that nobody wipes.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(len));
+        let count = |len: usize| u16::try_from(len).expect("at most 32,768").to_be_bytes();
+        bytes.extend_from_slice(&count(positions.len()));
+        for (stream, watermark) in positions {
+            bytes.extend_from_slice(&stream.0.to_be_bytes());
+            bytes.extend_from_slice(&watermark.to_be_bytes());
+        }
+        bytes.extend_from_slice(&count(lacks.len()));
+        lacks.into_iter().for_each(|run| put_run(run, &mut bytes));
+        bytes.extend_from_slice(&draft.frames);
+        Self { bytes, edition, next }
     }
 
     /// How many parts it has.
@@ -99,6 +131,9 @@ pub struct Contents<'a> {
     /// How far the provider's copies of the streams had come before it made
     /// the page.
     pub positions: Vec<Position>,
+    /// The slots of what was asked for that the provider does not have, or not
+    /// as a whole, in runs.
+    pub lacks: Vec<SlotRun>,
     frames: Reader<'a>,
 }
 
@@ -116,7 +151,9 @@ impl<'a> Contents<'a> {
             let stream = Incarnation(u128::from_be_bytes(reader.array("stream")?));
             positions.push((stream, reader.sequence("watermark")?));
         }
-        Ok(Self { positions, frames: reader })
+        let count = reader.u16("count of slots lacked")?;
+        let lacks = take_runs(&mut reader, count.into())?;
+        Ok(Self { positions, lacks, frames: reader })
     }
 
     /// The next record.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::page::{Page, Position};
+use super::page::{Draft, Page, Position};
 use crate::cluster::slots::{Slot, SlotSet};
 use crate::holdings::Holdings;
 use crate::load::Load;
@@ -45,6 +45,8 @@ pub struct View<'a> {
     /// What the puller keeps of everything that it asks for: where it asks for
     /// a table it is spared the rest. `None` when it keeps all.
     pub kept: Option<&'a SlotSet>,
+    /// The slots that the node has everything of; `None` when it has all.
+    pub has: Option<&'a SlotSet>,
 }
 
 impl View<'_> {
@@ -52,6 +54,11 @@ impl View<'_> {
     fn wants(&self, record: &Record<'_>) -> bool {
         let hash = || self.holdings.hash(&record.key);
         self.kept.is_none_or(|kept| kept.contains(Slot::of(hash())))
+    }
+
+    /// What of `wanted` is not here, or not as a whole.
+    fn lacks(&self, wanted: impl FnOnce() -> SlotSet) -> SlotSet {
+        self.has.map_or_else(SlotSet::none, |has| wanted().without(has))
     }
 }
 
@@ -79,8 +86,9 @@ impl Provider {
             let first = request.cursor == 0 && follows;
             let positions = if first { positions() } else { Vec::new() };
             self.editions += 1;
-            let mut page = Page::new(self.editions, &positions);
-            page.next = fill(&mut page, request, view);
+            let mut draft = Draft::default();
+            let next = fill(&mut draft, request, view);
+            let page = Page::new(self.editions, &positions, &draft, next);
             self.insert(puller, request.page, page);
         }
         let (number, page) = &self.pages[&puller];
@@ -115,9 +123,10 @@ impl Provider {
 }
 
 /// Fills a page with what is requested. Gives where the next one begins.
-fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
+fn fill(page: &mut Draft, request: &Request<'_>, view: View<'_>) -> Option<u64> {
     match request.source {
         Source::Table => {
+            page.lacks = view.lacks(|| view.kept.cloned().unwrap_or_else(SlotSet::all));
             let wants = |record: &Record<'_>| view.wants(record);
             scan(page, request.cursor, (view.holdings, KeyRanges::ALL), wants)
         }
@@ -128,6 +137,7 @@ fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
         }
         Source::Slots { runs, .. } => {
             let slots: SlotSet = runs.iter().collect();
+            page.lacks = view.lacks(|| slots.clone());
             let ranges = slots.iter().map(Slot::range).collect();
             let wants =
                 |record: &Record<'_>| slots.contains(Slot::of(view.holdings.hash(&record.key)));
@@ -140,7 +150,7 @@ fn fill(page: &mut Page, request: &Request<'_>, view: View<'_>) -> Option<u64> {
 
 /// Fills the page with the records of some ranges of a table that are wanted.
 fn scan(
-    page: &mut Page,
+    page: &mut Draft,
     cursor: u64,
     (holdings, ranges): (&Holdings, KeyRanges),
     wants: impl Fn(&Record<'_>) -> bool,
@@ -165,7 +175,7 @@ fn scan(
 /// Fills the page with the current values of the keys that packets were
 /// about. The cursor is a packet's number, and how many of its keys earlier
 /// pages had: one packet may be about more than a page has room for.
-fn follow(page: &mut Page, range: Range, cursor: u64, view: View<'_>) -> Option<u64> {
+fn follow(page: &mut Draft, range: Range, cursor: u64, view: View<'_>) -> Option<u64> {
     /// Far more keys than a packet has room for.
     const KEYS_BITS: u32 = 16;
     /// Entries looked at for one page, when few of their keys are held.
@@ -185,7 +195,9 @@ fn follow(page: &mut Page, range: Range, cursor: u64, view: View<'_>) -> Option<
                 let passed = (position - view.log.position(sequence)) as u64;
                 return Some(sequence << KEYS_BITS | passed);
             }
-            push(page, view.holdings, key);
+            if !push(page, view.holdings, key) && view.has.is_some() {
+                page.lacks.insert(Slot::of(key));
+            }
         }
         before = Some(key);
     }
@@ -194,7 +206,7 @@ fn follow(page: &mut Page, range: Range, cursor: u64, view: View<'_>) -> Option<
 
 /// Fills the page with the records of `keys`. The cursor counts those that
 /// earlier pages had.
-fn look_up(page: &mut Page, keys: &[KeyHash], cursor: u64, holdings: &Holdings) -> Option<u64> {
+fn look_up(page: &mut Draft, keys: &[KeyHash], cursor: u64, holdings: &Holdings) -> Option<u64> {
     for (at, &key) in (0..).zip(keys) {
         if at >= cursor {
             if page.is_full() {
@@ -206,6 +218,7 @@ fn look_up(page: &mut Page, keys: &[KeyHash], cursor: u64, holdings: &Holdings) 
     None
 }
 
-fn push(page: &mut Page, holdings: &Holdings, key: KeyHash) {
-    holdings.peek_hash(key, |record| page.push(&Frame::Record(*record)));
+/// Whether there is such a record.
+fn push(page: &mut Draft, holdings: &Holdings, key: KeyHash) -> bool {
+    holdings.peek_hash(key, |record| page.push(&Frame::Record(*record))).is_some()
 }

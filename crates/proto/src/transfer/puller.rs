@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::parts::Parts;
 use super::provider::BURST_PARTS;
+use crate::cluster::slots::{SlotRun, SlotSet};
 use crate::load::Load;
 use crate::nak::receiver::Remains;
 use crate::time::Instant;
@@ -62,7 +63,16 @@ pub enum Pulled {
     /// A page is complete; more will be asked for.
     Page(Zeroizing<Vec<u8>>),
     /// The last page is complete, and with it the pull.
-    Last(Zeroizing<Vec<u8>>, Pull),
+    Last(Zeroizing<Vec<u8>>, Ended),
+}
+
+/// A pull whose last page is complete.
+#[derive(Debug)]
+pub struct Ended {
+    /// What was pulled.
+    pub pull: Pull,
+    /// The slots that its pages named as lacking, the last one's to be added.
+    pub lacks: SlotSet,
 }
 
 /// The page that is being fetched.
@@ -74,6 +84,8 @@ struct Fetch {
     parts: Parts,
     /// Parts that were asked for and have not come.
     outstanding: usize,
+    /// The slots that a page so far named as lacking.
+    lacks: SlotSet,
     due: Instant,
     patience: Duration,
     tries: u32,
@@ -141,13 +153,22 @@ impl Puller {
         let bytes = fetch.parts.take();
         let Some(next) = fetch.parts.next else {
             let fetch = self.fetch.take().expect("just looked at");
-            return Pulled::Last(bytes, fetch.pull);
+            return Pulled::Last(bytes, Ended { pull: fetch.pull, lacks: fetch.lacks });
         };
         self.last_page += 1;
         (fetch.page, fetch.cursor) = (self.last_page, next);
         fetch.parts = Parts::default();
         fetch.due = now;
         Pulled::Page(bytes)
+    }
+
+    /// The page that came last, of the pull that runs, named these slots as
+    /// lacking. What one page of a pull lacks the pull does not bring: its
+    /// provider may have let it go between two of them.
+    pub fn lacked(&mut self, runs: &[SlotRun]) {
+        if let Some(fetch) = &mut self.fetch {
+            fetch.lacks.insert_runs(runs);
+        }
     }
 
     /// The next request, and to whom.
@@ -221,6 +242,7 @@ impl Fetch {
             cursor: 0,
             parts: Parts::default(),
             outstanding: 0,
+            lacks: SlotSet::none(),
             due: now,
             patience: PATIENCE,
             tries: 0,

@@ -89,7 +89,7 @@ impl Pair {
         };
         self.requests += 1;
         let request = Request { page: *page, source, cursor: *cursor, missing };
-        let view = View { holdings: &self.holdings, log: &self.log, kept: None };
+        let view = View { holdings: &self.holdings, log: &self.log, kept: None, has: None };
         let parts = self.provider.handle_pull(PULLER, &request, view, Vec::new);
         let mut done = false;
         for part in parts {

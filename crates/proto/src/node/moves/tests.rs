@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cluster::portion::Portion;
+use crate::cluster::slots::Slot;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::acks::{Ack, Held, WriteId};
 use crate::node::Config;
@@ -52,13 +53,18 @@ fn what_is_on_its_way_has_not_arrived() {
     node.become_ready();
     assert!(node.holdings.arrived().keeps(hash) && node.is_certain_of(hash));
 
-    node.portions.moves.changed(NOW.instant, &one_slot(), &SlotSet::all());
+    let all = SlotSet::all();
+    node.portions.moves.divide(NOW.instant, &one_slot(), (&all, &all));
     node.review_arrived();
     assert!(node.keeps(hash) && !node.holdings.arrived().keeps(hash));
     assert!(!node.is_certain_of(hash) && node.is_certain_of(other));
 
-    let runs = one_slot().runs();
-    node.moved(NOW.instant, &Source::Slots { runs, positions: false });
+    let source = Source::Slots { runs: one_slot().runs(), positions: false };
+    let pull = Pull { from: Incarnation(2), source, purpose: Purpose::Move };
+    node.moved(NOW.instant, &pull, &one_slot());
+    assert!(!node.is_certain_of(hash), "its giver lacks it");
+    assert!(node.has_slots().is_some_and(|has| !has.contains(SLOT) && has.contains(Slot(1))));
+    node.moved(NOW.instant, &pull, &SlotSet::none());
     assert!(node.holdings.arrived().keeps(hash) && node.is_certain_of(hash));
 }
 
@@ -66,7 +72,7 @@ fn what_is_on_its_way_has_not_arrived() {
 fn who_joins_those_that_share_becomes_ready_when_the_last_of_them_is_gone() {
     let mut node = node();
     node.portions.moves.joining = Some(Offers::default());
-    node.portions.moves.pending = one_slot();
+    node.portions.moves.wanted.want_all(NOW.instant, &one_slot());
     assert!(!node.portions.sharing && !node.is_ready());
     node.keep_portion(NOW);
     assert!(node.is_ready());

@@ -118,10 +118,7 @@ impl Source {
             Self::Slots { runs, positions } => {
                 let count = u8::try_from(runs.len().min(MAX_RUNS)).expect("at most 128");
                 out.extend_from_slice(&[Self::SLOTS, u8::from(*positions), count]);
-                for run in runs.iter().take(MAX_RUNS) {
-                    out.extend_from_slice(&run.first.0.to_be_bytes());
-                    out.extend_from_slice(&run.last.0.to_be_bytes());
-                }
+                runs.iter().take(MAX_RUNS).for_each(|&run| put_run(run, out));
             }
         }
     }
@@ -176,10 +173,18 @@ fn take_name(fields: &mut Reader<'_>) -> Result<String, Malformed> {
     Ok(name.to_owned())
 }
 
+/// What a run of slots takes.
+const RUN_BYTES: usize = 4;
+
+pub(crate) fn put_run(run: SlotRun, out: &mut Vec<u8>) {
+    out.extend_from_slice(&run.first.0.to_be_bytes());
+    out.extend_from_slice(&run.last.0.to_be_bytes());
+}
+
 /// Runs in order, of which no two share a slot: all of them together are no
 /// more to walk than the slots that there are.
-fn take_runs(fields: &mut Reader<'_>, count: usize) -> Result<Vec<SlotRun>, Malformed> {
-    let mut runs: Vec<SlotRun> = Vec::with_capacity(count);
+pub(crate) fn take_runs(fields: &mut Reader<'_>, count: usize) -> Result<Vec<SlotRun>, Malformed> {
+    let mut runs: Vec<SlotRun> = Vec::with_capacity(count.min(fields.rest().len() / RUN_BYTES));
     for _ in 0..count {
         let [first, last] = [Slot(fields.u16("first slot")?), Slot(fields.u16("last slot")?)];
         if first > last || runs.last().is_some_and(|before| first <= before.last) {

@@ -30,6 +30,7 @@ const GOSSIP: u8 = 16;
 const COMMON: u8 = 20;
 const CLAIM: u8 = 17;
 const CLAIMED: u8 = 18;
+const KEPT: u8 = 21;
 
 /// A control message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +139,11 @@ pub enum Message {
         /// At most [`super::MAX_DIGESTS`], of ranges that follow one another.
         digests: Vec<u64>,
     },
+    /// What I am to keep, as long as the members are those that I know, is here.
+    Kept {
+        /// Names these members; 0 when it is not all here.
+        view: u64,
+    },
     /// How your packets come to me, and where my stream stands: what you do not
     /// hear by the group is said by unicast.
     Hearing {
@@ -208,6 +214,7 @@ impl Message {
             Self::Pull { .. } => PULL,
             Self::Digests { .. } => DIGESTS,
             Self::Common { .. } => COMMON,
+            Self::Kept { .. } => KEPT,
             Self::Hearing { .. } => HEARING,
             Self::Ask { .. } => ASK,
             Self::Absent { .. } => ABSENT,
@@ -283,6 +290,7 @@ impl Message {
                 put_u64(*slots, out);
                 put_digests(*first, digests, out);
             }
+            Self::Kept { view } => put_u64(*view, out),
             Self::Hearing { group, high } => {
                 out.push(u8::from(*group));
                 put_u64(*high, out);
@@ -358,6 +366,7 @@ impl Message {
                 missing: take_ranges(fields)?,
             },
             DIGESTS | COMMON => Self::decode_digests(type_byte, fields)?,
+            KEPT => Self::Kept { view: fields.u64("view")? },
             HEARING => Self::Hearing { group: take_bool(fields)?, high: fields.sequence("high")? },
             ASK => Self::Ask {
                 number: fields.u64("number")?,

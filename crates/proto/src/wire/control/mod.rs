@@ -17,7 +17,7 @@ mod piece;
 
 use std::net::SocketAddr;
 
-pub(crate) use fields::{put_address, put_stream, take_address, take_stream};
+pub(crate) use fields::{put_address, put_run, put_stream, take_address, take_runs, take_stream};
 pub use message::Message;
 pub use part::{PART_OVERHEAD_BYTES, Part};
 pub use piece::{PIECE_OVERHEAD_BYTES, Piece};
@@ -79,8 +79,8 @@ pub enum Source {
     Keys(Vec<KeyHash>),
     /// The records of these ranges of keys.
     Ranges(KeyRanges),
-    /// The records of these slots. Only a node that keeps them, and has them
-    /// all, answers.
+    /// The records of these slots. Who does not keep some of them, or does not
+    /// have all of them yet, names these and gives what it has.
     Slots {
         /// At most [`MAX_RUNS`], in order.
         runs: Vec<SlotRun>,

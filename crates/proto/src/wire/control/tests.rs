@@ -79,6 +79,7 @@ fn what_is_encoded_is_decoded() {
     }
     check(Message::Digests { first: KeyRange(128), digests: vec![1] });
     check(Message::Common { slots: 7, first: KeyRange(128), digests: vec![1] });
+    check(Message::Kept { view: 9 });
     check(Message::Hearing { group: true, high: 1 });
     check(Message::Gossip(vec![1, 2, 3]));
     check(Message::Gossip(Vec::new()));
