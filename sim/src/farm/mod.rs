@@ -31,6 +31,7 @@ use crate::keys;
 use crate::model::{Holding, holding};
 use crate::network::{Flight, Hop, Network};
 use crate::nonces::Nonces;
+use crate::shares::tamper::Tamper;
 use agenda::Agenda;
 pub use layout::{Configured, Layout};
 use running::{Packet, Running, Written, address, number_of};
@@ -58,6 +59,7 @@ pub struct Farm {
     nonces: Option<Nonces>,
     agenda: Agenda,
     standstill: Standstill,
+    tamper: Tamper,
     /// How many threads nodes are shared by.
     threads: usize,
 }
@@ -73,6 +75,8 @@ pub enum Portions {
     ShareAndAll(u8),
     /// All but the last keep a share; that one keeps what the first two keep.
     ShareAndOf(u8, usize),
+    /// All but the last keep a share; that one keeps nothing, and asks.
+    ShareAndAsks(u8, usize),
 }
 
 impl Portions {
@@ -85,7 +89,12 @@ impl Portions {
             Self::Share(replicas) => share(replicas),
             Self::ShareAndAll(_) if number == 0 => Portion::default(),
             Self::ShareAndAll(replicas) => share(replicas),
-            Self::ShareAndOf(replicas, last) if number != last => share(replicas),
+            Self::ShareAndOf(replicas, last) | Self::ShareAndAsks(replicas, last)
+                if number != last =>
+            {
+                share(replicas)
+            }
+            Self::ShareAndAsks(..) => Portion { keep: Keep::Of(Vec::new()), ..Portion::default() },
             Self::ShareAndOf(..) => {
                 let names = ["node-0", "node-1"].map(str::to_owned).to_vec();
                 Portion { keep: Keep::Of(names), ..Portion::default() }
@@ -151,9 +160,21 @@ impl Farm {
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             agenda: Agenda::of(layout.nodes),
             standstill: Standstill::default(),
+            tamper: Tamper::Nothing,
         };
         farm.nodes.resize_with(layout.nodes, || None);
         farm
+    }
+
+    /// The portion of a node.
+    #[must_use]
+    pub fn portion_of(&self, number: usize) -> Portion {
+        self.layout.portions.of(number)
+    }
+
+    /// Has something befall what comes to nodes that start from here on.
+    pub const fn tamper(&mut self, tamper: Tamper) {
+        self.tamper = tamper;
     }
 
     /// The virtual time.
@@ -171,7 +192,8 @@ impl Farm {
     /// Starts a node that is not running, with an empty cache.
     pub fn start(&mut self, number: usize) {
         let keyring = keys::ring(self.key_steps[number]);
-        let running = Running::start(number, &self.layout, keyring, self.now, &mut self.rng);
+        let mut running = Running::start(number, &self.layout, keyring, self.now, &mut self.rng);
+        running.tamper = self.tamper;
         self.nodes[number] = Some(running);
     }
 

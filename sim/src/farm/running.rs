@@ -22,6 +22,7 @@ use proto::wire::header::Incarnation;
 use super::{Configured, Layout, Portions};
 use crate::memory::Sparse;
 use crate::model::Holding;
+use crate::shares::tamper::Tamper;
 
 /// The wall clock when the virtual time begins: 2026-01-01.
 const EPOCH_MILLIS: u64 = 1_767_225_600_000;
@@ -44,6 +45,8 @@ pub struct Running {
     /// What it has said and nobody has looked at, each with the nodes that it
     /// took to be alive at that moment.
     pub events: Vec<(Event, Vec<Incarnation>)>,
+    /// What befalls packets on their way to it.
+    pub(super) tamper: Tamper,
 }
 
 /// A write as it was made.
@@ -113,8 +116,8 @@ impl Running {
         let mut node = Node::new(config, Arc::clone(&holdings), Arc::clone(&versions), now);
         let claims = Arc::new(Claims::new(CLAIM_BYTES));
         node.keep_claims(Arc::clone(&claims));
-        let events = Vec::new();
-        Self { node, holdings, claims, versions, incarnation, skew_millis, events }
+        let (events, tamper) = (Vec::new(), Tamper::Nothing);
+        Self { node, holdings, claims, versions, incarnation, skew_millis, events, tamper }
     }
 
     /// Which start of a node this is.
@@ -130,7 +133,10 @@ impl Running {
 
     /// Takes a packet in.
     pub(super) fn receive(&mut self, now: Instant, from: Origin, packet: &mut [u8]) {
-        self.node.handle_datagram(self.clocks(now), from, packet);
+        match self.tamper.packet(packet) {
+            Some(mut other) => self.node.handle_datagram(self.clocks(now), from, &mut other),
+            None => self.node.handle_datagram(self.clocks(now), from, packet),
+        }
         // At once: a node that is heard next is not one of those that an
         // acknowledgement of this moment speaks of.
         self.take_events();

@@ -4,6 +4,7 @@
 //!   one that all holders confirmed at all of them.
 //! - Where a node held a tombstone, it never holds what that is above of,
 //!   though both may have gone and come in between.
+//! - At rest nothing is near that is older than what the holders have.
 //! - At rest all nodes agree on who holds what; each key's holders, as many as
 //!   there are replicas or live nodes, hold the same of it; nothing that had to
 //!   survive is missing; and no node's portion has what is not its own.
@@ -29,6 +30,9 @@ struct Write {
     ack: Ack,
     holding: Holding,
     confirmed: bool,
+    /// Whether a node was lost before it was confirmed: what says that one has
+    /// it may come from that node, and after its end.
+    overtaken: bool,
 }
 
 /// Every write of a run.
@@ -47,7 +51,10 @@ impl Ledger {
     /// A node has made a write.
     pub(super) fn wrote(&mut self, at: usize, ack: Ack, written: Written) {
         let Written { write, holding, .. } = written;
-        self.writes.insert(write, Write { at: Some(at), ack, holding, confirmed: false });
+        self.writes.insert(
+            write,
+            Write { at: Some(at), ack, holding, confirmed: false, overtaken: false },
+        );
     }
 
     /// A node is lost: of what it wrote, only what was confirmed must survive.
@@ -55,6 +62,9 @@ impl Ledger {
         self.writes.retain(|_, write| write.at != Some(number) || write.confirmed);
         for write in self.writes.values_mut().filter(|write| write.at == Some(number)) {
             write.at = None;
+        }
+        for write in self.writes.values_mut().filter(|write| !write.confirmed) {
+            write.overtaken = true;
         }
         self.tombstones.forget(number);
     }
@@ -106,7 +116,7 @@ impl Ledger {
         if holders.iter().filter(sharers).count() != expected {
             return Err(format!("{key:?} has the holders {holders:?}, not {expected} of a share"));
         }
-        for number in holders {
+        for &number in &holders {
             match farm.held_of(number, key) {
                 Some(held) if write.holding.is_superseded_by(&held) => {}
                 found => {
@@ -114,7 +124,7 @@ impl Ledger {
                 }
             }
         }
-        Ok(())
+        check_near(farm, key, &holders)
     }
 
     /// A node that keeps what others keep has all of it.
@@ -146,6 +156,22 @@ fn running_at(farm: &Farm, number: usize) -> &Running {
     farm.nodes[number].as_ref().expect("it runs")
 }
 
+/// What is near at other nodes is not older than what the holders have. It may
+/// be later where their delete is final: who wrote again did not know of it.
+fn check_near(farm: &Farm, key: &Key, holders: &[usize]) -> Result<(), String> {
+    let held = holders.first().and_then(|&holder| farm.held_of(holder, key));
+    let Some(held) = held else { return Ok(()) };
+    for number in farm.running().into_iter().filter(|number| !holders.contains(number)) {
+        match farm.held_of(number, key) {
+            Some(near) if near.version < held.version => {
+                return Err(format!("node {number} has {near:?} near, and not {held:?}"));
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
+}
+
 /// A write is where its acknowledgement says.
 fn check_confirmed(farm: &Farm, number: usize, write: &Write) -> Result<(), String> {
     let writer = running_at(farm, number);
@@ -167,7 +193,7 @@ fn check_confirmed(farm: &Farm, number: usize, write: &Write) -> Result<(), Stri
         Ack::All if !others().filter(settled).all(|other| has(&other)) => {
             Err(format!("{write:?} was confirmed by all, but not all of {holders:?} have it"))
         }
-        Ack::One if !alone && !others().any(|other| has(&other)) => {
+        Ack::One if !write.overtaken && !alone && !others().any(|other| has(&other)) => {
             Err(format!("{write:?} was confirmed by one, but no holder has it"))
         }
         Ack::Local | Ack::One | Ack::All => Ok(()),

@@ -6,9 +6,11 @@
 //! `check`.
 
 mod check;
+pub mod tamper;
 
 use std::time::Duration;
 
+use proto::cluster::portion::Keep;
 use proto::nak::acks::Ack;
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use proto::rng::Rng;
@@ -17,6 +19,7 @@ use crate::farm::{Farm, Layout, Portions};
 use crate::limits;
 use crate::weather::{Loss, Weather};
 use check::Ledger;
+use tamper::Tamper;
 
 /// Keys that writes are about.
 const KEYS: u64 = 300;
@@ -37,7 +40,16 @@ const REST: Duration = Duration::from_secs(75);
 ///
 /// What did not hold, in words.
 pub fn run(seed: u64) -> Result<(), String> {
-    let (mut run, what) = Run::new(seed);
+    run_tampered(seed, Tamper::Nothing)
+}
+
+/// Runs one seed with something broken on purpose.
+///
+/// # Errors
+///
+/// What did not hold, in words.
+pub fn run_tampered(seed: u64, tamper: Tamper) -> Result<(), String> {
+    let (mut run, what) = Run::new(seed, tamper);
     run.run().map_err(|error| format!("{error}\n  in {what}"))
 }
 
@@ -48,16 +60,20 @@ struct Run {
     nodes: usize,
     /// How many nodes may be lost at once.
     spare: usize,
+    /// The node that keeps nothing, if one does.
+    asks: Option<usize>,
+    tamper: Tamper,
 }
 
 impl Run {
-    fn new(seed: u64) -> (Self, String) {
+    fn new(seed: u64, tamper: Tamper) -> (Self, String) {
         let mut rng = Rng::from_u64(seed ^ 0x05_4a_7e);
         let nodes = 3 + pick(&mut rng, 7);
         let replicas = u8::try_from(1 + pick(&mut rng, 3)).expect("at most 3");
-        let portions = match rng.below(4) {
+        let portions = match rng.below(5) {
             0 => Portions::ShareAndAll(replicas),
             1 => Portions::ShareAndOf(replicas, nodes - 1),
+            2 => Portions::ShareAndAsks(replicas, nodes - 1),
             _ => Portions::Share(replicas),
         };
         let losses = [0, 10, 50, 100];
@@ -76,13 +92,19 @@ impl Run {
             audited: false,
             table_bytes: 8 << 20,
             portions,
+            askers: usize::from(matches!(portions, Portions::ShareAndAsks(..))),
             ring_bytes: 1 << 20,
             ..Layout::of(nodes, weather)
         };
-        let farm = Farm::new(layout, seed);
+        let mut farm = Farm::empty(layout, seed);
+        farm.tamper(tamper);
+        // Some come later: to a farm of one replica nobody else does.
+        let late = pick(&mut rng, nodes - 2);
+        (0..nodes - late).for_each(|number| farm.start(number));
         let spare = usize::from(replicas) - 1;
         let what = format!("{layout:?}");
-        (Self { farm, ledger: Ledger::new(portions), rng, nodes, spare }, what)
+        let asks = matches!(portions, Portions::ShareAndAsks(..)).then(|| nodes - 1);
+        (Self { farm, ledger: Ledger::new(portions), rng, nodes, spare, asks, tamper }, what)
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -105,11 +127,22 @@ impl Run {
             3..=4 => self.start()?,
             5 => self.part()?,
             6..=15 => self.touch(),
+            16..=35 => self.look_up(),
             _ => self.write(),
         }
         let pause = Duration::from_micros(self.rng.below(20_000));
         self.farm.run(pause)?;
+        self.tamper.farm(&self.farm);
         self.check()
+    }
+
+    /// Has a node look for a key: the one that keeps nothing, where there is.
+    fn look_up(&mut self) {
+        let Some(someone) = self.someone() else { return };
+        let at = self.asks.unwrap_or(someone);
+        let kind = if self.rng.chance(1, 2) { Kind::Tls } else { Kind::Web };
+        let key = self.key(kind);
+        self.farm.look_up(at, &key);
     }
 
     /// What holds at any moment.
@@ -144,14 +177,18 @@ impl Run {
     /// Loses nodes, no more than there are replicas to spare, and gives the
     /// others time to restore what they had.
     fn lose(&mut self) -> Result<(), String> {
-        let running = self.farm.running();
-        if self.spare == 0 || running.len() <= self.spare + 1 {
+        let shares = |number: &usize| self.farm.portion_of(*number).keep == Keep::Share;
+        // Enough are left for every replica, whoever is lost.
+        let sharers = self.farm.running().into_iter().filter(shares).count();
+        if self.spare == 0 || sharers <= 2 * self.spare {
             return Ok(());
         }
         let count = 1 + pick(&mut self.rng, self.spare);
-        // What one other node confirmed is at two nodes at first, whoever
-        // keeps it; its holders have it as soon as packets come through.
-        self.farm.run(Duration::from_secs(2))?;
+        if count > 1 || self.rng.chance(1, 2) {
+            // What one other node confirmed is at two nodes at first, whoever
+            // keeps it; its holders have it as soon as packets come through.
+            self.farm.run(Duration::from_secs(2))?;
+        }
         self.check()?;
         for _ in 0..count {
             let running = self.farm.running();
@@ -168,11 +205,15 @@ impl Run {
     }
 
     fn start(&mut self) -> Result<(), String> {
-        let number = pick(&mut self.rng, self.nodes);
-        if self.farm.nodes[number].is_none() {
+        let gone: Vec<usize> =
+            (0..self.nodes).filter(|&number| self.farm.nodes[number].is_none()).collect();
+        if let Some(&number) = gone.get(pick(&mut self.rng, gone.len())) {
             self.farm.start(number);
-            let short = Duration::from_millis(self.rng.below(3_000));
-            self.farm.run(short)?;
+            let short = self.rng.below(3_000);
+            for _ in 0..short / 50 {
+                self.farm.run(Duration::from_millis(50))?;
+                self.tamper.farm(&self.farm);
+            }
             (0..5).for_each(|_| self.write());
             // Who is lost before it has its portion is one more.
             self.farm.run(RESTORED)?;

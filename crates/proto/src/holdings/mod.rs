@@ -235,7 +235,14 @@ impl Holdings {
     /// Drops what the portion holds of slots that are not kept, as
     /// [`Table::release`] does.
     pub fn release(&self, cursor: Cursor, limit_bytes: usize) -> Option<Cursor> {
-        self.portion.release(cursor, limit_bytes, |hash| self.kept.keeps(hash))
+        self.portion.release(cursor, limit_bytes, |hash, _| self.kept.keeps(hash))
+    }
+
+    /// Drops what is held beside the portion, but for deletes, as
+    /// [`Table::release`] does: something may have passed unseen that put an
+    /// end to it.
+    pub fn forget_near(&self, cursor: Cursor, limit_bytes: usize) -> Option<Cursor> {
+        self.near.as_ref()?.release(cursor, limit_bytes, |_, deleted| deleted)
     }
 
     /// Takes near records of slots that are kept into the portion, as far as a

@@ -70,6 +70,18 @@ fn a_late_answer_does_not_revive_what_was_deleted_in_passing() {
 }
 
 #[test]
+fn what_is_near_is_forgotten_and_what_was_deleted_is_not() {
+    let (holdings, _) = without(&key());
+    holdings.remember(&record(1, Body::Value(b"a")), NOW);
+    assert_eq!(holdings.forget_near(Cursor::START, 1 << 20), None);
+    assert_eq!(value_of(&holdings), None);
+    holdings.apply(&record(2, Body::Deleted), NOW);
+    assert_eq!(holdings.forget_near(Cursor::START, 1 << 20), None);
+    holdings.remember(&record(1, Body::Value(b"a")), NOW);
+    assert_eq!(value_of(&holdings), None, "it was deleted since");
+}
+
+#[test]
 fn many_records_are_taken_in_as_one_by_one() {
     let (holdings, hash) = without(&key());
     let kept = Key::new(Kind::Tls, b"other").expect("a short id");

@@ -466,6 +466,8 @@ impl Node {
             .map(|(&incarnation, peer)| (peer.rtt.mean(), incarnation))
             .min();
         match provider {
+            // Among more than these its share is smaller.
+            None if self.portions.behind => self.join.stage = Stage::Met(now),
             None if ready.count() > 0 => {
                 self.join.stage = Stage::Fetching;
                 self.join_shares(now);

@@ -193,6 +193,6 @@ impl Node {
         kept.insert_all(&left);
         self.portions.moves.tell_arrived(&kept, &self.holdings);
         self.holdings.kept().set(&kept);
-        self.portions.release_anew();
+        self.portions.releasing.begin();
     }
 }

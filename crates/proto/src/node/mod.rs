@@ -27,6 +27,7 @@
 //! - `claim`: tickets whose early data is to be accepted, here or elsewhere;
 //! - `agree`: operations that need one answer;
 //! - `load`: how full everything is that has a limit;
+//! - `walk`: going through a table, a step at a time;
 //! - `timer`: what happens when.
 
 mod agree;
@@ -49,6 +50,7 @@ mod receive;
 mod recover;
 mod rekey;
 mod timer;
+mod walk;
 mod way;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -207,8 +207,10 @@ impl Node {
         (stream, range): (Incarnation, Range),
         lacks: &SlotSet,
     ) -> bool {
-        let desired = self.portions.desired();
-        let slots = lacks.common(desired);
+        if self.portions.sharing && !lacks.is_empty() {
+            self.portions.forget_near(now);
+        }
+        let slots = lacks.common(self.portions.desired());
         let moves = &mut self.portions.moves;
         if slots.is_empty() || !self.portions.sharing || moves.holes.len() >= MAX_HOLES {
             return false;

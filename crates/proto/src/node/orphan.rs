@@ -36,6 +36,9 @@ impl Node {
             return;
         }
         if !ours.cover(&theirs) {
+            // It may have put an end to what is near, and is brought only of
+            // what is kept.
+            self.portions.forget_near(now);
             // When it is here, the survivor is told what it may lack itself.
             let purpose = Purpose::Orphan(stream, theirs);
             self.pull(now, Pull { from: survivor, source: Source::Since(since), purpose });

@@ -18,22 +18,27 @@ use std::time::Duration;
 
 use super::lingering::{Lingering, name_of};
 use super::moves::Moves;
+use super::walk::{STEP_BYTES, Walk};
 use super::{Event, MAX_PEERS, Node};
 use crate::cluster::placement::{Member, Placement, Trouble};
 use crate::cluster::portion::{Keep, Portion};
 use crate::cluster::slots::{Slot, SlotSet};
 use crate::nak::acks::{Ack, Held};
 use crate::record::KeyHash;
-use crate::table::Cursor;
 use crate::time::{Instant, Now};
 use crate::wire::header::Incarnation;
 
 /// After so long all others have seen a change that this node has seen: that
 /// is when they hear that a node has died, give or take a lost heartbeat.
 pub(super) const GROUNDED: Duration = Duration::from_millis(1_000);
-/// How much of the table is walked at a time for what is no longer kept. No
-/// lock is held for longer than a walk of this takes, some 2 ms.
-const STEP_BYTES: usize = 4 << 20;
+
+/// How many members are taken up at a time. To place one takes a millisecond,
+/// twice: so many take less time than there is between two looks.
+const NEW_AT_ONCE: usize = 16;
+/// After so long what somebody has missed is here, if it is anywhere: survivors
+/// tell each other for half a second, and a pull that fails is given up after
+/// 1.6 seconds.
+const TOLD_BY: Duration = Duration::from_secs(3);
 
 /// What is known of the portions.
 #[derive(Debug)]
@@ -48,6 +53,8 @@ pub(super) struct Portions {
     grounding: Option<(Instant, Placement)>,
     /// Names the members of `settled`.
     pub(super) view: u64,
+    /// Whether members are left out for which there was no time yet.
+    pub(super) behind: bool,
     /// Whether any node keeps less than everything.
     pub(super) sharing: bool,
     /// What the node is to keep.
@@ -57,11 +64,13 @@ pub(super) struct Portions {
     /// When the members changed last, and how far the node's own stream had
     /// come.
     pub(super) changed: (Instant, u64),
-    /// Where letting go goes on, whether it is to begin again, and where taking
-    /// near records over goes on.
-    releasing: Option<Cursor>,
-    releases_again: bool,
-    adopting: Option<Cursor>,
+    /// Dropping what is no longer kept, taking near records over, and
+    /// forgetting them.
+    pub(super) releasing: Walk,
+    adopting: Walk,
+    forgetting: Walk,
+    /// When they are forgotten once more.
+    forget_due: Option<Instant>,
     /// The nodes whose portions went into this one's, by name.
     seen: BTreeSet<String>,
     troubles: BTreeSet<Trouble>,
@@ -96,13 +105,15 @@ impl Portions {
             before: placement,
             grounding: None,
             view: 0,
+            behind: false,
             sharing: false,
             desired: SlotSet::all(),
             lingering: Lingering::default(),
             changed: (now, 0),
-            releasing: None,
-            releases_again: false,
-            adopting: None,
+            releasing: Walk::default(),
+            adopting: Walk::default(),
+            forgetting: Walk::default(),
+            forget_due: None,
             seen: BTreeSet::new(),
             troubles: BTreeSet::new(),
             differing: BTreeSet::new(),
@@ -115,13 +126,12 @@ impl Portions {
         &self.desired
     }
 
-    /// What is held and not kept is to be dropped, wherever it lies.
-    pub(super) const fn release_anew(&mut self) {
-        if self.releasing.is_none() {
-            self.releasing = Some(Cursor::START);
-        } else {
-            self.releases_again = true;
-        }
+    /// Something passed unseen that may have put an end to what is near: that is
+    /// forgotten, and again when the holders have been told of it, as they may
+    /// have answered without knowing.
+    pub(super) fn forget_near(&mut self, now: Instant) {
+        self.forgetting.begin();
+        self.forget_due = Some(now + TOLD_BY);
     }
 
     /// A view that was that of a while ago from one second on is it: others
@@ -214,14 +224,14 @@ impl Node {
         self.portions.ground(now.instant);
         self.go_on_moving(now.instant);
         self.let_go(now.instant);
-        if let Some(cursor) = self.portions.adopting.take() {
-            self.portions.adopting = self.holdings.adopt(cursor, STEP_BYTES, now.wall);
+        let Portions { adopting, releasing, forgetting, forget_due, .. } = &mut self.portions;
+        if forget_due.take_if(|due| *due <= now.instant).is_some() {
+            forgetting.begin();
         }
-        if let Some(cursor) = self.portions.releasing.take() {
-            let next = self.holdings.release(cursor, STEP_BYTES);
-            let again = next.is_none() && std::mem::take(&mut self.portions.releases_again);
-            self.portions.releasing = if again { Some(Cursor::START) } else { next };
-        }
+        let holdings = &self.holdings;
+        adopting.go_on(|cursor| holdings.adopt(cursor, STEP_BYTES, now.wall));
+        releasing.go_on(|cursor| holdings.release(cursor, STEP_BYTES));
+        forgetting.go_on(|cursor| holdings.forget_near(cursor, STEP_BYTES));
         // Who is waited for may have changed.
         self.acknowledge();
     }
@@ -235,11 +245,12 @@ impl Node {
             return;
         }
         self.portions.sharing = sharing;
-        let (settled, coming) = self.views();
+        let (mut settled, mut coming) = self.views();
+        self.spread(&mut settled, &mut coming);
         let known = self.portions.settled.members();
         let somebody_came = settled.keys().any(|member| !known.contains_key(member));
-        let settled = self.portions.settled.update(settled);
-        if self.portions.coming.update(coming) || settled {
+        let coming = self.portions.coming.update(coming);
+        if self.update_settled(settled) || coming {
             self.portions.changed = (now, self.sender.high());
             self.portions.view = name_of(&self.portions.settled);
             self.portions.ground(now);
@@ -251,24 +262,54 @@ impl Node {
         }
     }
 
+    /// Leaves members out for which there is no time at once: their turn comes
+    /// with the next housekeeping.
+    fn spread(
+        &mut self,
+        settled: &mut BTreeMap<Incarnation, Member>,
+        coming: &mut BTreeMap<Incarnation, Member>,
+    ) {
+        let known = self.portions.coming.members();
+        let new = |member: &&Incarnation| {
+            **member != self.config.incarnation && !known.contains_key(member)
+        };
+        let later: Vec<Incarnation> =
+            coming.keys().filter(new).skip(NEW_AT_ONCE).copied().collect();
+        self.portions.behind = !later.is_empty();
+        for member in later {
+            settled.remove(&member);
+            coming.remove(&member);
+        }
+    }
+
+    /// Takes these for the members whose portions have arrived. Whether they
+    /// are others than before.
+    fn update_settled(&mut self, members: BTreeMap<Incarnation, Member>) -> bool {
+        let Portions { settled, coming, .. } = &mut self.portions;
+        if members == *coming.members() && members != *settled.members() {
+            // It was computed already.
+            settled.copy(coming);
+            return true;
+        }
+        settled.update(members)
+    }
+
     /// Whether a write is where it was to be.
     pub(super) fn is_held(&self, held: &Held) -> bool {
         let Portions { settled, before, .. } = &self.portions;
         let progress = &self.sender.progress;
         let has = |holder: Incarnation| progress.has(holder, held.sequence);
         held.slots.iter().all(|&slot| {
-            let holders = settled.holders(slot);
-            let nobody = holders.is_empty();
-            let own = holders.contains(&self.config.incarnation);
-            let mut others =
-                holders.into_iter().filter(|&holder| holder != self.config.incarnation);
+            let mut holders = settled.all_holders(slot);
+            let own = self.config.incarnation;
+            let mut others = settled.all_holders(slot).filter(|&holder| holder != own);
             match held.ack {
                 Ack::Local => true,
                 // What is true of nobody is no confirmation.
-                Ack::All => !nobody && others.all(has),
+                Ack::All => holders.next().is_some() && others.all(has),
                 // A farm that wants one holder has it with this node.
-                Ack::One if own && settled.replicas() == 1 => others.all(has),
-                Ack::One => others.any(|holder| before.holds(holder, slot) && has(holder)),
+                Ack::One if settled.replicas() == 1 && settled.holds(own, slot) => others.all(has),
+                Ack::One => others.any(|holder| has(holder) && before.holds(holder, slot)),
             }
         })
     }
@@ -313,7 +354,7 @@ impl Node {
             held.without(&portions.desired)
         } else {
             // Of what came before it had a portion nothing is missed elsewhere.
-            portions.release_anew();
+            portions.releasing.begin();
             SlotSet::none()
         };
         portions.lingering.set(now, &lingering);
@@ -324,7 +365,7 @@ impl Node {
         portions.moves.tell_arrived(&kept, &self.holdings);
         self.holdings.kept().set(&kept);
         if !gained.is_empty() {
-            portions.adopting = Some(Cursor::START);
+            portions.adopting.begin();
         }
     }
 

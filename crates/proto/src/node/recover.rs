@@ -193,6 +193,9 @@ impl Node {
         self.tell_orphans_again();
         if let Some(peer) = self.peers.get_mut(&sender) {
             peer.orphan_pulled.clear();
+            if !peer.receiver.is_complete() {
+                self.portions.forget_near(now);
+            }
         }
         self.tell_orphan(sender);
     }

@@ -292,14 +292,15 @@ impl Table {
         self.shards[self.shard_of(slot.range())].lock().digest_of_slot(slot)
     }
 
-    /// Drops records of those hashes that are not `kept`, from `cursor` on,
-    /// walking about `limit_bytes` of memory, and gives where to go on; `None`
-    /// when all is done. They leave no tombstone: others hold them.
+    /// Drops records that are not `kept`, by their hash and whether they are
+    /// tombstones, from `cursor` on, walking about `limit_bytes` of memory, and
+    /// gives where to go on; `None` when all is done. They leave no tombstone:
+    /// others hold them.
     pub fn release(
         &self,
         cursor: Cursor,
         limit_bytes: usize,
-        kept: impl Fn(KeyHash) -> bool,
+        kept: impl Fn(KeyHash, bool) -> bool,
     ) -> Option<Cursor> {
         let Place { shard: first, mut queue, mut position } = cursor.place();
         let mut budget = limit_bytes.max(1);

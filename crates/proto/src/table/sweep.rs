@@ -92,7 +92,7 @@ impl Shard {
         None
     }
 
-    /// Drops the records in `queue` whose hashes are not `kept`, from
+    /// Drops the records in `queue` that are not `kept`, from
     /// `position` on, until `budget` bytes of the log are walked. Gives the
     /// position to go on from, or `None` at the queue's head.
     pub(super) fn release(
@@ -100,7 +100,7 @@ impl Shard {
         queue: Queue,
         position: u64,
         budget: &mut usize,
-        kept: &impl Fn(KeyHash) -> bool,
+        kept: &impl Fn(KeyHash, bool) -> bool,
     ) -> Option<u64> {
         let mut position = self.boundary(queue, position)?;
         while position < self.ring(queue).pushed() {
@@ -109,7 +109,8 @@ impl Shard {
             }
             let at = self.ring(queue).at(position);
             let meta = Meta::read(self.log(), at);
-            if !meta.is_dead() && !kept(self.hashes.place(entry::key_bytes(self.log(), at))) {
+            let hash = || self.hashes.place(entry::key_bytes(self.log(), at));
+            if !meta.is_dead() && !kept(hash(), meta.is_deleted()) {
                 let found = self.found_at(at);
                 self.remove(found);
             }

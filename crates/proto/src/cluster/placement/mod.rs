@@ -39,19 +39,14 @@ struct Sharer {
     incarnation: Incarnation,
     name_hash: u64,
     weight: u32,
+    /// What it holds: 8 KiB, so that nobody has to look through all slots.
+    slots: SlotSet,
 }
 
-/// A sharer's place in a slot's list of holders.
-#[derive(Debug, Clone, Copy)]
-struct Ranked {
-    score: f64,
-    /// Its place among the sharers; [`NOBODY`] when there are fewer than
-    /// replicas.
-    sharer: u16,
-}
-
+/// Whose place in a slot's list of holders is vacant, as there are fewer
+/// sharers than replicas, and the score of such a place.
 const NOBODY: u16 = u16::MAX;
-const VACANT: Ranked = Ranked { score: f64::INFINITY, sharer: NOBODY };
+const VACANT: f64 = f64::INFINITY;
 
 /// Which nodes hold which slots.
 #[derive(Debug, Clone)]
@@ -61,9 +56,13 @@ pub struct Placement {
     /// Vacant places are taken again.
     sharers: Vec<Option<Sharer>>,
     replicas: usize,
-    /// The best sharers of each slot, `replicas` of them, in order. Empty
-    /// while nobody shares.
-    ranked: Vec<Ranked>,
+    /// The best sharers of each slot, `replicas` of them, in order, by their
+    /// places among the sharers, and the scores of these. Empty while nobody
+    /// shares. Apart, as the scores are looked at only when members change.
+    ranked: Vec<u16>,
+    scores: Vec<f64>,
+    /// Those that keep everything.
+    whole: Vec<Incarnation>,
     /// What those keep that keep what others keep.
     of: BTreeMap<Incarnation, SlotSet>,
 }
@@ -78,6 +77,8 @@ impl Placement {
             sharers: Vec::new(),
             replicas: 0,
             ranked: Vec::new(),
+            scores: Vec::new(),
+            whole: Vec::new(),
             of: BTreeMap::new(),
         }
     }
@@ -95,6 +96,7 @@ impl Placement {
             self.members.clear();
             self.sharers.clear();
             self.ranked.clear();
+            self.scores.clear();
         }
         let before = std::mem::replace(&mut self.members, members);
         let gone: Vec<Incarnation> = before
@@ -110,8 +112,22 @@ impl Placement {
             .map(|(&incarnation, _)| incarnation)
             .collect();
         come.into_iter().for_each(|incarnation| self.join(incarnation));
+        let whole = self.members.iter().filter(|(_, member)| member.portion.keep == Keep::All);
+        self.whole = whole.map(|(&member, _)| member).collect();
         self.resolve();
         true
+    }
+
+    /// Takes the members and all that follows from them over from another
+    /// placement of the same farm, in the memory that is here.
+    pub fn copy(&mut self, other: &Self) {
+        self.members.clone_from(&other.members);
+        self.sharers.clone_from(&other.sharers);
+        self.replicas = other.replicas;
+        self.ranked.clone_from(&other.ranked);
+        self.scores.clone_from(&other.scores);
+        self.whole.clone_from(&other.whole);
+        self.of.clone_from(&other.of);
     }
 
     /// How many holders a slot has among those that keep a share.
@@ -168,16 +184,23 @@ impl Placement {
         }
     }
 
+    /// The members that hold a slot, in no order that means anything, and
+    /// without looking at scores.
+    pub fn all_holders(&self, slot: Slot) -> impl Iterator<Item = Incarnation> + '_ {
+        let whole = self.whole.iter().copied();
+        let of = self.of.iter().filter(move |(_, slots)| slots.contains(slot));
+        self.sharers_of(slot).chain(whole).chain(of.map(|(&holder, _)| holder))
+    }
+
     /// All slots that a member holds.
     #[must_use]
     pub fn slots_of(&self, member: Incarnation) -> SlotSet {
         match self.members.get(&member).map(|member| &member.portion.keep) {
             None => SlotSet::none(),
             Some(Keep::All) => SlotSet::all(),
-            Some(Keep::Share) => match self.place_of(member) {
-                Some(place) => self.slots_where(|sharer| sharer == place),
-                None => SlotSet::none(),
-            },
+            Some(Keep::Share) => {
+                self.sharer(member).map_or_else(SlotSet::none, |sharer| sharer.slots.clone())
+            }
             Some(Keep::Of(_)) => self.of.get(&member).cloned().unwrap_or_else(SlotSet::none),
         }
     }
@@ -186,26 +209,14 @@ impl Placement {
     pub fn sharers_of(&self, slot: Slot) -> impl Iterator<Item = Incarnation> + '_ {
         let first = usize::from(slot.0) * self.replicas;
         let ranked = self.ranked.get(first..first + self.replicas).unwrap_or_default();
-        ranked.iter().filter_map(|ranked| {
-            let sharer = self.sharers.get(usize::from(ranked.sharer))?.as_ref()?;
+        ranked.iter().filter_map(|&place| {
+            let sharer = self.sharers.get(usize::from(place))?.as_ref()?;
             Some(sharer.incarnation)
         })
     }
 
-    fn place_of(&self, member: Incarnation) -> Option<u16> {
-        let is = |sharer: &Option<Sharer>| {
-            sharer.as_ref().is_some_and(|sharer| sharer.incarnation == member)
-        };
-        self.sharers.iter().position(is).and_then(|place| u16::try_from(place).ok())
-    }
-
-    /// The slots that have such a sharer among their holders.
-    fn slots_where(&self, is: impl Fn(u16) -> bool) -> SlotSet {
-        let holders = self.ranked.chunks(self.replicas.max(1));
-        let having = Slot::all().zip(holders).filter(|(_, holders)| {
-            holders.iter().any(|ranked| ranked.sharer != NOBODY && is(ranked.sharer))
-        });
-        having.map(|(slot, _)| slot).collect()
+    fn sharer(&self, member: Incarnation) -> Option<&Sharer> {
+        self.sharers.iter().flatten().find(|sharer| sharer.incarnation == member)
     }
 
     /// Compares a newcomer with the holders of each slot.
@@ -215,7 +226,8 @@ impl Placement {
             return;
         }
         let name_hash = self.scorer.name_hash(&member.name);
-        let sharer = Sharer { incarnation, name_hash, weight: member.portion.weight };
+        let weight = member.portion.weight;
+        let mut slots = SlotSet::none();
         let place = self.sharers.iter().position(Option::is_none).unwrap_or(self.sharers.len());
         // The farm has fewer members than there are places.
         let Some(place) = u16::try_from(place).ok().filter(|&place| place != NOBODY) else {
@@ -225,15 +237,22 @@ impl Placement {
             self.sharers.push(None);
         }
         if self.ranked.is_empty() {
-            self.ranked = vec![VACANT; SLOTS * self.replicas];
+            self.ranked = vec![NOBODY; SLOTS * self.replicas];
+            self.scores = vec![VACANT; SLOTS * self.replicas];
         }
-        for (slot, holders) in Slot::all().zip(self.ranked.chunks_mut(self.replicas)) {
-            let score = self.scorer.score(slot, name_hash, sharer.weight);
-            insert(holders, Ranked { score, sharer: place }, |other| {
-                before(&self.sharers, other, incarnation)
-            });
+        for (slot, holders) in
+            Slot::all().zip(lists(self.replicas, (&mut self.ranked, &mut self.scores)))
+        {
+            let score = self.scorer.score(slot, name_hash, weight);
+            let first = |other| before(&self.sharers, other, incarnation);
+            if let Some(last) = insert(holders, (place, score), first) {
+                slots.insert(slot);
+                if let Some(Some(sharer)) = self.sharers.get_mut(usize::from(last)) {
+                    sharer.slots.remove(slot);
+                }
+            }
         }
-        self.sharers[usize::from(place)] = Some(sharer);
+        self.sharers[usize::from(place)] = Some(Sharer { incarnation, name_hash, weight, slots });
     }
 
     /// Gives the slots of those that went to the best of those that stay.
@@ -248,18 +267,27 @@ impl Placement {
         if !left.contains(&true) {
             return;
         }
-        let is_left = |ranked: &Ranked| left.get(usize::from(ranked.sharer)) == Some(&true);
-        for (slot, holders) in Slot::all().zip(self.ranked.chunks_mut(self.replicas)) {
+        let is_left = |&place: &u16| left.get(usize::from(place)) == Some(&true);
+        for (slot, (holders, scores)) in
+            Slot::all().zip(lists(self.replicas, (&mut self.ranked, &mut self.scores)))
+        {
             if !holders.iter().any(is_left) {
                 continue;
             }
-            holders.fill(VACANT);
+            holders.fill(NOBODY);
+            scores.fill(VACANT);
             for (place, sharer) in (0..).zip(&self.sharers) {
                 let Some(sharer) = sharer else { continue };
                 let score = self.scorer.score(slot, sharer.name_hash, sharer.weight);
-                insert(holders, Ranked { score, sharer: place }, |other| {
+                insert((&mut *holders, &mut *scores), (place, score), |other| {
                     before(&self.sharers, other, sharer.incarnation)
                 });
+            }
+            // Who held the slot before holds it still.
+            for &place in &*holders {
+                if let Some(Some(sharer)) = self.sharers.get_mut(usize::from(place)) {
+                    sharer.slots.insert(slot);
+                }
             }
         }
     }
@@ -279,15 +307,27 @@ fn before(sharers: &[Option<Sharer>], place: u16, incarnation: Incarnation) -> b
     sharer.is_some_and(|sharer| sharer.incarnation < incarnation)
 }
 
-/// Puts a candidate to its place among the holders, if it is good enough.
-/// Among equals `first` says who of those that are there comes first.
-fn insert(holders: &mut [Ranked], candidate: Ranked, first: impl Fn(u16) -> bool) {
-    let better = |held: &Ranked| {
-        held.score < candidate.score || (held.score == candidate.score && first(held.sharer))
-    };
-    let at = holders.iter().rposition(better).map_or(0, |last| last + 1);
-    if at < holders.len() {
-        holders[at..].rotate_right(1);
-        holders[at] = candidate;
-    }
+/// Each slot's list of holders, and that of their scores.
+fn lists<'a>(
+    replicas: usize,
+    (ranked, scores): (&'a mut [u16], &'a mut [f64]),
+) -> impl Iterator<Item = (&'a mut [u16], &'a mut [f64])> {
+    ranked.chunks_mut(replicas).zip(scores.chunks_mut(replicas))
+}
+
+/// Puts a candidate to its place among the holders, if it is good enough, and
+/// gives whose place that costs. Among equals `first` says who of those that
+/// are there comes first.
+fn insert(
+    (holders, scores): (&mut [u16], &mut [f64]),
+    (candidate, score): (u16, f64),
+    first: impl Fn(u16) -> bool,
+) -> Option<u16> {
+    let better = |at: &usize| scores[*at] < score || (scores[*at] == score && first(holders[*at]));
+    let at = (0..holders.len()).rev().find(better).map_or(0, |last| last + 1);
+    let last = *holders.get(at..)?.last()?;
+    holders[at..].rotate_right(1);
+    scores[at..].rotate_right(1);
+    (holders[at], scores[at]) = (candidate, score);
+    Some(last)
 }

@@ -46,19 +46,19 @@ impl Placement {
 
     fn union_of(&self, member: Incarnation) -> SlotSet {
         let behind = self.behind(member);
-        let mut sharers = vec![false; self.sharers.len()];
+        let mut union = SlotSet::none();
         for other in behind {
             match self.members.get(&other).map(|member| &member.portion.keep) {
                 Some(Keep::All) => return SlotSet::all(),
                 Some(Keep::Share) => {
-                    if let Some(place) = self.place_of(other) {
-                        sharers[usize::from(place)] = true;
+                    if let Some(sharer) = self.sharer(other) {
+                        union.insert_all(&sharer.slots);
                     }
                 }
                 Some(Keep::Of(_)) | None => {}
             }
         }
-        self.slots_where(|sharer| sharers.get(usize::from(sharer)) == Some(&true))
+        union
     }
 
     /// Everybody whose portion goes into a member's, in one step or several.

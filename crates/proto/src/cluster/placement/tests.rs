@@ -129,6 +129,25 @@ fn circles_and_names_of_nobody_are_found_and_the_rest_counts() {
 }
 
 #[test]
+fn a_copy_is_the_same_and_goes_on_by_itself() {
+    let all = members((1..=5).map(|number| (number, share(1, 2))));
+    let (first, mut copy) = (placed(all.clone()), placed(members([(9, share(1, 3))])));
+    copy.copy(&first);
+    assert!(table_of(&copy) == table_of(&first) && !copy.update(all.clone()));
+    let more: BTreeMap<_, _> =
+        all.into_iter().chain(members([(6, Portion::default()), (7, of(&["node-1"]))])).collect();
+    copy.update(more.clone());
+    let fresh = placed(more);
+    assert!(table_of(&copy) == table_of(&fresh));
+    for slot in Slot::all() {
+        let (mut held, mut all) = (copy.holders(slot), copy.all_holders(slot).collect::<Vec<_>>());
+        held.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(held, all);
+    }
+}
+
+#[test]
 fn the_highest_number_of_replicas_counts() {
     let placement = placed(members([(1, share(1, 1)), (2, share(1, 2)), (3, share(1, 1))]));
     assert_eq!(placement.replicas(), 2);
@@ -158,6 +177,10 @@ proptest! {
         prop_assert!(table_of(&changing) == after);
         changing.update(without);
         prop_assert!(table_of(&changing) == before);
+        for &member in changing.members().keys() {
+            let holds = |slot: &Slot| before[usize::from(slot.0)].contains(&member);
+            prop_assert!(changing.slots_of(member) == Slot::all().filter(holds).collect());
+        }
         for (before, after) in before.iter().zip(&after) {
             let kept: Vec<Incarnation> =
                 after.iter().copied().filter(|&holder| holder != Incarnation(gone)).collect();
