@@ -6,6 +6,7 @@
 
 mod agenda;
 mod layout;
+mod portions;
 pub mod running;
 mod standstill;
 pub mod traffic;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use proto::cluster::portion::{Keep, Portion};
+use proto::cluster::portion::Portion;
 use proto::nak::acks::{Ack, WriteId};
 use proto::nak::sender::Destination;
 use proto::node::{Origin, Way};
@@ -34,6 +35,7 @@ use crate::nonces::Nonces;
 use crate::shares::tamper::Tamper;
 use agenda::Agenda;
 pub use layout::{Configured, Layout};
+pub use portions::Portions;
 use running::{Packet, Running, Written, address, number_of};
 use standstill::Standstill;
 use traffic::Traffic;
@@ -62,45 +64,6 @@ pub struct Farm {
     tamper: Tamper,
     /// How many threads nodes are shared by.
     threads: usize,
-}
-
-/// Which records the nodes of a farm keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Portions {
-    /// Each keeps all.
-    All,
-    /// Each keeps a share, of so many replicas.
-    Share(u8),
-    /// All but the first keep a share; that one keeps all.
-    ShareAndAll(u8),
-    /// All but the last keep a share; that one keeps what the first two keep.
-    ShareAndOf(u8, usize),
-    /// All but the last keep a share; that one keeps nothing, and asks.
-    ShareAndAsks(u8, usize),
-}
-
-impl Portions {
-    /// The portion of a node.
-    #[must_use]
-    pub fn of(self, number: usize) -> Portion {
-        let share = |replicas| Portion { keep: Keep::Share, replicas, ..Portion::default() };
-        match self {
-            Self::All => Portion::default(),
-            Self::Share(replicas) => share(replicas),
-            Self::ShareAndAll(_) if number == 0 => Portion::default(),
-            Self::ShareAndAll(replicas) => share(replicas),
-            Self::ShareAndOf(replicas, last) | Self::ShareAndAsks(replicas, last)
-                if number != last =>
-            {
-                share(replicas)
-            }
-            Self::ShareAndAsks(..) => Portion { keep: Keep::Of(Vec::new()), ..Portion::default() },
-            Self::ShareAndOf(..) => {
-                let names = ["node-0", "node-1"].map(str::to_owned).to_vec();
-                Portion { keep: Keep::Of(names), ..Portion::default() }
-            }
-        }
-    }
 }
 
 /// So many nodes that act at one moment are shared by threads: what each does

@@ -1,33 +1,31 @@
 //! Finding the others, and fetching the portion.
 //!
-//! A node's packets are not listened to before it has proven that it lives, by
+//! How others are found is [`meet`]'s to say. A node's packets are not listened to before it has proven that it lives, by
 //! sending back a nonce: else whoever recorded an old stream could replay it
 //! to a node that has just started. The answer names the position from which
 //! its stream is followed. A joining node follows every stream first and then
 //! pulls the table of a node that is ready, which names the positions where
 //! its own copies of the streams stood; what lies between is asked for.
 
+pub(super) mod meet;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::compare::Differences;
-use super::peer::{Peer, State, reachable};
-use super::way::Hearing;
+use super::peer::Peer;
 use super::{Event, MAX_PEERS, Node};
 use crate::cluster::portion::Keep;
 use crate::load::Load;
-use crate::nak::receiver::{Receiver, Remains};
-use crate::nak::rtt::Rtt;
-use crate::nak::window::{Replay, Window};
-use crate::record::Hlc;
+use crate::nak::receiver::Remains;
+use crate::nak::window::Window;
 use crate::rng::Rng;
 use crate::seal::Opener;
 use crate::time::{Instant, Now};
 use crate::transfer::page::Position;
 use crate::transfer::puller::{Pull, Purpose};
-use crate::wire::control::{Hello, MAX_LISTED, Message, Range, Source};
-use crate::wire::header::{Header, Incarnation};
+use crate::wire::control::{Range, Source};
+use crate::wire::header::Incarnation;
 
 /// A node that nobody has answered for so long is alone.
 const ALONE: Duration = Duration::from_millis(600);
@@ -59,18 +57,6 @@ enum Stage {
     Fetching,
     /// The portion is here.
     Ready,
-}
-
-/// What a node says to prove that it lives.
-pub(super) struct Answer {
-    pub(super) nonce: u64,
-    pub(super) hello: Hello,
-    /// The last packet of its stream.
-    pub(super) high: u64,
-    /// Whether it holds any records.
-    pub(super) holds: bool,
-    /// Where other members are.
-    pub(super) members: Vec<SocketAddr>,
 }
 
 /// A node that has not answered yet.
@@ -230,142 +216,6 @@ impl Node {
         }
     }
 
-    /// Somebody calls, or wants to know that we live.
-    pub(super) fn handle_challenge(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        header: &Header,
-        (nonce, hello): (u64, &Hello),
-    ) {
-        let sender = header.incarnation;
-        // Who has told us its progress lately knows that we live: it calls for
-        // others, and in a large farm all would answer each call.
-        let reported = self.sender.progress.reported(sender);
-        if reported.is_some_and(|reported| now.instant - reported < ALONE) {
-            return;
-        }
-        let members: Vec<SocketAddr> = self
-            .peers
-            .iter()
-            .filter(|(incarnation, peer)| peer.is_alive() && **incarnation != sender)
-            .map(|(_, peer)| peer.address)
-            .take(MAX_LISTED)
-            .collect();
-        let answer = Message::Answer {
-            nonce,
-            hello: self.hello(),
-            high: self.sender.whole_sent_high(),
-            holds: !self.holdings.is_empty(),
-            members,
-        };
-        let address = reachable(hello.address, from);
-        self.outbox.push_to_node(address, &answer);
-        if self.places_elsewhere(now.instant, sender, (address, hello)) {
-            return;
-        }
-        if !self.peers.contains_key(&sender) {
-            self.challenge(now.instant, address, header);
-        }
-    }
-
-    /// Asks a node that is not a member to prove that it lives. Its opener is
-    /// kept, so that what it says meanwhile can be told from forgeries.
-    pub(super) fn challenge(&mut self, now: Instant, address: SocketAddr, header: &Header) {
-        let sender = header.incarnation;
-        if self.misfits.is_elsewhere(sender) {
-            return;
-        }
-        if let Some(challenged) = self.join.challenged.get_mut(&sender) {
-            if now - challenged.at < CHALLENGE_PAUSE {
-                return;
-            }
-            challenged.at = now;
-        } else {
-            self.join.challenged.retain(|_, challenged| now - challenged.at < ALONE);
-            if self.join.challenged.len() >= MAX_CHALLENGED {
-                return;
-            }
-            let opener = Opener::new(sender);
-            self.join.challenged.insert(sender, Challenged { opener, at: now });
-        }
-        let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
-        self.outbox.push_to_node(address, &challenge);
-    }
-
-    /// Somebody proves that they live.
-    pub(super) fn handle_answer(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        header: &Header,
-        answer: Answer,
-    ) {
-        let Answer { nonce, hello, high, holds, members } = answer;
-        let sender = header.incarnation;
-        if nonce != self.join.nonce {
-            self.counters.replayed += 1;
-            return;
-        }
-        if self.places_elsewhere(now.instant, sender, (reachable(hello.address, from), &hello)) {
-            return;
-        }
-        for address in members {
-            let address = reachable(address, from);
-            if self.join.names(now.instant, address) {
-                self.call_unknown(address);
-            }
-        }
-        if self.peers.contains_key(&sender) || self.peers.len() >= MAX_PEERS {
-            return;
-        }
-        let challenged = self.join.challenged.remove(&sender);
-        let opener = challenged.map_or_else(|| Opener::new(sender), |known| known.opener);
-        let known = self.join.position(sender);
-        let position = known.map_or(high, |position| position.min(high));
-        let peer = Peer {
-            name: hello.name.clone(),
-            address: reachable(hello.address, from),
-            state: State::Alive,
-            ready: hello.ready,
-            portion: hello.portion.clone(),
-            by: self.first_way(),
-            by_until: None,
-            receiver: Receiver::new(now.instant, position),
-            lag: None,
-            overflowed: 0,
-            follows_after: if known.is_some() { 0 } else { position },
-            unmerged: holds && known.is_none(),
-            rekeyed_at: 0,
-            opener,
-            replay: Replay::new(header.sequence),
-            rtt: Rtt::default(),
-            trips_from: Instant::default(),
-            met: now.instant,
-            heard: now.instant,
-            hearing: Hearing::new(now.instant, self.first_way()),
-            complete: Hlc::default(),
-            echo: (0, now.instant),
-            untouched: Vec::new(),
-            untouched_due: now.instant,
-            orphan_told: 0,
-            orphan_pulled: BTreeMap::new(),
-            answers: 0,
-            kept: (0, now.instant),
-            differences: Differences::default(),
-        };
-        self.ways.meet(&peer);
-        self.peers.insert(sender, peer);
-        self.sender.join(now.instant, sender);
-        self.look_at(sender);
-        self.tell_orphans_again();
-        self.event(Event::MemberAlive(hello.name));
-        self.met(now.instant, sender, reachable(hello.address, from));
-        if self.join.stage == Stage::Calling {
-            self.join.stage = Stage::Met(now.instant);
-        }
-    }
-
     /// Fetches what the nodes that were met late had before.
     pub(super) fn merge_histories(&mut self, now: Instant) {
         if !self.is_ready() {
@@ -485,24 +335,5 @@ impl Node {
     /// Whether nobody can hear a call: no multicast, and no peer to call.
     fn cannot_be_heard(&self) -> bool {
         !self.config.multicast && self.config.peers.is_empty()
-    }
-
-    fn call(&mut self) {
-        let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
-        if !self.is_ready() {
-            self.outbox.push_to_farm(&challenge);
-        }
-        for address in self.config.peers.clone() {
-            self.call_unknown(address);
-        }
-    }
-
-    /// Calls at an address where no member is known to be.
-    pub(super) fn call_unknown(&mut self, address: SocketAddr) {
-        let member = self.peers.values().any(|peer| peer.is_alive() && peer.address == address);
-        if !member && address != self.config.address {
-            let challenge = Message::Challenge { nonce: self.join.nonce, hello: self.hello() };
-            self.outbox.push_to_node(address, &challenge);
-        }
     }
 }

@@ -7,6 +7,7 @@
 //! clock are shared with whoever reads and writes records; everything else is the
 //! node's own.
 //!
+//! - `config`: what it is made from; `event`: what it has to say;
 //! - [`peer`]: what is known of another node;
 //! - `outbox`: control packets on their way out;
 //! - `receive`: what arrives, and what it makes the node do;
@@ -17,6 +18,7 @@
 //! - `recover`: what repair cannot bring;
 //! - `orphan`: what the dead left with their survivors;
 //! - `compare`: what differs all the same;
+//! - `views`: whom shares are divided among;
 //! - `portion`: which slots are kept, and by whom;
 //! - `moves`: slots on their way here;
 //! - `lingering`: slots on their way elsewhere;
@@ -35,6 +37,8 @@ mod arrivals;
 mod claim;
 mod common;
 mod compare;
+mod config;
+mod event;
 mod join;
 mod lingering;
 mod load;
@@ -50,26 +54,22 @@ mod receive;
 mod recover;
 mod rekey;
 mod timer;
+mod views;
 mod walk;
 mod way;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::claims::{Answer, Claims};
+use crate::claims::Claims;
 use crate::cluster::identity::Identity;
-use crate::cluster::placement::Trouble;
-use crate::cluster::portion::Portion;
 use crate::cluster::slots::Slot;
 use crate::holdings::Holdings;
-use crate::keyring::Keyring;
-use crate::lookup::{Lookups, Outcome};
-use crate::nak::acks::{Held, Waiting, WriteId};
+use crate::lookup::Lookups;
+use crate::nak::acks::{Held, Waiting};
 use crate::nak::sender::{Sender, Transmit};
 use crate::nak::stage::{Stage, Waits};
-use crate::record::{HybridClock, KeyHash, Record};
+use crate::record::{HybridClock, Record};
 use crate::rng::Rng;
 use crate::seal::Sealer;
 use crate::time::{Instant, Now};
@@ -83,6 +83,8 @@ use arrivals::Arrivals;
 use claim::Claiming;
 pub use claim::PATIENCE as CLAIM_PATIENCE;
 use compare::Pace;
+pub use config::Config;
+pub use event::{Counters, Event};
 use join::Join;
 use members::Members;
 use misfits::Misfits;
@@ -99,133 +101,6 @@ pub use way::{Origin, Way};
 const MAX_EVENTS: usize = 65_536;
 /// The most nodes that are known at a time, the dead ones counted.
 const MAX_PEERS: usize = 4_096;
-
-/// What a node is made from.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Its name, for people.
-    pub name: String,
-    /// This start of it: fresh random bits, never used before.
-    pub incarnation: Incarnation,
-    /// The farm's keys.
-    pub keyring: Keyring,
-    /// The number that its packets' numbers begin after: 0, but where a test
-    /// is to reach the end of an epoch of keys.
-    pub begins_after: u64,
-    /// Where it takes unicast packets, as others are told.
-    pub address: SocketAddr,
-    /// Whether there is a group: what is for the farm goes there, unless nobody
-    /// hears it, and reaches nodes that are not known yet.
-    pub multicast: bool,
-    /// Where the other nodes may be: all of them, where operations that need one
-    /// answer are asked, each once, and not this one.
-    pub peers: Vec<SocketAddr>,
-    /// How many bytes of sealed packets are kept for repair.
-    pub ring_bytes: usize,
-    /// How many packets the receiving socket holds at the most.
-    pub credit: u32,
-    /// Which of the farm's records it keeps.
-    pub portion: Portion,
-    /// How often it tells digests of what it holds to the others.
-    pub compare_every: Duration,
-    /// How long a look-up at other nodes takes at the most.
-    pub lookup_timeout: Duration,
-    /// What everything that looks random comes from.
-    pub seed: [u8; 32],
-}
-
-impl Config {
-    /// The default of `ring_bytes`: 32 MiB, some 24,000 packets.
-    pub const RING_BYTES: usize = 32 << 20;
-    /// The default of `lookup_timeout`. A handshake takes a client's round trip
-    /// and some more; this is little beside one over the internet, and a hundred
-    /// round trips of a LAN.
-    pub const LOOKUP_TIMEOUT: Duration = Duration::from_millis(30);
-    /// The default of `compare_every`. Two packets of 1.1 KB then, so that in
-    /// an idle farm a node sends 0.15 KB/s of them, to each other node where
-    /// there is no multicast: three nodes send less than 1 KB/s together. A
-    /// node that found a difference tells once a second until there is none.
-    pub const COMPARE_EVERY: Duration = Duration::from_secs(15);
-}
-
-/// Something that the driver should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The portion has arrived, or there is nobody to fetch it from.
-    Ready,
-    /// A write's acknowledgement is there.
-    Acknowledged(WriteId),
-    /// What the claim of this number came to; `None`: whoever issued the ticket
-    /// is not there, or did not answer in time.
-    Claimed(u64, Option<Answer>),
-    /// A member confirmed a packet this long after it was sent.
-    Lag(Duration),
-    /// What came of looking a key up.
-    LookedUp(KeyHash, Outcome),
-    /// A node is heard, or heard again.
-    MemberAlive(String),
-    /// A node has been silent for too long.
-    MemberDead(String),
-    /// A node took leave.
-    MemberLeft(String),
-    /// A member stalled, and no longer holds the others back.
-    MemberStalled(String),
-    /// What is for the farm goes to a node by this way from here on.
-    MemberReached(String, Way),
-    /// A node's clock is too far ahead of ours.
-    ClockAhead(String),
-    /// Two nodes that live have one name.
-    NameTwice(String, [SocketAddr; 2]),
-    /// What comes from a configured peer opens with none of our keys.
-    KeysDiffer(SocketAddr),
-    /// A node at an address names and places records by another secret. It is
-    /// taken for no member.
-    PlacementDiffers(String, SocketAddr),
-    /// None of so many configured peers answers. They are called on.
-    NobodyAnswers(usize),
-    /// Something about operations that need one answer.
-    Agreement(crate::agree::Event),
-    /// What the farm key of this id sealed opens no more.
-    KeyRetired(u8),
-    /// Something is wrong with the names that the node's portion is of.
-    PortionTrouble(Trouble),
-    /// A node was given another number of replicas: the higher counts.
-    ReplicasDiffer(String, u8),
-}
-
-/// What the node did, counted since it began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets received and accepted.
-    pub received: u64,
-    /// Packets that do not open.
-    pub forged: u64,
-    /// Packets that came before, or of nodes that have not proven themselves.
-    pub replayed: u64,
-    /// Packets that are none, or say what makes no sense.
-    pub malformed: u64,
-    /// Requests for repair sent.
-    pub naks_sent: u64,
-    /// Requests for repair not sent, because another node had asked.
-    pub naks_suppressed: u64,
-    /// Packets that came after they had been asked for.
-    pub repairs_received: u64,
-    /// Packets that no repair could bring.
-    pub unrecovered: u64,
-    /// Members that stalled.
-    pub stalled: u64,
-    /// Ranges of keys that were fetched from nodes that differed in them.
-    pub ranges_fetched: u64,
-    /// Versions from too far ahead of our clock.
-    pub clocks_ahead: u64,
-    /// Bytes of packets in which members say who is up.
-    pub gossip_bytes: u64,
-    /// Messages of members that make no sense as such.
-    pub gossip_refused: u64,
-    /// Bytes of packets with digests of what is held, each counted once for
-    /// each node that it was sent to.
-    pub digest_bytes: u64,
-}
 
 /// Told of each record that comes from another node, after it was applied.
 pub type Observer = Box<dyn FnMut(&Record<'_>) + Send>;

@@ -13,15 +13,15 @@
 //!
 //! Where every node keeps everything, there is nothing of all this.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::lingering::{Lingering, name_of};
+use super::lingering::Lingering;
 use super::moves::Moves;
 use super::walk::{STEP_BYTES, Walk};
 use super::{Event, MAX_PEERS, Node};
-use crate::cluster::placement::{Member, Placement, Trouble};
-use crate::cluster::portion::{Keep, Portion};
+use crate::cluster::placement::{Placement, Trouble};
+use crate::cluster::portion::Keep;
 use crate::cluster::slots::{Slot, SlotSet};
 use crate::nak::acks::{Ack, Held};
 use crate::record::KeyHash;
@@ -32,9 +32,6 @@ use crate::wire::header::Incarnation;
 /// is when they hear that a node has died, give or take a lost heartbeat.
 pub(super) const GROUNDED: Duration = Duration::from_millis(1_000);
 
-/// How many members are taken up at a time. To place one takes a millisecond,
-/// twice: so many take less time than there is between two looks.
-const NEW_AT_ONCE: usize = 16;
 /// After so long what somebody has missed is here, if it is anywhere: survivors
 /// tell each other for half a second, and a pull that fails is given up after
 /// 1.6 seconds.
@@ -137,7 +134,7 @@ impl Portions {
     /// A view that was that of a while ago from one second on is it: others
     /// have seen it by then. It is never older than two seconds, however often
     /// the members change.
-    fn ground(&mut self, now: Instant) {
+    pub(super) fn ground(&mut self, now: Instant) {
         let grounded = self.grounding.take_if(|(since, _)| now - *since >= GROUNDED);
         if let Some((_, view)) = grounded {
             self.before = view;
@@ -236,64 +233,6 @@ impl Node {
         self.acknowledge();
     }
 
-    /// Looks whether the members are still the same.
-    pub(super) fn review_members(&mut self, now: Instant) {
-        let shares = |portion: &Portion| portion.keep != Keep::All;
-        let sharing =
-            shares(&self.config.portion) || self.alive().any(|peer| shares(&peer.portion));
-        if !sharing && !self.portions.sharing {
-            return;
-        }
-        self.portions.sharing = sharing;
-        let (mut settled, mut coming) = self.views();
-        self.spread(&mut settled, &mut coming);
-        let known = self.portions.settled.members();
-        let somebody_came = settled.keys().any(|member| !known.contains_key(member));
-        let coming = self.portions.coming.update(coming);
-        if self.update_settled(settled) || coming {
-            self.portions.changed = (now, self.sender.high());
-            self.portions.view = name_of(&self.portions.settled);
-            self.portions.ground(now);
-            self.divide(now);
-            if somebody_came {
-                self.portions.moves.ask_anew(now);
-            }
-            self.look_for_troubles();
-        }
-    }
-
-    /// Leaves members out for which there is no time at once: their turn comes
-    /// with the next housekeeping.
-    fn spread(
-        &mut self,
-        settled: &mut BTreeMap<Incarnation, Member>,
-        coming: &mut BTreeMap<Incarnation, Member>,
-    ) {
-        let known = self.portions.coming.members();
-        let new = |member: &&Incarnation| {
-            **member != self.config.incarnation && !known.contains_key(member)
-        };
-        let later: Vec<Incarnation> =
-            coming.keys().filter(new).skip(NEW_AT_ONCE).copied().collect();
-        self.portions.behind = !later.is_empty();
-        for member in later {
-            settled.remove(&member);
-            coming.remove(&member);
-        }
-    }
-
-    /// Takes these for the members whose portions have arrived. Whether they
-    /// are others than before.
-    fn update_settled(&mut self, members: BTreeMap<Incarnation, Member>) -> bool {
-        let Portions { settled, coming, .. } = &mut self.portions;
-        if members == *coming.members() && members != *settled.members() {
-            // It was computed already.
-            settled.copy(coming);
-            return true;
-        }
-        settled.update(members)
-    }
-
     /// Whether a write is where it was to be.
     pub(super) fn is_held(&self, held: &Held) -> bool {
         let Portions { settled, before, .. } = &self.portions;
@@ -318,26 +257,8 @@ impl Node {
         self.peers.get(&member).is_some_and(|peer| peer.is_alive() && peer.ready)
     }
 
-    /// The members whose portions have arrived, and all that live.
-    fn views(&self) -> (BTreeMap<Incarnation, Member>, BTreeMap<Incarnation, Member>) {
-        let own = Member { name: self.config.name.clone(), portion: self.config.portion.clone() };
-        let (mut settled, mut coming) = (BTreeMap::new(), BTreeMap::new());
-        if self.is_ready() {
-            settled.insert(self.config.incarnation, own.clone());
-        }
-        coming.insert(self.config.incarnation, own);
-        for (&incarnation, peer) in self.peers.iter().filter(|(_, peer)| peer.is_alive()) {
-            let member = Member { name: peer.name.clone(), portion: peer.portion.clone() };
-            if peer.ready {
-                settled.insert(incarnation, member.clone());
-            }
-            coming.insert(incarnation, member);
-        }
-        (settled, coming)
-    }
-
     /// Keeps what the placements give this node. What it gains is fetched.
-    fn divide(&mut self, now: Instant) {
+    pub(super) fn divide(&mut self, now: Instant) {
         let own = self.config.incarnation;
         let mut desired = self.portions.settled.slots_of(own);
         desired.insert_all(&self.portions.coming.slots_of(own));
@@ -386,7 +307,7 @@ impl Node {
     }
 
     /// Tells once of each thing that is wrong.
-    fn look_for_troubles(&mut self) {
+    pub(super) fn look_for_troubles(&mut self) {
         let troubles = self.portions.coming.troubles(self.config.incarnation);
         let told = std::mem::replace(&mut self.portions.troubles, troubles);
         let new: Vec<Trouble> = self.portions.troubles.difference(&told).cloned().collect();

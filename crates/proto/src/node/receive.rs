@@ -11,7 +11,7 @@ use std::{iter, mem};
 use zeroize::Zeroizing;
 
 use super::arrivals::Arrivals;
-use super::join::Answer;
+use super::join::meet::Answer;
 use super::peer::State;
 use super::{Event, Node, Origin, Way};
 use crate::nak::progress::Report;
