@@ -118,6 +118,53 @@ fn what_was_nowhere_is_asked_for_again_when_somebody_comes() {
     assert!(copies.iter().all(|&at| at <= 1), "{copies:?}");
 }
 
+/// What is no longer a node's stays while nobody says that he has it, and goes
+/// as soon as the cache needs its room: before what is the node's own.
+#[test]
+fn what_nobody_confirms_stays_until_its_room_is_needed() {
+    let weather = Weather::calm(Duration::from_micros(100));
+    let (portions, table_bytes) = (Portions::Share(1), 1 << 20);
+    let layout = Layout { audited: false, portions, table_bytes, ..Layout::of(2, weather) };
+    let mut farm = Farm::empty(layout, 1);
+    farm.tamper(Tamper::NobodyConfirms);
+    (0..2).for_each(|number| farm.start(number));
+    farm.run(Duration::from_secs(30)).unwrap();
+    let lingering = figures(&farm, 0).lingering;
+    assert!(lingering > 30_000, "both kept everything, and have half of it: {lingering}");
+    write(&mut farm, 0, 0..RECORDS);
+    assert!(copies(&farm).iter().all(|&at| at == 2), "it is kept as well as their own");
+    write(&mut farm, 0, RECORDS..100 * RECORDS);
+    farm.run(Duration::from_secs(1)).unwrap();
+    assert_eq!(figures(&farm, 0).lingering, 0, "it went for its room");
+}
+
+/// The node that deletes dies before its packet has come to one that has a copy
+/// near.
+#[test]
+fn a_near_copy_does_not_outlive_its_delete() {
+    let weather = Weather::calm(Duration::from_micros(100));
+    let portions = Portions::ShareAndAsks(2, 3);
+    let layout = Layout { audited: false, portions, askers: 1, ..Layout::of(4, weather) };
+    let mut farm = Farm::new(layout, 1);
+    farm.run(Duration::from_secs(10)).unwrap();
+    write(&mut farm, 0, 0..1);
+    farm.look_up(3, &key(0));
+    farm.run(Duration::from_millis(50)).unwrap();
+    assert!(farm.held_of(3, &key(0)).is_some_and(|near| near.value.is_some()), "it is near");
+    farm.network.cut(0, 3);
+    let deleted = farm.write(0, Ack::Local, |version, wall| {
+        let deadlines = Deadlines::at(wall + LIFETIME);
+        Record { key: key(0), version, deadlines, body: Body::Deleted }
+    });
+    deleted.expect("there is room");
+    farm.run(Duration::from_millis(5)).unwrap();
+    farm.crash(0);
+    farm.network.heal();
+    farm.run(Duration::from_secs(15)).unwrap();
+    let near = farm.held_of(3, &key(0));
+    assert!(near.is_none_or(|near| near.value.is_none()), "it was deleted");
+}
+
 /// A holder misses more than its sender keeps for repair, and more than that
 /// keeps near of what it wrote for others.
 #[test]

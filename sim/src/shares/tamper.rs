@@ -10,7 +10,7 @@ use proto::cluster::placement::{Member, Placement};
 use proto::cluster::slots::SlotSet;
 use proto::seal::{Opener, Sealer};
 use proto::table::Cursor;
-use proto::wire::control::{Item, Part};
+use proto::wire::control::{Item, Message, Part};
 use proto::wire::header::{HEADER_BYTES, Header, PacketType};
 use proto::wire::{Reader, TAG_BYTES};
 
@@ -27,12 +27,14 @@ pub enum Tamper {
     LetsGoEarly,
     /// A node takes slots for arrived of which nothing has come.
     TakesForArrived,
+    /// Nobody hears that others have all that they are to keep.
+    NobodyConfirms,
 }
 
 impl Tamper {
     /// What comes in place of a packet; none where it comes as it is.
     pub(crate) fn packet(self, packet: &[u8]) -> Option<Vec<u8>> {
-        if self != Self::TakesForArrived {
+        if !matches!(self, Self::TakesForArrived | Self::NobodyConfirms) {
             return None;
         }
         let header = Header::decode(packet).ok()?;
@@ -41,15 +43,40 @@ impl Tamper {
         }
         let (keyring, mut opened) = (keys::ring(0), packet.to_vec());
         let body = Opener::new(header.incarnation).open(&keyring, &header, &mut opened).ok()?;
-        let Ok(Some(Item::Part(part))) = Item::decode(&mut Reader::new(body)) else { return None };
-        // A page without positions, lacks and records, and none after it.
-        let empty = Part { next: None, index: 0, count: 1, bytes: &[0; 4], ..part };
         let mut other = vec![0; HEADER_BYTES];
-        empty.encode(&mut other);
+        if !self.body(body, &mut other) {
+            return None;
+        }
         other.resize(other.len() + TAG_BYTES, 0);
         let before = header.sequence - 1;
         Sealer::new(&keyring, header.incarnation, PacketType::Control, before).seal(0, &mut other);
         Some(other)
+    }
+
+    /// Puts what comes in place of a control packet's body behind `other`; false
+    /// where it comes as it is.
+    fn body(self, body: &[u8], other: &mut Vec<u8>) -> bool {
+        let mut reader = Reader::new(body);
+        let mut tampered = false;
+        while let Ok(Some(item)) = Item::decode(&mut reader) {
+            match item {
+                Item::Part(part) if self == Self::TakesForArrived => {
+                    // A page without positions, lacks and records, and none
+                    // after it.
+                    let empty = Part { next: None, index: 0, count: 1, bytes: &[0; 4], ..part };
+                    empty.encode(other);
+                    tampered = true;
+                }
+                Item::Message(Message::Kept { .. }) if self == Self::NobodyConfirms => {
+                    tampered = true;
+                }
+                Item::Message(message) => message.encode(other),
+                Item::Part(part) => part.encode(other),
+                Item::Found(part) => part.encode_found(other),
+                Item::Piece(piece) => piece.encode(other),
+            }
+        }
+        tampered
     }
 
     /// What befalls what nodes hold, now and then.

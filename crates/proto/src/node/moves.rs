@@ -174,8 +174,8 @@ impl Node {
 
     /// Slots could not be had there.
     pub(super) fn move_failed(&mut self, from: Incarnation, source: &Source) {
-        if let Source::Slots { runs, .. } = source {
-            self.portions.moves.wanted.unanswered(from, runs);
+        if matches!(source, Source::Slots { .. }) {
+            self.portions.moves.wanted.unanswered(from);
             self.portions.moves.queue.clear();
         }
     }

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use super::Node;
+use crate::cluster::portion::{Keep, Portion};
 use crate::nak::receiver::Remains;
 use crate::record::Hlc;
 use crate::time::Instant;
@@ -39,6 +40,10 @@ impl Node {
             // It may have put an end to what is near, and is brought only of
             // what is kept.
             self.portions.forget_near(now);
+            if self.shares_nothing_with(survivor) {
+                self.orphan_pulled(now, (survivor, stream), theirs);
+                return;
+            }
             // When it is here, the survivor is told what it may lack itself.
             let purpose = Purpose::Orphan(stream, theirs);
             self.pull(now, Pull { from: survivor, source: Source::Since(since), purpose });
@@ -110,6 +115,14 @@ impl Node {
             peer.orphan_told += 1;
         }
         self.outbox.push_to_farm(&told(stream, remains));
+    }
+
+    /// Whether this node or the other keeps nothing at all.
+    fn shares_nothing_with(&self, other: Incarnation) -> bool {
+        let nothing =
+            |portion: &Portion| matches!(&portion.keep, Keep::Of(names) if names.is_empty());
+        nothing(&self.config.portion)
+            || self.peers.get(&other).is_some_and(|peer| nothing(&peer.portion))
     }
 
     /// What is here of a stream whose sender is not heard, and since when

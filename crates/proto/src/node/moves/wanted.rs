@@ -61,13 +61,13 @@ pub(super) struct Wanted {
 struct Asked {
     /// It gave what it had, which was not all.
     lacks: SlotSet,
-    /// It did not answer.
-    silent: SlotSet,
+    /// It did not answer, and is not asked for more in this round.
+    silent: bool,
 }
 
 impl Default for Asked {
     fn default() -> Self {
-        Self { lacks: SlotSet::none(), silent: SlotSet::none() }
+        Self { lacks: SlotSet::none(), silent: false }
     }
 }
 
@@ -151,9 +151,9 @@ impl Wanted {
         self.asked.entry(from).or_default().lacks.insert_all(&slots.common(lacks));
     }
 
-    /// A node did not answer when it was asked for these.
-    pub(super) fn unanswered(&mut self, from: Incarnation, runs: &[SlotRun]) {
-        self.asked.entry(from).or_default().silent.insert_runs(runs);
+    /// A node did not answer.
+    pub(super) fn unanswered(&mut self, from: Incarnation) {
+        self.asked.entry(from).or_default().silent = true;
     }
 
     /// Whether nothing is to be asked for at this time.
@@ -173,9 +173,7 @@ impl Wanted {
 
     /// Whether a node was asked for a slot in this round.
     pub(super) fn may_ask(&self, node: Incarnation, slot: crate::cluster::slots::Slot) -> bool {
-        self.asked
-            .get(&node)
-            .is_none_or(|asked| !asked.lacks.contains(slot) && !asked.silent.contains(slot))
+        self.asked.get(&node).is_none_or(|asked| !asked.silent && !asked.lacks.contains(slot))
     }
 
     /// Gives all of `rest` to those that were not asked for it yet, one behind
@@ -189,7 +187,10 @@ impl Wanted {
         for &node in nodes {
             let mut open = rest.clone();
             if let Some(asked) = self.asked.get(&node) {
-                open = open.without(&asked.lacks).without(&asked.silent);
+                if asked.silent {
+                    continue;
+                }
+                open = open.without(&asked.lacks);
             }
             rest = rest.without(&open);
             if !open.is_empty() {
@@ -210,11 +211,9 @@ impl Wanted {
         nodes: &[Incarnation],
         for_good: bool,
     ) -> bool {
-        let mut silent = SlotSet::none();
-        for asked in nodes.iter().filter_map(|node| self.asked.get(node)) {
-            silent.insert_all(&asked.silent);
-        }
-        let answered = self.lacking.without(&silent);
+        let silent = |node| self.asked.get(node).is_some_and(|asked| asked.silent);
+        let answered =
+            if nodes.iter().any(silent) { SlotSet::none() } else { self.lacking.clone() };
         // Where nobody is, nobody can have seen another thing.
         let twice =
             if nodes.is_empty() { answered.clone() } else { answered.common(&self.answered) };
@@ -277,7 +276,7 @@ mod tests {
             for (node, share) in shares {
                 match lacks[usize::from(node == OTHER)] {
                     Some(lacks) => wanted.given(node, &share.runs(), lacks),
-                    None => wanted.unanswered(node, &share.runs()),
+                    None => wanted.unanswered(node),
                 }
             }
         }
