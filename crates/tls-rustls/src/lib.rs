@@ -20,12 +20,14 @@
 //! - `certificates`: the server's certificates, by name;
 //! - `store`: the session store of one connection;
 //! - `terminator`: what ties them together;
-//! - `early`: data before the handshake.
+//! - `early`: data before the handshake;
+//! - [`records`]: the record layer of connections that go on at other servers.
 
 mod certificates;
 mod early;
 pub mod hello;
 mod reader;
+pub mod records;
 pub mod session;
 mod store;
 mod terminator;

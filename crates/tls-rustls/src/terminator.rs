@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::certificates::{CertificateError, Certificates, Fingerprint, Identity};
 use crate::early::MAX_EARLY_DATA_BYTES;
 use crate::hello::Hello;
+use crate::records::SecretTap;
 use crate::session::{self, Incarnation, Miss, Origin, Past, Scope, SessionId};
 use crate::store::{ConnectionStore, MAX_TICKETS, Offered};
 
@@ -58,6 +59,10 @@ pub struct Config {
     /// by default, at most [`MAX_EARLY_DATA_BYTES`]. Anything else obliges the
     /// server to [`crate::Attempt::early`]'s rules.
     pub early_data_bytes: u32,
+    /// Whether connections are to be carried to other servers, once their
+    /// handshake is done: rustls then gives their secrets to
+    /// [`crate::records::extract`]. Not by default.
+    pub carried: bool,
 }
 
 impl Config {
@@ -73,6 +78,7 @@ impl Config {
             tickets: 1,
             lifetime: Duration::from_secs(12 * 60 * 60),
             early_data_bytes: 0,
+            carried: false,
         }
     }
 }
@@ -164,6 +170,7 @@ impl Terminator {
         template.max_early_data_size = config.early_data_bytes;
         // What early data asks for is answered before the handshake is done.
         template.send_half_rtt_data = config.early_data_bytes > 0;
+        template.enable_secret_extraction = config.carried;
         Ok(Self { node: node.into(), incarnation, lifetime, certificates, template })
     }
 
@@ -201,6 +208,10 @@ impl Terminator {
         let store = Arc::new(ConnectionStore::new(resumable.map(|resumable| resumable.offered)));
         let mut config = self.template.clone();
         config.session_storage = Arc::clone(&store) as _;
+        let tap = config.enable_secret_extraction.then(SecretTap::default);
+        if let Some(tap) = &tap {
+            config.key_log = Arc::new(tap.clone());
+        }
         Attempt {
             node: Arc::clone(&self.node),
             incarnation: self.incarnation,
@@ -209,6 +220,7 @@ impl Terminator {
             server_name: scope.server_name.map(Box::from),
             past,
             store,
+            tap,
             config: config.into(),
         }
     }
@@ -239,6 +251,7 @@ pub struct Attempt {
     /// Of the session that may be resumed: its id, and where it comes from.
     past: Option<(SessionId, Past)>,
     store: Arc<ConnectionStore>,
+    tap: Option<SecretTap>,
     config: Arc<ServerConfig>,
 }
 
@@ -250,6 +263,13 @@ impl Attempt {
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// Where the connection's secrets are once its handshake is done, if it is
+    /// to be carried.
+    #[must_use]
+    pub fn tap(&self) -> Option<SecretTap> {
+        self.tap.clone()
     }
 
     /// The session that may be resumed, and who gave the client its ticket.

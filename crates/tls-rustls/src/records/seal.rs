@@ -1,0 +1,174 @@
+//! The direction to the client: plaintext to records.
+//!
+//! A number of a key is used for one record only. So a [`Sealer`] cannot be
+//! copied, counts for itself, and is gone once its connection is handed over;
+//! and another one of the same connection is only made under a later epoch.
+
+use std::fmt;
+
+use super::failure::Alert;
+use super::keys::{ALERT, APPLICATION_DATA, HANDSHAKE, Key, Secret};
+use super::open::MAX_CONTENT_BYTES;
+use super::state::{Phase, Sent, Update};
+
+/// Why nothing was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The direction to the client has ended.
+    #[error("the direction to the client has ended")]
+    Closed,
+}
+
+/// Seals records.
+pub(super) struct Sealer {
+    secret: Secret,
+    key: Key,
+}
+
+impl Sealer {
+    pub(super) fn new(secret: Secret) -> Self {
+        Self { key: secret.key(), secret }
+    }
+
+    /// Seals all of `pieces`, as if they were one, onto the end of `out`.
+    pub(super) fn seal(
+        &mut self,
+        state: &mut Sent,
+        pieces: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        self.flush(state, out);
+        if state.phase != Phase::Open {
+            return Err(SealError::Closed);
+        }
+        let mut rest = Pieces { pieces, first_from: 0 };
+        let mut left: usize = pieces.iter().map(|piece| piece.len()).sum();
+        while left > 0 {
+            self.turn_if_due(state, out)?;
+            let len = left.min(MAX_CONTENT_BYTES);
+            let sequence = state.at.sequence;
+            match rest.slice(len) {
+                Some(content) => self.key.seal(sequence, APPLICATION_DATA, content, out),
+                None => {
+                    let pieces = rest.upto(len);
+                    self.key.seal_pieces((sequence, APPLICATION_DATA), len, pieces, out);
+                }
+            }
+            rest.advance(len);
+            self.pass(state, len);
+            state.at.plain += len as u64;
+            left -= len;
+        }
+        Ok(())
+    }
+
+    /// Seals the key update and the alert that are to be sent, if any are.
+    pub(super) fn flush(&mut self, state: &mut Sent, out: &mut Vec<u8>) {
+        if state.phase != Phase::Open {
+            (state.update, state.alert) = (None, None);
+            return;
+        }
+        if let Some(update) = state.update.take() {
+            // Who has no generation left ends instead.
+            if self.turn(state, update, out).is_err() {
+                state.alert.get_or_insert(Alert::CLOSE_NOTIFY);
+            }
+        }
+        if let Some(alert) = state.alert.take() {
+            let closes = alert == Alert::CLOSE_NOTIFY;
+            let level = if closes { 1 } else { 2 };
+            self.key.seal(state.at.sequence, ALERT, &[level, alert.0], out);
+            self.pass(state, 2);
+            state.phase = if closes { Phase::Closed } else { Phase::Failed };
+        }
+    }
+
+    /// Changes the key before the last number that it may seal under.
+    fn turn_if_due(&mut self, state: &mut Sent, out: &mut Vec<u8>) -> Result<(), SealError> {
+        if state.at.sequence + 1 >= self.secret.suite().records_a_key() {
+            state.asked = true;
+            return self.turn(state, Update::Both, out);
+        }
+        Ok(())
+    }
+
+    fn turn(
+        &mut self,
+        state: &mut Sent,
+        update: Update,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        let mut after = state.at;
+        if !after.turn() {
+            return Err(SealError::Closed);
+        }
+        let asks = match update {
+            Update::Own => 0,
+            Update::Both => 1,
+        };
+        self.key.seal(state.at.sequence, HANDSHAKE, &[24, 0, 0, 1, asks], out);
+        self.pass(state, 5);
+        let turned = state.at.turn();
+        assert!(turned, "it was tried");
+        self.secret = self.secret.next();
+        self.key = self.secret.key();
+        Ok(())
+    }
+
+    fn pass(&self, state: &mut Sent, content: usize) {
+        state.at.pass(content + 1 + super::keys::TAG_BYTES);
+    }
+
+    pub(super) const fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+/// What is left of several pieces.
+struct Pieces<'a> {
+    pieces: &'a [&'a [u8]],
+    /// Where the rest of the first piece begins.
+    first_from: usize,
+}
+
+impl<'a> Pieces<'a> {
+    /// The next `len` bytes, if they are in one piece.
+    fn slice(&mut self, len: usize) -> Option<&'a [u8]> {
+        while self.pieces.first()?.len() == self.first_from {
+            (self.pieces, self.first_from) = (&self.pieces[1..], 0);
+        }
+        self.pieces.first()?.get(self.first_from..self.first_from + len)
+    }
+
+    /// The next `len` bytes, in as many pieces as they are in.
+    fn upto(&self, len: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut from = self.first_from;
+        let mut left = len;
+        self.pieces.iter().map_while(move |piece| {
+            let piece = &piece[from..];
+            from = 0;
+            let taken = &piece[..piece.len().min(left)];
+            left -= taken.len();
+            (!taken.is_empty() || left > 0).then_some(taken)
+        })
+    }
+
+    fn advance(&mut self, mut len: usize) {
+        while let Some(first) = self.pieces.first() {
+            let there = first.len() - self.first_from;
+            if len < there {
+                self.first_from += len;
+                return;
+            }
+            len -= there;
+            (self.pieces, self.first_from) = (&self.pieces[1..], 0);
+        }
+    }
+}
