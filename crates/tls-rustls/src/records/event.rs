@@ -15,7 +15,7 @@ const FORMAT: u8 = 1;
 const OPENED: u8 = 0;
 const SEALED: u8 = 1;
 
-/// A step of a connection, for its understudy. They are applied in order.
+/// A step of a connection, for its understudy: see [`super::Snapshot::apply`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
     pub(super) state: State,

@@ -184,8 +184,10 @@ impl Records {
         self.state.sent.asked = true;
     }
 
-    /// How far records were opened, for the understudy. The plaintext up to
-    /// there must be where it survives this server before it is told.
+    /// How far records were opened, for the understudy. It is told once the
+    /// plaintext up to there is where it survives this server, which may be
+    /// later than what is sealed meanwhile. It is taken after each
+    /// [`Records::open`].
     #[must_use]
     pub const fn opened(&self) -> Event<'static> {
         Event::opened(self.state)

@@ -84,11 +84,12 @@ impl Sealer {
         }
     }
 
-    /// Changes the key before the last number that it may seal under.
+    /// Changes the key under the last number that it may seal under. The
+    /// client's key is its own business: one that only listens would else
+    /// answer for ever without data, which looks like a flood.
     fn turn_if_due(&mut self, state: &mut Sent, out: &mut Vec<u8>) -> Result<(), SealError> {
         if state.at.sequence + 1 >= self.secret.suite().records_a_key() {
-            state.asked = true;
-            return self.turn(state, Update::Both, out);
+            return self.turn(state, Update::Own, out);
         }
         Ok(())
     }

@@ -92,37 +92,52 @@ impl Snapshot {
         self.state.received.at.stream + self.pending.len() as u64
     }
 
-    /// Follows the owner by one step.
+    /// Follows the owner by one step. What was sealed is told in order, and so
+    /// is what was opened; the latter may be told later, when its plaintext is
+    /// safe.
     ///
     /// # Errors
     ///
     /// [`SnapshotError::Gap`] when it cannot be the next step; nothing is
     /// changed then, and the owner is to be asked for a new snapshot.
     pub fn apply(&mut self, event: &Event<'_>) -> Result<(), SnapshotError> {
-        let (before, after) = (&self.state, &event.state);
-        let (received, sent) = (before.received.at, before.sent.at);
-        match event.sealed {
-            None => {
-                let opened = step(received, after.received.at).filter(|_| after.sent.at == sent);
-                let Step { bytes, turns, .. } = opened.ok_or(SnapshotError::Gap)?;
-                self.receiving = turn(&self.receiving, turns);
-                let known = usize::try_from(bytes).unwrap_or(usize::MAX);
-                self.pending.drain(..known.min(self.pending.len()));
-                if after.received.phase != Phase::Open {
-                    self.pending.clear();
-                }
-            }
-            Some(records) => {
-                let sealed = step(sent, after.sent.at).filter(|_| after.received.at == received);
-                let step = sealed.ok_or(SnapshotError::Gap)?;
-                if !step.is_of(records, after.sent.at) {
-                    return Err(SnapshotError::Gap);
-                }
-                self.sending = turn(&self.sending, step.turns);
-            }
+        let applied = match event.sealed {
+            None => self.apply_opened(&event.state),
+            Some(records) => self.apply_sealed(&event.state, records),
+        };
+        applied.ok_or(SnapshotError::Gap)
+    }
+
+    fn apply_opened(&mut self, after: &State) -> Option<()> {
+        let State { received, sent } = &mut self.state;
+        let Step { bytes, turns, .. } = step(received.at, after.received.at)?;
+        // Nothing was sealed before this that has not been told.
+        sent.at.stream.checked_sub(after.sent.at.stream)?;
+        // What it asks of the other direction was done by what was sealed since,
+        // if anything was.
+        if sent.at == after.sent.at {
+            *sent = after.sent;
         }
-        self.state = event.state;
-        Ok(())
+        *received = after.received;
+        self.receiving = turn(&self.receiving, turns);
+        let known = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.pending.drain(..known.min(self.pending.len()));
+        if after.received.phase != Phase::Open {
+            self.pending.clear();
+        }
+        Some(())
+    }
+
+    fn apply_sealed(&mut self, after: &State, records: &[u8]) -> Option<()> {
+        let State { received, sent } = &mut self.state;
+        after.received.at.stream.checked_sub(received.at.stream)?;
+        let step = step(sent.at, after.sent.at)?;
+        if !step.is_of(records, after.sent.at) {
+            return None;
+        }
+        *sent = after.sent;
+        self.sending = turn(&self.sending, step.turns);
+        Some(())
     }
 
     /// Its bytes: secret, and no longer than [`MAX_SNAPSHOT_BYTES`].
