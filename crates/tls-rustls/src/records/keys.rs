@@ -225,52 +225,33 @@ impl Key {
         })
     }
 
-    /// Seals `content` as one record onto the end of `out`.
-    pub(super) fn seal(&self, sequence: u64, kind: u8, content: &[u8], out: &mut Vec<u8>) {
-        let (header, start) = self.prepare(content.len(), out);
-        let (sealed, extra) = out[start..].split_at_mut(content.len());
-        self.aead
-            .seal_out_of_place_scatter(
-                self.nonce(sequence),
-                Aad::from(header),
-                content,
-                sealed,
-                &[kind],
-                extra,
-            )
-            .expect("a record is shorter than what an AEAD seals");
-    }
-
-    /// The same for content that is in several pieces, of `len` bytes together.
-    pub(super) fn seal_pieces<'a>(
+    /// Seals a record of `len` bytes of content, which may be in several pieces,
+    /// onto the end of `out`.
+    pub(super) fn seal<'a>(
         &self,
         (sequence, kind): (u64, u8),
         len: usize,
-        pieces: impl Iterator<Item = &'a [u8]>,
+        content: impl Iterator<Item = &'a [u8]>,
         out: &mut Vec<u8>,
     ) {
-        let (header, start) = self.prepare(len, out);
-        let (sealed, extra) = out[start..].split_at_mut(len);
-        let mut rest = &mut *sealed;
-        for piece in pieces {
-            let (place, after) = rest.split_at_mut(piece.len());
-            place.copy_from_slice(piece);
-            rest = after;
-        }
-        self.aead
-            .seal_in_place_scatter(self.nonce(sequence), Aad::from(header), sealed, &[kind], extra)
-            .expect("a record is shorter than what an AEAD seals");
-    }
-
-    /// Writes a record's header, and makes room for the rest: says where.
-    fn prepare(&self, len: usize, out: &mut Vec<u8>) -> ([u8; HEADER_BYTES], usize) {
         let body = len + 1 + TAG_BYTES;
         let [high, low] = u16::try_from(body).expect("content is at most 16 KiB").to_be_bytes();
         let header = [APPLICATION_DATA, 3, 3, high, low];
+        out.reserve(HEADER_BYTES + body);
         out.extend_from_slice(&header);
         let start = out.len();
-        out.resize(start + body, 0);
-        (header, start)
+        content.for_each(|piece| out.extend_from_slice(piece));
+        debug_assert_eq!(out.len(), start + len, "the content is as long as it was said to be");
+        out.push(kind);
+        // In place, the type with the content: to have it sealed apart is slow
+        // with ChaCha20, and a copy costs less.
+        let sealed = self.aead.seal_in_place_separate_tag(
+            self.nonce(sequence),
+            Aad::from(header),
+            &mut out[start..],
+        );
+        let tag = sealed.expect("a record is shorter than what an AEAD seals");
+        out.extend_from_slice(tag.as_ref());
     }
 
     fn nonce(&self, sequence: u64) -> Nonce {

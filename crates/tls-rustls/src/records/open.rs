@@ -33,7 +33,7 @@ const MAX_IDLE: u8 = 32;
 const MAX_CANCELS: u8 = 4;
 
 /// The number of a key update among handshake messages.
-const KEY_UPDATE: u8 = 24;
+pub(super) const KEY_UPDATE: u8 = 24;
 
 /// Opens records.
 pub(super) struct Opener {

@@ -7,8 +7,8 @@
 use std::fmt;
 
 use super::failure::Alert;
-use super::keys::{ALERT, APPLICATION_DATA, HANDSHAKE, Key, Secret};
-use super::open::MAX_CONTENT_BYTES;
+use super::keys::{ALERT, APPLICATION_DATA, HANDSHAKE, Key, Secret, TAG_BYTES};
+use super::open::{KEY_UPDATE, MAX_CONTENT_BYTES};
 use super::state::{Phase, Sent, Update};
 
 /// Why nothing was sealed.
@@ -47,16 +47,10 @@ impl Sealer {
         while left > 0 {
             self.turn_if_due(state, out)?;
             let len = left.min(MAX_CONTENT_BYTES);
-            let sequence = state.at.sequence;
-            match rest.slice(len) {
-                Some(content) => self.key.seal(sequence, APPLICATION_DATA, content, out),
-                None => {
-                    let pieces = rest.upto(len);
-                    self.key.seal_pieces((sequence, APPLICATION_DATA), len, pieces, out);
-                }
-            }
+            let number = (state.at.sequence, APPLICATION_DATA);
+            self.key.seal(number, len, rest.upto(len), out);
             rest.advance(len);
-            self.pass(state, len);
+            pass(state, len);
             state.at.plain += len as u64;
             left -= len;
         }
@@ -78,8 +72,7 @@ impl Sealer {
         if let Some(alert) = state.alert.take() {
             let closes = alert == Alert::CLOSE_NOTIFY;
             let level = if closes { 1 } else { 2 };
-            self.key.seal(state.at.sequence, ALERT, &[level, alert.0], out);
-            self.pass(state, 2);
+            self.seal_message(state, ALERT, &[level, alert.0], out);
             state.phase = if closes { Phase::Closed } else { Phase::Failed };
         }
     }
@@ -108,8 +101,7 @@ impl Sealer {
             Update::Own => 0,
             Update::Both => 1,
         };
-        self.key.seal(state.at.sequence, HANDSHAKE, &[24, 0, 0, 1, asks], out);
-        self.pass(state, 5);
+        self.seal_message(state, HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, asks], out);
         let turned = state.at.turn();
         assert!(turned, "it was tried");
         self.secret = self.secret.next();
@@ -117,8 +109,10 @@ impl Sealer {
         Ok(())
     }
 
-    fn pass(&self, state: &mut Sent, content: usize) {
-        state.at.pass(content + 1 + super::keys::TAG_BYTES);
+    fn seal_message(&self, state: &mut Sent, kind: u8, message: &[u8], out: &mut Vec<u8>) {
+        let content = std::iter::once(message);
+        self.key.seal((state.at.sequence, kind), message.len(), content, out);
+        pass(state, message.len());
     }
 
     pub(super) const fn secret(&self) -> &Secret {
@@ -132,6 +126,11 @@ impl fmt::Debug for Sealer {
     }
 }
 
+/// Past a record with this much content.
+const fn pass(state: &mut Sent, content: usize) {
+    state.at.pass(content + 1 + TAG_BYTES);
+}
+
 /// What is left of several pieces.
 struct Pieces<'a> {
     pieces: &'a [&'a [u8]],
@@ -140,14 +139,6 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// The next `len` bytes, if they are in one piece.
-    fn slice(&mut self, len: usize) -> Option<&'a [u8]> {
-        while self.pieces.first()?.len() == self.first_from {
-            (self.pieces, self.first_from) = (&self.pieces[1..], 0);
-        }
-        self.pieces.first()?.get(self.first_from..self.first_from + len)
-    }
-
     /// The next `len` bytes, in as many pieces as they are in.
     fn upto(&self, len: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut from = self.first_from;

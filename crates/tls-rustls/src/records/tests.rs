@@ -101,8 +101,10 @@ fn a_client_that_seals_too_much_is_asked_once_for_another_key() {
     std::mem::swap(&mut client.receiving, &mut client.sending);
     let (key, mut client) = (client.sending.key(), start(client));
     let mut record = Vec::new();
-    key.seal(far.sequence, keys::APPLICATION_DATA, b"more", &mut record);
-    key.seal(far.sequence + 1, keys::APPLICATION_DATA, b" yet", &mut record);
+    for (number, content) in (far.sequence..).zip([b"more".as_slice(), b" yet"]) {
+        let kind = (number, keys::APPLICATION_DATA);
+        key.seal(kind, content.len(), std::iter::once(content), &mut record);
+    }
     let (half, rest) = record.split_at(record.len() / 2);
     assert_eq!(open_all(&mut server, half).0, b"more");
     let asked = flushed(&mut server);

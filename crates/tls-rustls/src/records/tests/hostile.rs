@@ -16,7 +16,7 @@ struct Client {
 impl Client {
     fn record(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        self.key.seal(self.sequence, kind, content, &mut out);
+        self.key.seal((self.sequence, kind), content.len(), std::iter::once(content), &mut out);
         self.sequence += 1;
         out
     }
