@@ -135,7 +135,6 @@ fn whole(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// A connection that was taken over from rustls. None of it may be dropped.
-#[derive(Debug)]
 #[must_use]
 pub struct Extracted {
     /// What goes on with it.
@@ -147,6 +146,18 @@ pub struct Extracted {
     pub unsent: Vec<u8>,
     /// What the client has sent beyond the handshake, for [`Records::open`].
     pub unread: Vec<u8>,
+}
+
+impl fmt::Debug for Extracted {
+    /// What the client said is between it and the application.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extracted")
+            .field("records", &self.records)
+            .field("plaintext", &self.plaintext.len())
+            .field("unsent", &self.unsent.len())
+            .field("unread", &self.unread.len())
+            .finish()
+    }
 }
 
 /// Why a connection was not taken over. It is lost then.

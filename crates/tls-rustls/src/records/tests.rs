@@ -167,3 +167,24 @@ fn nothing_secret_is_printed() {
     let printed = format!("{server:?} {:?} {:?}", server.snapshot(), server.opened());
     assert!(!printed.contains("[2, 2"), "{printed}");
 }
+
+#[test]
+fn no_record_costs_an_allocation() {
+    let (mut server, mut client) = pair(Suite::Aes256Gcm);
+    let content = [7; 20_000];
+    let (mut out, mut plain) = (Vec::new(), Vec::new());
+    let mut places = Vec::new();
+    for _ in 0..5 {
+        out.clear();
+        plain.clear();
+        server.seal(&[&content], &mut out).unwrap();
+        for piece in out.chunks(7000) {
+            assert_eq!(client.open(piece, &mut plain), Ok(piece.len()));
+        }
+        assert_eq!(plain, content);
+        let pending = client.opener.pending();
+        places.push([out.as_ptr(), plain.as_ptr(), pending.as_ptr()]);
+    }
+    assert!(places[1..].windows(2).all(|two| two[0] == two[1]), "the buffers stay where they are");
+    client.shrink();
+}
