@@ -112,7 +112,10 @@ fn a_client_that_seals_too_much_is_asked_once_for_another_key() {
     assert_eq!(open_all(&mut server, rest).0, b" yet");
     assert!(!server.wants_flush(), "it is asked once");
     assert_eq!(open_all(&mut client, &asked).1, Ok(()));
-    assert!(client.wants_flush());
+    client.state.sent.at.sequence += 2;
+    assert_eq!(open_all(&mut server, &flushed(&mut client)).1, Ok(()));
+    assert_eq!(server.received().generation, 1);
+    assert!(!server.state.sent.asked, "the next key may be asked for as well");
 }
 
 #[test]
@@ -150,6 +153,19 @@ fn keys_change_in_both_directions_at_any_time() {
     let to_server = sealed(&mut client, b"to the server");
     assert_eq!(open_all(&mut server, &to_server), (b"to the server".to_vec(), Ok(())));
     assert_eq!((server.sent().generation, server.received().generation), (2, 2));
+}
+
+#[test]
+fn nothing_is_said_to_a_client_that_gave_up() {
+    let (mut server, mut client) = pair(Suite::Aes256Gcm);
+    client.update_keys();
+    let mut bytes = flushed(&mut client);
+    client.state.sent.alert = Some(Alert::BAD_RECORD_MAC);
+    bytes.extend(flushed(&mut client));
+    let given_up = Err(Failure::Peer(Alert::BAD_RECORD_MAC));
+    assert_eq!(open_all(&mut server, &bytes).1, given_up);
+    assert!(!server.wants_flush(), "the key update is not answered");
+    assert!(server.sent_close() && flushed(&mut server).is_empty());
 }
 
 #[test]

@@ -276,6 +276,20 @@ fn go_on(snapshot: Snapshot, input: &[u8]) {
 }
 
 #[test]
+fn what_was_sealed_first_is_not_told_after_what_was_opened_then() {
+    let (mut server, mut client) = pair(Suite::Aes256Gcm);
+    let mut understudy = server.snapshot();
+    let mut out = Vec::new();
+    let event = server.seal(&[b"first"], &mut out).unwrap();
+    open_all(&mut server, &sealed(&mut client, b"then")).1.unwrap();
+    let mut ahead = server.snapshot();
+    ahead.state.sent = understudy.state.sent;
+    assert_eq!(ahead.apply(&event), Err(SnapshotError::Gap));
+    understudy.apply(&event).unwrap();
+    understudy.apply(&server.opened()).unwrap();
+}
+
+#[test]
 fn an_understudy_refuses_what_cannot_be() {
     let (mut server, _) = pair(Suite::Aes256Gcm);
     let mut understudy = server.snapshot();
