@@ -14,16 +14,28 @@
 //! - [`wait`]: sleeping until a socket, a deadline or another thread calls;
 //! - [`memory`]: pages for secrets;
 //! - [`namespace`]: networks of their own;
+//! - [`fence`], [`repair`]: connections that stand still, and go on elsewhere;
+//! - [`queue`]: packets that wait for a verdict;
+//! - [`rules`]: the firewall's part in that;
+//! - [`address`]: addresses that move between machines;
+//! - [`call`]: which system call was refused;
 //! - [`process`]: processor time, limits, and children that do not outlive us.
 #![expect(unsafe_code, reason = "the crate where system calls without a safe wrapper are made")]
 
+pub mod address;
 pub mod batch;
+pub mod call;
+pub mod fence;
 pub mod interface;
 pub mod memory;
 pub mod multicast;
 pub mod namespace;
+mod netlink;
 mod option;
 pub mod process;
+pub mod queue;
+pub mod repair;
+pub mod rules;
 #[cfg(test)]
 mod testing;
 pub mod wait;

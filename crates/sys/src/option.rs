@@ -6,9 +6,48 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::SockAddr;
 
+/// What the kernel may fill with any bytes: integers, and structures and arrays
+/// of them.
+///
+/// # Safety
+///
+/// Every pattern of bits has to be a value of the type.
+pub(crate) unsafe trait Plain: Copy {
+    /// All zeros.
+    const ZERO: Self;
+}
+
+// SAFETY: an integer.
+unsafe impl Plain for i32 {
+    const ZERO: Self = 0;
+}
+
+// SAFETY: an integer.
+unsafe impl Plain for u32 {
+    const ZERO: Self = 0;
+}
+
+/// Reads one option, or as much of it as this kernel knows: the rest is zeros.
+pub(crate) fn get<T: Plain>(socket: BorrowedFd<'_>, level: i32, name: i32) -> io::Result<T> {
+    let mut value = T::ZERO;
+    let mut length = libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes");
+    // SAFETY: `value` is exclusively ours over the call, the kernel writes no
+    // more than `length` bytes into it, and whatever it writes is a `T`.
+    let result = unsafe {
+        let place = (&raw mut value).cast();
+        libc::getsockopt(socket.as_raw_fd(), level, name, place, &raw mut length)
+    };
+    if result == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Sets one option. `T` is what the kernel's manual says for it: an integer or
 /// a structure of the kernel's interface.
-fn set<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: T) -> io::Result<()> {
+pub(crate) fn set<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: T,
+) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes");
     // SAFETY: `value` lives over the call, and the kernel reads no more than
     // the `length` bytes of it and keeps no reference.
@@ -100,6 +139,25 @@ fn source_request(group: IpAddr, source: IpAddr, index: u32) -> libc::group_sour
         gsr_group: storage(group),
         gsr_source: storage(source),
     }
+}
+
+/// Binds a packet socket (packet(7)) to an interface: it sends there, and hears
+/// the frames of that protocol, whose number is in network byte order.
+pub(crate) fn bind_packet(socket: BorrowedFd<'_>, interface: u32, protocol: u16) -> io::Result<()> {
+    let address = libc::sockaddr_ll {
+        sll_family: u16::try_from(libc::AF_PACKET).expect("a small constant"),
+        sll_protocol: protocol,
+        sll_ifindex: i32::try_from(interface).map_err(io::Error::other)?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let length = libc::socklen_t::try_from(size_of_val(&address)).expect("20 bytes");
+    // SAFETY: `address` lives over the call and is `length` bytes of the type
+    // that the kernel reads for AF_PACKET.
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn level(group: IpAddr) -> i32 {
