@@ -5,6 +5,7 @@
 //! fuzzers and the tests call the same functions.
 
 use proto::agree::message::Envelope;
+use proto::connection::segment::{Checksum, Segment};
 use proto::keyring::{FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
 use proto::record::{Key, Kind};
@@ -22,7 +23,7 @@ const RECEIVED: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// Reads bytes as everything that a peer's bytes are read as.
 pub fn all(bytes: &[u8]) {
-    for decode in [header, frames, fragment, control, page, link, agree] {
+    for decode in [header, frames, fragment, control, page, link, agree, segment] {
         decode(bytes);
     }
 }
@@ -35,6 +36,22 @@ pub fn all(bytes: &[u8]) {
 pub fn header(bytes: &[u8]) {
     if let Ok(header) = Header::decode(bytes) {
         assert_eq!(header.encode(), bytes[..header.encode().len()]);
+    }
+}
+
+/// A TCP segment, as the network brings it.
+///
+/// # Panics
+///
+/// When it has more data than its packet has bytes, or reads differently where
+/// its checksum is verified.
+pub fn segment(bytes: &[u8]) {
+    let trusted = Segment::decode(bytes, Checksum::Trust);
+    if let Ok(segment) = trusted {
+        assert!(segment.data.len() + 40 <= bytes.len());
+    }
+    if let Ok(verified) = Segment::decode(bytes, Checksum::Verify) {
+        assert_eq!(Ok(verified), trusted);
     }
 }
 

@@ -207,6 +207,7 @@ fn the_corpus_does_no_harm() {
     replay("gossip", hostile::gossip);
     replay("link", decoders::link);
     replay("upstream", decoders::upstream);
+    replay("segment", decoders::segment);
     replay("agree", |bytes| {
         decoders::agree(bytes);
         hostile::agreeing(bytes);

@@ -22,6 +22,7 @@
 //! - [`upstream`]: what a record looks like in an engine outside of the farm;
 //! - [`agree`]: operations that need one answer;
 //! - [`node`]: all of it together, the machine that a driver runs;
+//! - [`connection`]: live connections, and their segments;
 //! - [`claims`]: the tickets whose early data was accepted;
 //! - [`load`]: how full things are that are bounded.
 
@@ -29,6 +30,7 @@ pub mod agree;
 pub mod buzhash;
 pub mod claims;
 pub mod cluster;
+pub mod connection;
 pub mod holdings;
 pub mod keyring;
 pub mod load;
