@@ -18,8 +18,22 @@
 //! - [`queue`]: packets that wait for a verdict;
 //! - [`rules`]: the firewall's part in that;
 //! - [`address`]: addresses that move between machines;
+//! - [`requirements`]: what a machine lacks for all that;
 //! - [`call`]: which system call was refused;
 //! - [`process`]: processor time, limits, and children that do not outlive us.
+//!
+//! # Connections that move
+//!
+//! A live connection is carried to another server by five parts that know
+//! nothing of each other's purpose. [`queue`] and [`rules`] see to it that the
+//! kernel acknowledges nothing that has not been replicated, and says nothing
+//! about a connection that goes on elsewhere. [`fence`] makes a connection stand
+//! still, [`repair`] reads it and makes it again, and [`address`] leads the
+//! network to where it is. Who moves what, when, and whether it may, is decided
+//! above. Everything here is a call and its outcome: the only state that
+//! outlives a call is the kernel's, and whoever holds the value that stands for
+//! it gives it back by dropping it. `docs/connections.md` tells what the kernel
+//! gives and what it does not.
 #![expect(unsafe_code, reason = "the crate where system calls without a safe wrapper are made")]
 
 pub mod address;
@@ -35,6 +49,7 @@ mod option;
 pub mod process;
 pub mod queue;
 pub mod repair;
+pub mod requirements;
 pub mod rules;
 #[cfg(test)]
 mod testing;

@@ -102,7 +102,7 @@ impl Asking {
             if question.sack {
                 fence::lower(&socket)?;
             }
-            rest.send(&socket)?;
+            rest.give(&socket, forge)?;
             return Ok(socket);
         }
         let mut state = Frozen::freeze(socket).map_err(|error| error.why)?.close();

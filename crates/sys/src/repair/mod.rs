@@ -29,11 +29,25 @@ mod tests;
 
 use std::net::SocketAddr;
 
+use socket2::{Domain, Socket, Type};
+
+use crate::call::{CallError, Named};
+
 pub use ask::Asking;
 pub(crate) use forge::checksum;
 pub use forge::{Flags, Forge, Forged};
 pub use freeze::{FreezeError, Frozen, Why};
 pub use restore::{Buffers, Restored, Thawed};
+
+/// Tries whether this process may put a socket under repair.
+///
+/// # Errors
+///
+/// EPERM without CAP_NET_ADMIN, ENOPROTOOPT if this kernel cannot.
+pub fn available() -> Result<(), CallError> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).of("socket")?;
+    kernel::repair(&socket, kernel::Mode::On)
+}
 
 /// All that another kernel needs to go on with a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]

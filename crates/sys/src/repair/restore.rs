@@ -135,13 +135,10 @@ impl Restored {
         let socket = socket.speak();
         // Leaving repair forbids others to bind the port beside this socket.
         setsockopt(&socket, sockopt::ReuseAddr, &true).of("setsockopt SO_REUSEADDR")?;
-        if let Some(fin) = rest.fin {
-            give_fin(&socket, fin, forge)?;
-        }
         if let Some(question) = rest.question {
             return Asking::begin(socket, rest, question, forge).map(Thawed::Asking);
         }
-        rest.send(&socket)?;
+        rest.give(&socket, forge)?;
         Ok(Thawed::Going(socket))
     }
 }
@@ -161,8 +158,11 @@ impl Rest {
         Self { unsent, closed, fin, question, buffers, bytes }
     }
 
-    /// Writes what is left, in the ordinary way.
-    pub(super) fn send(&self, socket: &TcpStream) -> Result<(), CallError> {
+    /// Gives what is left, in the ordinary way, to a socket without a fence.
+    pub(super) fn give(&self, socket: &TcpStream, forge: &Forge) -> Result<(), CallError> {
+        if let Some(fin) = self.fin {
+            give_fin(socket, fin, forge)?;
+        }
         write(socket, &self.unsent)?;
         let send = self.buffers.send.max(self.bytes / 2);
         setsockopt(socket, sockopt::SndBufForce, &send).of("setsockopt SO_SNDBUFFORCE")?;

@@ -257,7 +257,7 @@ fn send(mut socket: TcpStream, stopped: &AtomicBool) -> u64 {
     let (mut bytes, mut sent) = ([0; 16 << 10], 0);
     while !stopped.load(Ordering::Relaxed) {
         fill(&mut bytes, FROM_CLIENT + sent);
-        sent += socket.write(&bytes).unwrap() as u64;
+        sent += uninterrupted(|| socket.write(&bytes)) as u64;
     }
     socket.shutdown(Shutdown::Write).unwrap();
     sent
@@ -267,12 +267,22 @@ fn send(mut socket: TcpStream, stopped: &AtomicBool) -> u64 {
 fn receive(mut socket: TcpStream) -> u64 {
     let (mut bytes, mut received) = ([0; 16 << 10], 0);
     loop {
-        let length = socket.read(&mut bytes).unwrap();
+        let length = uninterrupted(|| socket.read(&mut bytes));
         if length == 0 {
             return received;
         }
         compare(&bytes[..length], received);
         received += length as u64;
+    }
+}
+
+/// Calls with a timeout end when a process is stopped and goes on (signal(7)).
+fn uninterrupted(mut call: impl FnMut() -> std::io::Result<usize>) -> usize {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other.unwrap(),
+        }
     }
 }
 

@@ -167,7 +167,7 @@ fn a_clock_goes_on_and_wraps() {
 fn what_is_no_connection_is_not_frozen() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let error = Frozen::freeze(socket.into()).unwrap_err();
     assert!(error.socket.is_some());
     // 7 is TCP_CLOSE; without CAP_NET_ADMIN it does not come so far.
@@ -176,6 +176,6 @@ fn what_is_no_connection_is_not_frozen() {
 
     // One whose freezing failed goes on as if nothing had been.
     let socket = error.socket.unwrap();
-    let socket = socket2::Socket::from(socket);
+    let socket = Socket::from(socket);
     socket.connect(&address.into()).unwrap();
 }
