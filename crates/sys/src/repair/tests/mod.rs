@@ -3,10 +3,14 @@
 mod farm;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::thread;
 use std::time::Duration;
 
 use self::farm::{Farm, fill};
 use super::*;
+use crate::rules::MARK;
+use crate::testing::street;
 
 /// A connection goes back and forth under load in both directions.
 fn check(farm: Option<Farm>, expected: impl Fn(&Options)) {
@@ -150,6 +154,67 @@ fn a_record_that_is_behind() {
         farm.carry(&mut carried, state);
     }
     carried.finish();
+}
+
+/// A connection that no kernel has ever had: both ends are made of records, and
+/// the numbers of both directions wrap at once.
+#[test]
+fn two_ends_made_of_records() {
+    const BYTES: usize = 1 << 20;
+    let Some(street) = street(1) else { return };
+    let ends = ["10.1.0.254:50000", "10.1.0.1:7000"].map(|end| end.parse().unwrap());
+    let numbers = [u32::MAX - 1_000, u32::MAX - 70_000];
+    let made =
+        [(street.outside(), 0, 1), (street.machine(0), 1, 0)].map(|(machine, own, other)| {
+            let state = State {
+                local: ends[own],
+                peer: ends[other],
+                incoming: Incoming { next: numbers[other], unread: vec![], closed: false },
+                outgoing: Outgoing {
+                    first: numbers[own],
+                    sent: vec![],
+                    unsent: vec![],
+                    closed: false,
+                },
+                options: Options {
+                    segment: 1460,
+                    sack: true,
+                    scales: Some(Scales { peer: 7, own: 7 }),
+                    timestamp: Some(Timestamp { value: u32::MAX - 3, microseconds: false }),
+                },
+                windows: Windows { promised: 60_000, peer: 60_000, peer_largest: 60_000 },
+            };
+            let buffers = Buffers { receive: 1 << 17, send: 1 << 17 };
+            machine
+                .within(|| (Restored::restore(state, buffers).unwrap(), Forge::open(MARK).unwrap()))
+        });
+    let sockets = made.map(|(restored, forge)| match restored.thaw(&forge).unwrap() {
+        Thawed::Going(socket) => socket,
+        Thawed::Asking(_) => panic!("nothing was sent that could be asked about"),
+    });
+    let copies = sockets.each_ref().map(|socket| {
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.try_clone().unwrap()
+    });
+    let mut expected = vec![0; BYTES];
+    fill(&mut expected, 0);
+    let writers = copies.map(|mut socket| {
+        let bytes = expected.clone();
+        thread::spawn(move || socket.write_all(&bytes).unwrap())
+    });
+    let readers = sockets.map(|mut socket| {
+        thread::spawn(move || {
+            let mut bytes = vec![0; BYTES];
+            socket.read_exact(&mut bytes).map(|()| bytes).unwrap()
+        })
+    });
+    for reader in readers {
+        assert!(reader.join().unwrap() == expected, "bytes differ");
+    }
+    for writer in writers {
+        writer.join().unwrap();
+    }
 }
 
 #[test]
