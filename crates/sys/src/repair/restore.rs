@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::ask::{Asking, Question, later};
 use super::kernel::{self, Mode, Queue, SynOption, Window};
 use super::silent::Silent;
-use super::{Flags, Forge, Forged, Options, State};
+use super::{Flags, Forge, Forged, Options, Outgoing, State};
 use crate::call::{CallError, Named};
 use crate::{fence, rules};
 
@@ -110,6 +110,12 @@ impl Restored {
         set_options(socket, &state.options)?;
         fill(socket, Queue::Receive, &state.incoming.unread)?;
         fill(socket, Queue::Send, &state.outgoing.sent)?;
+        let Outgoing { sent, unsent, closed, .. } = &state.outgoing;
+        if *closed && unsent.is_empty() && !sent.is_empty() {
+            // The end may have been sent with the rest. If it were not taken for
+            // sent, an acknowledgement of it would be one of more than was sent.
+            end(socket)?;
+        }
         set_windows(socket, &state)?;
         let receive = buffers.receive.max(needed(&state));
         setsockopt(socket, sockopt::RcvBufForce, &receive).of("setsockopt SO_RCVBUFFORCE")?;
@@ -169,10 +175,15 @@ impl Rest {
         if self.closed {
             // The end is part of the state, so it may be told.
             rules::let_close(socket)?;
-            shutdown(socket.as_raw_fd(), Shutdown::Write).of("shutdown")?;
+            end(socket)?;
         }
         Ok(())
     }
+}
+
+/// Sends our FIN, once; under repair it is taken for sent.
+fn end(socket: &TcpStream) -> Result<(), CallError> {
+    shutdown(socket.as_raw_fd(), Shutdown::Write).of("shutdown")
 }
 
 /// Hands the peer's FIN to our own kernel.
