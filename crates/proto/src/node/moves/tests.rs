@@ -1,5 +1,6 @@
-//! What a node that is alone does with slots on their way to it.
+//! What a node does with slots on their way to it, alone and with others.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::*;
@@ -7,33 +8,42 @@ use crate::cluster::portion::Portion;
 use crate::cluster::slots::Slot;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::acks::{Ack, Held, WriteId};
-use crate::node::Config;
+use crate::node::{Config, Origin, Way};
 use crate::record::{HybridClock, KeyHash};
 use crate::table::{self, Table};
 use crate::time::{Now, Wall};
+use crate::wire::control::Message;
 
 const NOW: Now =
     Now { instant: Instant::from_micros(1_000_000), wall: Wall::from_millis(1_700_000_000_000) };
 /// The slot of the hash 0.
 const SLOT: Slot = Slot(0);
 
+fn address(number: u8) -> SocketAddr {
+    ([10, 0, 0, number], 7_700).into()
+}
+
 /// A node that keeps everything, and has not joined anybody.
 fn node() -> Node {
+    node_of(1, Portion::default())
+}
+
+fn node_of(number: u8, portion: Portion) -> Node {
     let key = FarmKey::new([7; FARM_KEY_BYTES]);
     let keyring = Keyring::new(vec![key]).expect("one key is enough");
     let placement_secret = keyring.placement_secret();
     let table = table::Config { capacity_bytes: 1 << 20, placement_secret, own_secret: [3; 32] };
     let config = Config {
-        name: "alone".to_owned(),
-        incarnation: Incarnation(1),
+        name: format!("node-{number}"),
+        incarnation: Incarnation(number.into()),
         keyring,
         begins_after: 0,
-        address: ([10, 0, 0, 1], 7_700).into(),
+        address: address(number),
         multicast: false,
-        peers: vec![([10, 0, 0, 2], 7_700).into()],
+        peers: vec![address(99)],
         ring_bytes: 64 << 10,
         credit: 100,
-        portion: Portion::default(),
+        portion,
         compare_every: Duration::MAX,
         lookup_timeout: Config::LOOKUP_TIMEOUT,
         seed: [1; 32],
@@ -43,7 +53,39 @@ fn node() -> Node {
 }
 
 fn one_slot() -> SlotSet {
-    [SLOT].into_iter().collect()
+    slots(&[SLOT.0])
+}
+
+fn slots(slots: &[u16]) -> SlotSet {
+    slots.iter().copied().map(Slot).collect()
+}
+
+/// Hands all that one node has to send to another.
+fn hand_over(from: &mut Node, to: &mut Node) {
+    let origin = Origin { address: from.config.address, way: Way::Unicast };
+    while let Some(transmit) = from.poll_transmit(NOW) {
+        let mut bytes = transmit.bytes.to_vec();
+        to.handle_datagram(NOW, origin, &mut bytes);
+    }
+}
+
+/// Has a node meet another that is ready.
+fn meet(node: &mut Node, number: u8, portion: Portion) {
+    let mut other = node_of(number, portion);
+    other.become_ready();
+    node.call_unknown(address(number));
+    hand_over(node, &mut other);
+    hand_over(&mut other, node);
+    assert!(node.is_ready_member(Incarnation(number.into())));
+}
+
+/// Has the node that is asked for slots answer; `None` when nobody is asked.
+fn answer(node: &mut Node, now: Instant, lacks: &SlotSet) -> Option<Incarnation> {
+    let (from, message) = node.puller.poll_request(now)?;
+    assert!(matches!(message, Message::Pull { source: Source::Slots { .. }, .. }));
+    let pull = node.puller.give_up(from).pop().expect("it was just asked");
+    node.moved(now, &pull, lacks);
+    Some(from)
 }
 
 #[test]
@@ -87,4 +129,26 @@ fn what_nobody_holds_is_not_confirmed_by_all() {
     assert!(node.is_held(&held(Ack::Local)));
     assert!(!node.is_held(&held(Ack::One)));
     assert!(!node.is_held(&held(Ack::All)));
+}
+
+/// Two givers lack a slot; before the second says so another slot is missed,
+/// and asked for.
+#[test]
+fn a_round_ends_though_something_was_missed_in_its_midst() {
+    let mut node = node();
+    meet(&mut node, 2, Portion::default());
+    meet(&mut node, 3, Portion::default());
+    node.portions.moves.joining = Some(Offers::default());
+    node.portions.moves.wanted.want_all(NOW.instant, &one_slot());
+    node.go_on_moving(NOW.instant);
+    assert_eq!(answer(&mut node, NOW.instant, &one_slot()), Some(Incarnation(2)));
+    node.portions.moves.wanted.want(NOW.instant, &slots(&[1]));
+    assert_eq!(answer(&mut node, NOW.instant, &one_slot()), Some(Incarnation(3)));
+    let mut now = NOW.instant;
+    for _ in 0..100 {
+        now += Duration::from_millis(100);
+        node.go_on_moving(now);
+        while answer(&mut node, now, &one_slot()).is_some() {}
+    }
+    assert!(node.portions.moves.is_at_rest() && node.is_ready(), "all have said that they lack it");
 }

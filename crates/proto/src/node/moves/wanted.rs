@@ -1,13 +1,15 @@
 //! Which slots a node is to have and has not, and whom it asked for them.
 //!
 //! A slot that is *pending* is asked for at one node after the other, until
-//! one gives it as a whole. When all were asked in vain it is *lacking*, and
-//! after a pause it is pending again. Nobody may have it all: then what the
-//! others had of it is here after one round, and when a second one, begun when
-//! all must have seen what this node has seen, ends the same way, there is no
-//! more to be had. Such a slot is *doubtful*: it counts as here, and is asked
-//! for anew when somebody comes back who may know more. Who does not answer
-//! may have it; so it stays lacking, and is asked for less and less often.
+//! one gives it as a whole. When all that are pending were asked for in vain
+//! the round ends, and after a pause the next begins. Nobody may have it all:
+//! then what the others had of it is here after one round, and when a second
+//! one, begun when all must have seen what this node has seen, ends the same
+//! way, there is no more to be had. Such a slot is *doubtful*: it counts as
+//! here, and is asked for anew when somebody comes back who may know more. Who
+//! does not answer may have it; so it is asked for less and less often, and
+//! after so many rounds it is *lacking*: not here, and asked for again when the
+//! members change.
 //!
 //! It knows nothing of packets, and is told who is there to be asked.
 
@@ -44,7 +46,8 @@ pub(super) struct Wanted {
     /// Slots that are kept only until others have them, and were never here as
     /// a whole.
     partial: SlotSet,
-    /// Of what is lacking, that which all who live answered for in a round.
+    /// Of what is pending or lacking, that which all who live answered for in
+    /// the last round.
     answered: SlotSet,
     /// Who was asked in this round.
     asked: BTreeMap<Incarnation, Asked>,
@@ -101,9 +104,10 @@ impl Wanted {
         let mut missing = self.missing();
         missing.insert_all(&self.partial);
         self.partial = missing.common(kept).without(desired);
-        let mut again = missing.common(desired).without(&self.lacking).without(&self.pending);
+        // Who did not answer may be gone: what is lacking is asked for again.
+        let mut again = missing.common(desired).without(&self.pending);
         again.insert_all(gained);
-        self.lacking = self.lacking.common(desired).without(gained);
+        self.lacking = SlotSet::none();
         self.doubtful = self.doubtful.common(kept).without(gained);
         self.pending = self.pending.common(desired);
         self.want(now, &again);
@@ -137,6 +141,14 @@ impl Wanted {
     pub(super) fn ask_anew(&mut self, now: Instant) {
         let mut again = std::mem::replace(&mut self.lacking, SlotSet::none());
         again.insert_all(&self.doubtful);
+        // And what others were asked for in vain: a round that he has no part in
+        // says nothing of him.
+        if self.round > 0 {
+            again.insert_all(&self.pending);
+        }
+        for asked in self.asked.values() {
+            again.insert_all(&asked.lacks.common(&self.pending));
+        }
         self.asked.clear();
         self.want(now, &again);
     }
@@ -177,9 +189,9 @@ impl Wanted {
     }
 
     /// Gives all of `rest` to those that were not asked for it yet, one behind
-    /// the other; what nobody is left for is lacking.
+    /// the other. What nobody is left for stays pending until the round ends.
     pub(super) fn share_out(
-        &mut self,
+        &self,
         mut rest: SlotSet,
         nodes: &[Incarnation],
     ) -> BTreeMap<Incarnation, SlotSet> {
@@ -197,14 +209,12 @@ impl Wanted {
                 shares.insert(node, open);
             }
         }
-        self.pending = self.pending.without(&rest);
-        self.lacking.insert_all(&rest);
         shares
     }
 
-    /// Everybody in `nodes` was asked. Gives whether nothing is left to be
-    /// fetched; else the next round begins after a pause, for a node that
-    /// joins `for_good` without end.
+    /// Everybody in `nodes` was asked for what is pending. Gives whether nothing
+    /// is left to be fetched; else the next round begins after a pause, for a
+    /// node that joins `for_good` without end.
     pub(super) fn end_round(
         &mut self,
         now: Instant,
@@ -212,12 +222,14 @@ impl Wanted {
         for_good: bool,
     ) -> bool {
         let silent = |node| self.asked.get(node).is_some_and(|asked| asked.silent);
-        let answered =
-            if nodes.iter().any(silent) { SlotSet::none() } else { self.lacking.clone() };
+        // What has been given up was not asked for.
+        let open = std::mem::replace(&mut self.pending, SlotSet::none());
+        let answered = if nodes.iter().any(silent) { SlotSet::none() } else { open.clone() };
         // Where nobody is, nobody can have seen another thing.
         let twice =
             if nodes.is_empty() { answered.clone() } else { answered.common(&self.answered) };
         self.doubtful.insert_all(&twice);
+        self.lacking.insert_all(&open);
         self.lacking = self.lacking.without(&twice);
         self.answered = answered.without(&twice);
         self.asked.clear();
@@ -317,6 +329,38 @@ mod tests {
         wanted.ask_anew(now);
         now += MOVE_AFTER;
         assert!(ask(&mut wanted, now, [Some(&lost), Some(&SlotSet::none())]));
+    }
+
+    #[test]
+    fn what_was_given_up_is_asked_for_again_when_the_members_change() {
+        let (mut wanted, lost, kept) = (Wanted::default(), slots(&[7]), SlotSet::all());
+        wanted.want_all(NOW, &lost);
+        let mut now = NOW;
+        for _ in 0..2 {
+            for _ in 0..=ROUNDS {
+                assert!(!ask(&mut wanted, now, [Some(&lost), None]));
+                now += LONGEST_PAUSE;
+            }
+            assert!(wanted.pending().is_empty() && wanted.missing() == lost);
+            wanted.divide(now, &SlotSet::none(), (&kept, &kept));
+            assert_eq!(wanted.pending(), &lost);
+            now += MOVE_AFTER;
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_answered_for_with_what_else_is_missed() {
+        let (mut wanted, lost, other) = (Wanted::default(), slots(&[7]), slots(&[8]));
+        wanted.want_all(NOW, &lost);
+        let mut now = NOW;
+        for _ in 0..=ROUNDS {
+            assert!(!ask(&mut wanted, now, [Some(&lost), None]));
+            now += LONGEST_PAUSE;
+        }
+        wanted.want(now, &other);
+        now += MOVE_AFTER;
+        assert!(!ask(&mut wanted, now, [Some(&other), Some(&other)]));
+        assert_eq!(wanted.answered, other, "nobody was asked for what was given up");
     }
 
     #[test]
