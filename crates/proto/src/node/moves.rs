@@ -91,6 +91,19 @@ impl Moves {
         self.queue.clear();
     }
 
+    /// Something was missed of slots that are kept only until others have them.
+    pub(super) fn doubt(&mut self, lingering: &SlotSet) {
+        self.wanted.doubt(lingering);
+    }
+
+    /// Slots are not here as a whole any more, and are to be fetched.
+    pub(super) fn want(&mut self, now: Instant, slots: &SlotSet) {
+        if !slots.is_empty() {
+            self.wanted.want(now, slots);
+            self.queue.clear();
+        }
+    }
+
     /// Whether all is here that is to be, as far as anybody has it.
     pub(super) fn is_at_rest(&self) -> bool {
         self.wanted.is_at_rest()
@@ -209,6 +222,9 @@ impl Node {
     ) -> bool {
         if self.portions.sharing && !lacks.is_empty() {
             self.portions.forget_near(now);
+            let lingering = self.portions.lingering.slots();
+            self.portions.moves.doubt(&lingering.common(lacks));
+            self.review_arrived();
         }
         let slots = lacks.common(self.portions.desired());
         let moves = &mut self.portions.moves;
@@ -216,8 +232,7 @@ impl Node {
             return false;
         }
         moves.holes.push(Hole { stream, range, until: now + HOLE_WAITS });
-        moves.wanted.want(now, &slots);
-        moves.queue.clear();
+        moves.want(now, &slots);
         self.review_arrived();
         true
     }
@@ -278,7 +293,7 @@ impl Node {
         ready.filter(|(_, peer)| keeps(&peer.portion.keep)).map(|(&giver, _)| giver).collect()
     }
 
-    fn review_arrived(&self) {
+    pub(super) fn review_arrived(&self) {
         self.portions.moves.tell_arrived(&self.holdings.kept().get(), &self.holdings);
     }
 

@@ -37,9 +37,7 @@ impl Node {
             return;
         }
         if !ours.cover(&theirs) {
-            // It may have put an end to what is near, and is brought only of
-            // what is kept.
-            self.portions.forget_near(now);
+            self.miss(now);
             if self.shares_nothing_with(survivor) {
                 self.orphan_pulled(now, (survivor, stream), theirs);
                 return;
@@ -68,6 +66,9 @@ impl Node {
         if self.portions.sharing {
             // What of it is of this node's portion came from others as well.
             peer.orphan_pulled.insert(survivor, pulled);
+            // What began to linger while it came may have been left out of it.
+            self.portions.moves.doubt(&self.portions.lingering.slots());
+            self.review_arrived();
             return;
         }
         // Others may lack it as well.

@@ -123,6 +123,15 @@ impl Portions {
         &self.desired
     }
 
+    /// What another node keeps by any view that it may have of the members:
+    /// while one joins, a slot is kept by who gives it away too.
+    pub(super) fn all_slots_of(&self, member: Incarnation) -> SlotSet {
+        let mut slots = self.coming.slots_of(member);
+        slots.insert_all(&self.settled.slots_of(member));
+        slots.insert_all(&self.before.slots_of(member));
+        slots
+    }
+
     /// Something passed unseen that may have put an end to what is near: that is
     /// forgotten, and again when the holders have been told of it, as they may
     /// have answered without knowing.
@@ -255,6 +264,24 @@ impl Node {
 
     pub(super) fn is_ready_member(&self, member: Incarnation) -> bool {
         self.peers.get(&member).is_some_and(|peer| peer.is_alive() && peer.ready)
+    }
+
+    /// Something passed unseen that others are asked for. They bring what the
+    /// placements give this node, and nothing of the rest. So what is near is
+    /// forgotten, what lingers is not given to others as a whole any more, and
+    /// what is kept on for nodes that are gone is fetched anew.
+    pub(super) fn miss(&mut self, now: Instant) {
+        let own = self.config.incarnation;
+        let portions = &mut self.portions;
+        portions.forget_near(now);
+        if !portions.sharing {
+            return;
+        }
+        portions.moves.doubt(&portions.lingering.slots());
+        let brought = [&portions.settled, &portions.coming].map(|view| view.slots_of(own));
+        let beside = brought.iter().fold(portions.desired.clone(), |left, it| left.without(it));
+        portions.moves.want(now, &beside);
+        self.review_arrived();
     }
 
     /// Keeps what the placements give this node. What it gains is fetched.

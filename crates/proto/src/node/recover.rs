@@ -37,6 +37,9 @@ impl Node {
             return;
         }
         self.counters.unrecovered = self.counters.unrecovered.saturating_add(range.count());
+        if !logged {
+            self.miss(now.instant);
+        }
         let source = if logged { Source::Log(range) } else { Source::Table };
         let pull = Pull { from: sender, source, purpose: Purpose::Gone(range) };
         if !self.puller.push(pull)
@@ -62,9 +65,8 @@ impl Node {
             && self.portions.sharing;
         // One that was met just now is no member yet, and has not been given
         // its slots: it is told everything, and takes what it keeps.
-        let coming = &self.portions.coming;
-        let is_member = coming.members().contains_key(&sender);
-        let kept = (spared && is_member).then(|| coming.slots_of(sender));
+        let is_member = self.portions.coming.members().contains_key(&sender);
+        let kept = (spared && is_member).then(|| self.portions.all_slots_of(sender));
         let has = self.has_slots();
         let view = View {
             holdings: &self.holdings,
@@ -139,7 +141,10 @@ impl Node {
     fn pull_finished(&mut self, now: Now, pull: Pull, lacks: &SlotSet) {
         match pull.purpose {
             Purpose::Join => self.fetched_portion(now.instant, pull.from),
-            Purpose::Merge => self.merged(pull.from),
+            Purpose::Merge => {
+                self.miss(now.instant);
+                self.merged(pull.from);
+            }
             Purpose::Touched | Purpose::Differs => {}
             Purpose::Move => self.moved(now.instant, &pull, lacks),
             Purpose::Gone(range) if self.fetch_hole(now.instant, (pull.from, range), lacks) => {}
@@ -194,7 +199,7 @@ impl Node {
         if let Some(peer) = self.peers.get_mut(&sender) {
             peer.orphan_pulled.clear();
             if !peer.receiver.is_complete() {
-                self.portions.forget_near(now);
+                self.miss(now);
             }
         }
         self.tell_orphan(sender);

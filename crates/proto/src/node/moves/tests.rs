@@ -73,10 +73,37 @@ fn hand_over(from: &mut Node, to: &mut Node) {
 fn meet(node: &mut Node, number: u8, portion: Portion) {
     let mut other = node_of(number, portion);
     other.become_ready();
-    node.call_unknown(address(number));
-    hand_over(node, &mut other);
-    hand_over(&mut other, node);
-    assert!(node.is_ready_member(Incarnation(number.into())));
+    acquaint(node, &mut other);
+    assert!(node.is_ready_member(other.config.incarnation));
+}
+
+fn acquaint(node: &mut Node, other: &mut Node) {
+    node.call_unknown(other.config.address);
+    hand_over(node, other);
+    hand_over(other, node);
+    assert!(node.peers.contains_key(&other.config.incarnation));
+}
+
+/// A share of a farm that has each record once.
+fn share() -> Portion {
+    Portion { keep: Keep::Share, replicas: 1, ..Portion::default() }
+}
+
+/// A node that had everything, and keeps half of it until another that shares
+/// has that.
+fn with_lingering() -> Node {
+    let mut node = node_of(1, share());
+    node.become_ready();
+    node.review_members(NOW.instant);
+    meet(&mut node, 2, share());
+    node.review_members(NOW.instant);
+    node
+}
+
+/// A survivor has more of a stream than this node.
+fn tell_of_more(node: &mut Node, survivor: u8) {
+    let theirs = Remains { through: 5, beyond: Vec::new() };
+    node.handle_orphan(NOW.instant, Incarnation(survivor.into()), Incarnation(77), theirs);
 }
 
 /// Has the node that is asked for slots answer; `None` when nobody is asked.
@@ -151,4 +178,61 @@ fn a_round_ends_though_something_was_missed_in_its_midst() {
         while answer(&mut node, now, &one_slot()).is_some() {}
     }
     assert!(node.portions.moves.is_at_rest() && node.is_ready(), "all have said that they lack it");
+}
+
+#[test]
+fn what_lingers_is_not_here_as_a_whole_when_something_was_missed() {
+    let check = |miss: fn(&mut Node, Slot), stays: bool| {
+        let mut node = with_lingering();
+        let lingering = node.portions.lingering.slots();
+        let [slot, other] = [lingering.iter().next(), lingering.iter().nth(1)];
+        let (slot, other) = (slot.expect("half of all"), other.expect("half of all"));
+        let hash = |slot: Slot| KeyHash(u64::from(slot.0) << 48);
+        assert!(node.is_certain_of(hash(slot)) && node.is_certain_of(hash(other)));
+        miss(&mut node, slot);
+        assert!(node.keeps(hash(slot)) && !node.is_certain_of(hash(slot)));
+        assert_eq!(node.is_certain_of(hash(other)), stays);
+        assert!(node.has_slots().is_some_and(|has| !has.contains(slot)));
+        assert!(node.portions.moves.is_at_rest(), "others are to have it");
+        // It is the node's own again.
+        node.handle_leave(NOW.instant, Incarnation(2));
+        node.review_members(NOW.instant);
+        assert!(node.portions.moves.wanted.pending().contains(slot), "it is fetched");
+    };
+    check(|node, _| tell_of_more(node, 2), false);
+    let miss_hole = |node: &mut Node, slot: Slot| {
+        let hole = (Incarnation(2), Range { first: 1, last: 1 });
+        assert!(!node.fetch_hole(NOW.instant, hole, &slots(&[slot.0])));
+    };
+    check(miss_hole, true);
+}
+
+#[test]
+fn what_is_kept_on_for_who_is_gone_is_fetched_anew_when_something_was_missed() {
+    let keep = Keep::Of(vec!["node-2".to_owned()]);
+    let mut node = node_of(1, Portion { keep, ..Portion::default() });
+    node.become_ready();
+    meet(&mut node, 2, share());
+    meet(&mut node, 3, share());
+    node.review_members(NOW.instant);
+    node.handle_leave(NOW.instant, Incarnation(2));
+    node.review_members(NOW.instant);
+    let kept = node.portions.desired().clone();
+    assert!(!kept.is_empty() && kept != SlotSet::all());
+    node.portions.moves.wanted.want_nothing();
+    tell_of_more(&mut node, 3);
+    assert_eq!(node.portions.moves.wanted.pending(), &kept);
+}
+
+#[test]
+fn who_gives_a_slot_away_is_told_of_it_until_then() {
+    let mut node = node_of(1, share());
+    node.become_ready();
+    meet(&mut node, 2, share());
+    acquaint(&mut node, &mut node_of(3, share()));
+    node.review_members(NOW.instant);
+    let [settled, coming] = [&node.portions.settled, &node.portions.coming];
+    let gives = settled.slots_of(Incarnation(2)).without(&coming.slots_of(Incarnation(2)));
+    assert!(!gives.is_empty(), "some of it is to be that of who joins");
+    assert!(gives.without(&node.portions.all_slots_of(Incarnation(2))).is_empty());
 }

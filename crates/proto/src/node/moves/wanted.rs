@@ -44,7 +44,7 @@ pub(super) struct Wanted {
     lacking: SlotSet,
     doubtful: SlotSet,
     /// Slots that are kept only until others have them, and were never here as
-    /// a whole.
+    /// a whole, or are not any more.
     partial: SlotSet,
     /// Of what is pending or lacking, that which all who live answered for in
     /// the last round.
@@ -125,6 +125,12 @@ impl Wanted {
         self.round = 0;
         let first = *self.gained.get_or_insert(now);
         self.due = (now + MOVE_AFTER).min(first + AT_THE_LATEST);
+    }
+
+    /// Slots that are kept only until others have them may not be here as a
+    /// whole any more.
+    pub(super) fn doubt(&mut self, lingering: &SlotSet) {
+        self.partial.insert_all(lingering);
     }
 
     /// All that is `desired` is to be fetched, at once.
