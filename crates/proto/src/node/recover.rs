@@ -102,14 +102,31 @@ impl Node {
         match self.puller.handle_part(now.instant, sender, part) {
             Pulled::Nothing => Ok(()),
             Pulled::Page(page) => {
-                let lacks = self.apply_page(now, sender, &page, moves)?;
-                self.puller.lacked(&lacks);
-                Ok(())
+                let applied = self.apply_page(now, sender, &page, moves);
+                match &applied {
+                    Ok(lacks) => self.puller.lacked(lacks),
+                    Err(_) => {
+                        let stopped = self.puller.stop();
+                        stopped.into_iter().for_each(|pull| self.pull_failed(pull, now.instant));
+                    }
+                }
+                applied.map(drop)
             }
             Pulled::Last(page, Ended { pull, mut lacks }) => {
-                lacks.insert_runs(&self.apply_page(now, sender, &page, moves)?);
-                self.pull_finished(now, pull, &lacks);
-                Ok(())
+                let applied = self.apply_page(now, sender, &page, moves);
+                match &applied {
+                    Ok(last) => {
+                        lacks.insert_runs(last);
+                        self.pull_finished(now, pull, &lacks);
+                    }
+                    // It has not come, whatever of it has.
+                    Err(_) => self.pull_failed(pull, now.instant),
+                }
+                applied.map(drop)
+            }
+            Pulled::Failed(pull) => {
+                self.pull_failed(pull, now.instant);
+                Err(Malformed::Invalid("page after a page"))
             }
         }
     }

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const MAX_PATIENCE: Duration = Duration::from_millis(320);
 /// After so many requests without an answer the pull has failed.
 const MAX_TRIES: u32 = 8;
+/// After so many pages a pull has failed: half a terabyte of records, more than
+/// any node has of what is pulled. Nobody keeps others from their turn for good.
+const MAX_PAGES: u32 = 1 << 24;
 /// The most pulls that wait for their turn.
 const MAX_QUEUED: usize = 256;
 
@@ -64,6 +67,9 @@ pub enum Pulled {
     Page(Zeroizing<Vec<u8>>),
     /// The last page is complete, and with it the pull.
     Last(Zeroizing<Vec<u8>>, Ended),
+    /// The pull has failed: the page after this one begins before it, or is one
+    /// too many.
+    Failed(Pull),
 }
 
 /// A pull whose last page is complete.
@@ -89,6 +95,8 @@ struct Fetch {
     due: Instant,
     patience: Duration,
     tries: u32,
+    /// The pages that have come.
+    pages: u32,
 }
 
 /// Fetches pages, one pull after another.
@@ -155,6 +163,11 @@ impl Puller {
             let fetch = self.fetch.take().expect("just looked at");
             return Pulled::Last(bytes, Ended { pull: fetch.pull, lacks: fetch.lacks });
         };
+        fetch.pages += 1;
+        if next <= fetch.cursor || fetch.pages >= MAX_PAGES {
+            let fetch = self.fetch.take().expect("just looked at");
+            return Pulled::Failed(fetch.pull);
+        }
         self.last_page += 1;
         (fetch.page, fetch.cursor) = (self.last_page, next);
         fetch.parts = Parts::default();
@@ -169,6 +182,11 @@ impl Puller {
         if let Some(fetch) = &mut self.fetch {
             fetch.lacks.insert_runs(runs);
         }
+    }
+
+    /// Stops the pull that runs, and gives it.
+    pub fn stop(&mut self) -> Option<Pull> {
+        self.fetch.take().map(|fetch| fetch.pull)
     }
 
     /// The next request, and to whom.
@@ -204,7 +222,7 @@ impl Puller {
     pub fn poll_failed(&mut self, now: Instant) -> Option<Pull> {
         let failed =
             self.fetch.as_ref().is_some_and(|fetch| fetch.tries >= MAX_TRIES && fetch.due <= now);
-        if failed { self.fetch.take().map(|fetch| fetch.pull) } else { None }
+        if failed { self.stop() } else { None }
     }
 
     /// Gives up all pulls from a node, and gives them.
@@ -213,7 +231,7 @@ impl Puller {
             self.queue.iter().filter(|pull| pull.from == from).cloned().collect();
         self.queue.retain(|pull| pull.from != from);
         if self.fetch.as_ref().is_some_and(|fetch| fetch.pull.from == from) {
-            given_up.extend(self.fetch.take().map(|fetch| fetch.pull));
+            given_up.extend(self.stop());
         }
         given_up
     }
@@ -246,6 +264,7 @@ impl Fetch {
             due: now,
             patience: PATIENCE,
             tries: 0,
+            pages: 0,
         }
     }
 }

@@ -105,6 +105,7 @@ impl Pair {
                     take(&mut self.pulled, &page);
                     done = true;
                 }
+                Pulled::Failed(pull) => panic!("{pull:?}"),
             }
         }
         done
@@ -215,6 +216,24 @@ fn parts_of_two_makings_of_a_page_do_not_mix() {
     assert!(matches!(take(part(1, 0, &full)), Pulled::Nothing));
     assert!(matches!(take(part(2, 1, &[])), Pulled::Nothing), "the first part was of another");
     assert!(matches!(take(part(2, 0, &full)), Pulled::Last(..)));
+}
+
+#[test]
+fn a_page_that_leads_nowhere_fails_the_pull() {
+    let mut puller = Puller::default();
+    let pull = Pull { from: PROVIDER, source: Source::Table, purpose: Purpose::Merge };
+    puller.push(pull.clone());
+    let now = Instant::from_micros(1);
+    let mut take = |next| {
+        let Some((_, Message::Pull { page, .. })) = puller.poll_request(now) else { panic!() };
+        let part = Part { page, edition: 1, next: Some(next), index: 0, count: 1, bytes: &[] };
+        puller.handle_part(now, PROVIDER, &part)
+    };
+    assert!(matches!(take(1), Pulled::Page(_)));
+    assert!(matches!(take(2), Pulled::Page(_)));
+    let Pulled::Failed(failed) = take(2) else { panic!("it has that page") };
+    assert_eq!(failed, pull);
+    assert!(puller.poll_timeout().is_none());
 }
 
 #[test]

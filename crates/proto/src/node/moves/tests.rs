@@ -12,7 +12,7 @@ use crate::node::{Config, Origin, Way};
 use crate::record::{HybridClock, KeyHash};
 use crate::table::{self, Table};
 use crate::time::{Now, Wall};
-use crate::wire::control::Message;
+use crate::wire::control::{Message, Part};
 
 const NOW: Now =
     Now { instant: Instant::from_micros(1_000_000), wall: Wall::from_millis(1_700_000_000_000) };
@@ -235,4 +235,26 @@ fn who_gives_a_slot_away_is_told_of_it_until_then() {
     let gives = settled.slots_of(Incarnation(2)).without(&coming.slots_of(Incarnation(2)));
     assert!(!gives.is_empty(), "some of it is to be that of who joins");
     assert!(gives.without(&node.portions.all_slots_of(Incarnation(2))).is_empty());
+}
+
+/// A page that cannot be read ends the pull, be it its last or not: its giver
+/// is asked for no more in this round.
+#[test]
+fn who_gives_what_cannot_be_read_is_not_asked_again_in_a_round() {
+    for (next, bytes) in [(None, &[0][..]), (Some(1), &[0]), (Some(0), &[0; 4])] {
+        let mut node = node();
+        meet(&mut node, 2, Portion::default());
+        meet(&mut node, 3, Portion::default());
+        node.portions.moves.joining = Some(Offers::default());
+        node.portions.moves.wanted.want_all(NOW.instant, &one_slot());
+        node.go_on_moving(NOW.instant);
+        let (from, message) = node.puller.poll_request(NOW.instant).expect("one is asked");
+        let Message::Pull { page, .. } = message else { panic!("{message:?}") };
+        let part = Part { page, edition: 1, next, index: 0, count: 1, bytes };
+        assert!(node.handle_part(NOW, from, &part).is_err());
+        assert!(!node.puller.has(&Purpose::Move), "it has failed");
+        node.go_on_moving(NOW.instant);
+        assert_eq!(answer(&mut node, NOW.instant, &SlotSet::none()), Some(Incarnation(3)));
+        assert!(node.is_ready());
+    }
 }
