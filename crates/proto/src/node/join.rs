@@ -84,6 +84,9 @@ pub(super) struct Join {
     /// What is here of streams that were never followed, with the tables that
     /// were pulled from others; for those that are met later.
     known: BTreeMap<Incarnation, Window>,
+    /// What of such streams needs to be asked for no more, of whom: in a farm
+    /// that shares, each survivor has only its own of a stream.
+    pulled: BTreeMap<(Incarnation, Incarnation), Remains>,
     /// Where its copies of the streams stood when a node began to send its
     /// table: known when the table is here.
     offered: Option<(Incarnation, Vec<Position>)>,
@@ -101,6 +104,7 @@ impl Join {
             challenged: BTreeMap::new(),
             named: BTreeMap::new(),
             known: BTreeMap::new(),
+            pulled: BTreeMap::new(),
             offered: None,
         }
     }
@@ -148,6 +152,21 @@ impl Join {
         }
     }
 
+    /// A survivor has no more than this to give of a stream that was never
+    /// followed.
+    pub(super) fn pulled(&mut self, from: (Incarnation, Incarnation), pulled: Remains) {
+        if self.pulled.len() >= MAX_PEERS && !self.pulled.contains_key(&from) {
+            // What is forgotten is pulled once more when it is told of.
+            self.pulled.pop_first();
+        }
+        self.pulled.insert(from, pulled);
+    }
+
+    /// What a survivor has given of a stream that was never followed.
+    pub(super) fn pulled_from(&self, from: (Incarnation, Incarnation)) -> Option<&Remains> {
+        self.pulled.get(&from)
+    }
+
     /// What is here of a stream that was never followed.
     pub(super) fn remains(&self, stream: Incarnation) -> Remains {
         self.known.get(&stream).map_or_else(Remains::default, |window| Remains {
@@ -176,11 +195,12 @@ impl Join {
         true
     }
 
-    pub(super) fn loads(&self) -> [Load; 3] {
+    pub(super) fn loads(&self) -> [Load; 4] {
         [
             Load::new("named addresses", self.named.len(), MAX_NAMED),
             Load::new("challenged nodes", self.challenged.len(), MAX_CHALLENGED),
             Load::new("known streams", self.known.len(), MAX_PEERS),
+            Load::new("pulled streams", self.pulled.len(), MAX_PEERS),
         ]
     }
 
@@ -251,6 +271,7 @@ impl Node {
             (peer.unmerged, peer.follows_after) = (false, 0);
         }
         let offered = self.join.offered.take_if(|(provider, _)| *provider == from);
+        let offered = offered.filter(|_| self.has_whole_streams(from));
         for (stream, through) in offered.into_iter().flat_map(|(_, positions)| positions) {
             self.join.learn(stream, &Remains { through, beyond: Vec::new() });
         }

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use super::Node;
+use super::peer::Peer;
 use crate::cluster::portion::{Keep, Portion};
 use crate::nak::receiver::Remains;
 use crate::record::Hlc;
@@ -32,14 +33,21 @@ impl Node {
         theirs: Remains,
     ) {
         let Some((ours, since)) = self.remains(stream) else { return };
-        let pulled = self.peers.get(&stream).and_then(|peer| peer.orphan_pulled.get(&survivor));
+        let pulled = match self.peers.get(&stream) {
+            Some(peer) => peer.orphan_pulled.get(&survivor),
+            None => self.join.pulled_from((stream, survivor)),
+        };
         if pulled.is_some_and(|pulled| pulled.cover(&theirs)) {
             return;
         }
         if !ours.cover(&theirs) {
             self.miss(now);
             if self.shares_nothing_with(survivor) {
-                self.orphan_pulled(now, (survivor, stream), theirs);
+                // There is nothing to be had, and so nothing of it is here.
+                match self.peers.get_mut(&stream) {
+                    Some(peer) => drop(peer.orphan_pulled.insert(survivor, theirs)),
+                    None => self.join.pulled((stream, survivor), theirs),
+                }
                 return;
             }
             // When it is here, the survivor is told what it may lack itself.
@@ -59,8 +67,13 @@ impl Node {
         (survivor, stream): (Incarnation, Incarnation),
         pulled: Remains,
     ) {
+        let whole = self.has_whole_streams(survivor);
         let Some(peer) = self.peers.get_mut(&stream) else {
-            self.join.learn(stream, &pulled);
+            if whole {
+                self.join.learn(stream, &pulled);
+            } else {
+                self.join.pulled((stream, survivor), pulled);
+            }
             return;
         };
         if self.portions.sharing {
@@ -116,6 +129,13 @@ impl Node {
             peer.orphan_told += 1;
         }
         self.outbox.push_to_farm(&told(stream, remains));
+    }
+
+    /// Whether a node has all of the streams that it has followed. One that
+    /// keeps a part has that of them.
+    pub(super) fn has_whole_streams(&self, node: Incarnation) -> bool {
+        let keeps_all = |peer: &Peer| peer.portion.keep == Keep::All;
+        !self.portions.sharing || self.peers.get(&node).is_some_and(keeps_all)
     }
 
     /// Whether this node or the other keeps nothing at all.

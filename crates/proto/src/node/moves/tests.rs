@@ -258,3 +258,24 @@ fn who_gives_what_cannot_be_read_is_not_asked_again_in_a_round() {
         assert!(node.is_ready());
     }
 }
+
+#[test]
+fn one_that_keeps_a_part_does_not_have_the_stream_of_a_dead_node() {
+    let (mut node, dead) = (with_lingering(), Incarnation(77));
+    meet(&mut node, 3, Portion { keep: Keep::Of(Vec::new()), ..Portion::default() });
+    meet(&mut node, 4, Portion::default());
+    let theirs = || Remains { through: 5, beyond: Vec::new() };
+    tell_of_more(&mut node, 3);
+    assert!(node.puller.poll_request(NOW.instant).is_none(), "there is nothing to be had");
+    assert_eq!(node.join.remains(dead), Remains::default());
+    tell_of_more(&mut node, 2);
+    let asked = node.puller.poll_request(NOW.instant).map(|(from, _)| from);
+    assert_eq!(asked, Some(Incarnation(2)));
+    node.puller.give_up(Incarnation(2));
+    node.orphan_pulled(NOW.instant, (Incarnation(2), dead), theirs());
+    assert_eq!(node.join.remains(dead), Remains::default(), "others have more of it");
+    tell_of_more(&mut node, 2);
+    assert!(node.puller.poll_request(NOW.instant).is_none(), "not of the same one again");
+    node.orphan_pulled(NOW.instant, (Incarnation(4), dead), theirs());
+    assert_eq!(node.join.remains(dead), theirs(), "it keeps everything");
+}
