@@ -103,12 +103,16 @@ impl Wanted {
     ) {
         let mut missing = self.missing();
         missing.insert_all(&self.partial);
-        self.partial = missing.common(kept).without(desired);
+        // What nobody had is not here as a whole, and is not asked for again
+        // where others are to have it.
+        let mut not_whole = missing.clone();
+        not_whole.insert_all(&self.doubtful);
+        self.partial = not_whole.common(kept).without(desired);
         // Who did not answer may be gone: what is lacking is asked for again.
         let mut again = missing.common(desired).without(&self.pending);
         again.insert_all(gained);
         self.lacking = SlotSet::none();
-        self.doubtful = self.doubtful.common(kept).without(gained);
+        self.doubtful = self.doubtful.common(desired).without(gained);
         self.pending = self.pending.common(desired);
         self.want(now, &again);
     }
@@ -380,6 +384,20 @@ mod tests {
             wanted.divide(now, &slots(&[1]), (&kept, &kept));
             now += step;
         }
+    }
+
+    #[test]
+    fn what_nobody_had_and_lingers_is_neither_given_nor_asked_for() {
+        let (mut wanted, both, lost) = (Wanted::default(), slots(&[1, 2]), slots(&[2]));
+        wanted.want_all(NOW, &both);
+        assert!(!ask(&mut wanted, NOW, [Some(&lost), Some(&lost)]));
+        assert!(ask(&mut wanted, NOW + FIRST_PAUSE, [Some(&lost), Some(&lost)]));
+        assert_eq!(wanted.here_of(&both), both);
+        wanted.divide(NOW, &SlotSet::none(), (&slots(&[1]), &both));
+        wanted.ask_anew(NOW);
+        assert_eq!((wanted.missing(), wanted.here_of(&both)), (SlotSet::none(), slots(&[1])));
+        wanted.divide(NOW, &SlotSet::none(), (&both, &both));
+        assert_eq!(wanted.missing(), lost, "it is to be fetched again");
     }
 
     #[test]
