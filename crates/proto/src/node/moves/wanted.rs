@@ -122,6 +122,10 @@ impl Wanted {
         if slots.is_empty() {
             return;
         }
+        if self.pending.is_empty() {
+            // What was gained before is here, or not to be had any more.
+            self.gained = None;
+        }
         self.pending.insert_all(slots);
         self.lacking = self.lacking.without(slots);
         self.doubtful = self.doubtful.without(slots);
@@ -384,6 +388,18 @@ mod tests {
             wanted.divide(now, &slots(&[1]), (&kept, &kept));
             now += step;
         }
+    }
+
+    #[test]
+    fn what_was_gained_and_lost_again_hurries_nothing() {
+        let (mut wanted, kept, none) = (Wanted::default(), SlotSet::all(), SlotSet::none());
+        wanted.divide(NOW, &slots(&[1]), (&kept, &kept));
+        wanted.divide(NOW, &none, (&none, &none));
+        assert!(wanted.is_at_rest());
+        let later = NOW + AT_THE_LATEST;
+        wanted.divide(later, &slots(&[2]), (&kept, &kept));
+        assert!(wanted.rests(later), "others may not have seen the change");
+        assert!(!wanted.rests(later + MOVE_AFTER));
     }
 
     #[test]
