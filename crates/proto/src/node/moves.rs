@@ -213,7 +213,8 @@ impl Node {
 
     /// A node cannot send packets of its stream again, and does not have all
     /// records either that they were about: what of it lies in slots of this
-    /// node is fetched from others that keep them. Gives whether there is such.
+    /// node is fetched from others that keep them. Gives whether there is such:
+    /// then the packets do not count as here yet.
     pub(super) fn fetch_hole(
         &mut self,
         now: Instant,
@@ -227,12 +228,17 @@ impl Node {
             self.review_arrived();
         }
         let slots = lacks.common(self.portions.desired());
-        let moves = &mut self.portions.moves;
-        if slots.is_empty() || !self.portions.sharing || moves.holes.len() >= MAX_HOLES {
+        if slots.is_empty() || !self.portions.sharing {
             return false;
         }
-        moves.holes.push(Hole { stream, range, until: now + HOLE_WAITS });
+        let moves = &mut self.portions.moves;
         moves.want(now, &slots);
+        if moves.holes.len() < MAX_HOLES {
+            moves.holes.push(Hole { stream, range, until: now + HOLE_WAITS });
+        } else if let Some(peer) = self.peers.get_mut(&stream) {
+            peer.receiver.resume(now);
+            self.look_at(stream);
+        }
         self.review_arrived();
         true
     }

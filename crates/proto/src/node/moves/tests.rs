@@ -279,3 +279,20 @@ fn one_that_keeps_a_part_does_not_have_the_stream_of_a_dead_node() {
     node.orphan_pulled(NOW.instant, (Incarnation(4), dead), theirs());
     assert_eq!(node.join.remains(dead), theirs(), "it keeps everything");
 }
+
+#[test]
+fn what_is_gone_is_fetched_though_too_much_of_it_waits() {
+    let mut node = with_lingering();
+    let own: Vec<Slot> = node.portions.desired().iter().take(2).collect();
+    let mut miss = |number: usize, slot: Slot| {
+        let first = number as u64 + 1;
+        let hole = (Incarnation(2), Range { first, last: first });
+        assert!(node.fetch_hole(NOW.instant, hole, &slots(&[slot.0])), "it is not here yet");
+        let moves = &node.portions.moves;
+        (moves.holes.len(), moves.wanted.pending().contains(slot))
+    };
+    for number in 0..MAX_HOLES {
+        assert_eq!(miss(number, own[0]), (number + 1, true));
+    }
+    assert_eq!(miss(MAX_HOLES, own[1]), (MAX_HOLES, true));
+}
