@@ -10,8 +10,8 @@
 //! Beside that it lingers for a while anyhow: what others wrote may be on its
 //! way here, as a repair, and the holders have let it pass before they were
 //! any. When nobody ever confirms, the slots go as the cache needs their room,
-//! before what is the node's own; at the latest when all that was in them has
-//! ended.
+//! before what is the node's own; at the latest when all that was in them when
+//! they began to linger has ended.
 
 use std::time::Duration;
 
@@ -39,8 +39,9 @@ pub(super) struct Lingering {
     ripening: SlotSet,
     ripens: Instant,
     ripe: SlotSet,
-    /// When the slots that linger first began to; none when none does.
-    began: Option<Instant>,
+    /// Those that go when all that was in them has ended, and when that is.
+    ending: SlotSet,
+    ends: Instant,
     /// How many records had been dropped for room when it was last looked.
     dropped: u64,
     /// Under which members it was last looked who has confirmed, and who had
@@ -50,9 +51,9 @@ pub(super) struct Lingering {
 
 impl Default for Lingering {
     fn default() -> Self {
-        let [fresh, ripening, ripe] = [(); 3].map(|()| SlotSet::none());
-        let ripens = Instant::default();
-        Self { fresh, ripening, ripens, ripe, began: None, dropped: 0, looked: None }
+        let [fresh, ripening, ripe, ending] = [(); 4].map(|()| SlotSet::none());
+        let [ripens, ends] = [Instant::default(); 2];
+        Self { fresh, ripening, ripens, ripe, ending, ends, dropped: 0, looked: None }
     }
 }
 
@@ -65,13 +66,16 @@ impl Lingering {
         slots
     }
 
+    fn is_empty(&self) -> bool {
+        [&self.fresh, &self.ripening, &self.ripe].into_iter().all(SlotSet::is_empty)
+    }
+
     /// These slots linger from here on, and no others.
-    pub(super) fn set(&mut self, now: Instant, slots: &SlotSet) {
-        for set in [&mut self.ripening, &mut self.ripe] {
+    pub(super) fn set(&mut self, slots: &SlotSet) {
+        for set in [&mut self.ripening, &mut self.ripe, &mut self.ending] {
             *set = set.common(slots);
         }
         self.fresh = slots.without(&self.ripening).without(&self.ripe);
-        self.began = if slots.is_empty() { None } else { self.began.or(Some(now)) };
         self.looked = None;
     }
 
@@ -87,6 +91,15 @@ impl Lingering {
             self.ripening = std::mem::replace(&mut self.fresh, SlotSet::none());
             self.ripens = now + LINGERS;
         }
+    }
+
+    /// The slots that have lingered until everything that was in them when they
+    /// began has ended. They go in terms, as they ripen.
+    fn ended(&mut self, now: Instant) -> SlotSet {
+        if self.ending.is_empty() {
+            (self.ending, self.ends) = (self.slots(), now + LONGEST_LIFETIME);
+        }
+        if now >= self.ends { self.ending.clone() } else { SlotSet::none() }
     }
 
     /// The slots whose room is needed: as many as hold on the average as many
@@ -132,20 +145,17 @@ impl Node {
     /// Lets go what is no longer kept, when others have it.
     pub(super) fn let_go(&mut self, now: Instant) {
         self.portions.lingering.ripen(now);
-        let Portions { lingering, .. } = &self.portions;
-        if lingering.began.is_none() {
-            return;
-        }
-        if lingering.began.is_some_and(|began| now - began >= LONGEST_LIFETIME) {
-            self.release(now, &self.portions.lingering.slots());
+        let ended = self.portions.lingering.ended(now);
+        self.release(&ended);
+        if self.portions.lingering.is_empty() {
             return;
         }
         let kept = self.holdings.kept().get().count();
         let stats = self.holdings.portion().stats();
         let in_the_way = self.portions.lingering.in_the_way(&stats, kept);
-        self.release(now, &in_the_way);
+        self.release(&in_the_way);
         let confirmed = self.confirmed(now);
-        self.release(now, &confirmed);
+        self.release(&confirmed);
     }
 
     /// What lingers and its holders have confirmed to have.
@@ -183,16 +193,40 @@ impl Node {
     }
 
     /// Keeps these slots no more.
-    fn release(&mut self, now: Instant, slots: &SlotSet) {
+    fn release(&mut self, slots: &SlotSet) {
         if slots.is_empty() {
             return;
         }
         let left = self.portions.lingering.slots().without(slots);
-        self.portions.lingering.set(now, &left);
+        self.portions.lingering.set(&left);
         let mut kept = self.portions.desired().clone();
         kept.insert_all(&left);
         self.portions.moves.tell_arrived(&kept, &self.holdings);
         self.holdings.kept().set(&kept);
         self.portions.releasing.begin();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::slots::Slot;
+
+    #[test]
+    fn each_slot_lingers_until_what_is_in_it_has_ended() {
+        let slots = |slots: &[u16]| slots.iter().copied().map(Slot).collect::<SlotSet>();
+        let at = |hours: u64| Instant::default() + Duration::from_secs(hours * 3_600);
+        let mut lingering = Lingering::default();
+        lingering.set(&slots(&[1]));
+        assert!(lingering.ended(at(1)).is_empty());
+        lingering.set(&slots(&[1, 2]));
+        assert!(lingering.ended(at(24)).is_empty());
+        assert_eq!(lingering.ended(at(25)), slots(&[1]));
+        lingering.set(&slots(&[2]));
+        assert!(lingering.ended(at(25)).is_empty());
+        assert!(lingering.ended(at(48)).is_empty(), "it began when a term had");
+        assert_eq!(lingering.ended(at(49)), slots(&[2]));
+        lingering.set(&slots(&[]));
+        assert!(lingering.is_empty() && lingering.ended(at(99)).is_empty());
     }
 }

@@ -305,7 +305,7 @@ impl Node {
             portions.releasing.begin();
             SlotSet::none()
         };
-        portions.lingering.set(now, &lingering);
+        portions.lingering.set(&lingering);
         let mut kept = portions.desired.clone();
         kept.insert_all(&lingering);
         portions.moves.divide(now, &gained, (&portions.desired, &kept));
