@@ -147,3 +147,15 @@ fn what_lingers_and_was_never_here_is_not_given() {
     wanted.divide(NOW, &SlotSet::none(), (&both, &both));
     assert_eq!(wanted.missing(), both, "it is to be fetched again");
 }
+
+#[test]
+fn who_comes_between_two_rounds_has_part_in_two() {
+    let (mut wanted, lost) = (Wanted::default(), slots(&[7]));
+    wanted.want_all(NOW, &lost);
+    assert!(!ask(&mut wanted, NOW, [Some(&lost), Some(&lost)]));
+    wanted.ask_anew(NOW);
+    let mut now = NOW + MOVE_AFTER;
+    assert!(!ask(&mut wanted, now, [Some(&lost), Some(&lost)]), "he was asked once");
+    now += FIRST_PAUSE;
+    assert!(ask(&mut wanted, now, [Some(&lost), Some(&lost)]));
+}
