@@ -70,7 +70,7 @@ struct Challenged {
 #[derive(Debug)]
 pub(super) struct Join {
     stage: Stage,
-    started: Instant,
+    pub(super) started: Instant,
     /// When the node is ready by itself, if nobody has a portion to give.
     pub(super) alone_from: Instant,
     /// What answers must bring back. Drawn anew whenever a node is forgotten,

@@ -5,9 +5,12 @@
 //! Who places records elsewhere has the farm's key and is no member all the
 //! same. Touches, votes and comparisons name records by their hashes: two nodes
 //! that hash differently would each grant a lock that the other has given, and
-//! miss what the other deletes. Nor does a node become ready by itself while it
-//! hears such a one: it would found a second farm beside the first. Whoever is
-//! ready goes on, so that one that is set up wrongly stops nobody else.
+//! miss what the other deletes. Nor does a node become ready by itself while as
+//! many such are ready as are on its own side: it would found a second farm
+//! beside the first. Where fewer are, or none is ready yet, it waits once and
+//! goes on, and whoever is ready goes on anyway, so that one that is set up
+//! wrongly stops nobody else. Only who has proven that it lives counts: what was
+//! recorded once can be sent by anybody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -29,8 +32,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 const NO_ACCIDENT: u32 = 2;
 
 /// A node that places records elsewhere is remembered for so long after it was
-/// heard: three of the calls that it makes for good.
+/// heard: three of the calls that it makes for good. A node waits once for so
+/// long, too, for such that are not ready themselves.
 const ELSEWHERE: Duration = Duration::from_secs(15);
+/// Who has proven itself within so long need not do so again when it calls: one
+/// of these calls. Else two nodes far from each other would go on for ever.
+const PROVEN: Duration = Duration::from_secs(5);
 /// The most such nodes that are remembered. Those beyond are challenged again
 /// and again, and are no members either.
 const MAX_ELSEWHERE: usize = 256;
@@ -46,8 +53,19 @@ pub(super) struct Misfits {
     foreign: BTreeMap<SocketAddr, Option<u32>>,
     /// What tells our placement secret from another.
     placement: PlacementCheck,
-    /// The nodes that have another, and when they last said so.
-    elsewhere: BTreeMap<Incarnation, Instant>,
+    /// The nodes that have another, and have proven that they live.
+    elsewhere: BTreeMap<Incarnation, Elsewhere>,
+}
+
+/// A node that places records elsewhere.
+#[derive(Debug)]
+struct Elsewhere {
+    /// When it last proved that it lives.
+    heard: Instant,
+    /// By which packet: it proves nothing when it comes once more.
+    sequence: u64,
+    /// Whether it serves clients.
+    ready: bool,
 }
 
 impl Misfits {
@@ -64,6 +82,11 @@ impl Misfits {
     /// Whether a node is known to place records elsewhere.
     pub(super) fn is_elsewhere(&self, node: Incarnation) -> bool {
         self.elsewhere.contains_key(&node)
+    }
+
+    /// Whether it has proven so a short while ago.
+    pub(super) fn is_proven(&self, now: Instant, node: Incarnation) -> bool {
+        self.elsewhere.get(&node).is_some_and(|known| now - known.heard < PROVEN)
     }
 
     /// A packet from there does not open.
@@ -104,24 +127,38 @@ impl Node {
         self.misfits.elsewhere.len()
     }
 
-    /// Whether a node that says this of itself, at an address, places records
+    /// Whether a node that has proven that it lives, at an address, places records
     /// by another secret. It is told of once then.
     pub(super) fn places_elsewhere(
         &mut self,
         now: Instant,
-        node: Incarnation,
+        header: &Header,
         (address, hello): (SocketAddr, &Hello),
     ) -> bool {
         if hello.placement == self.misfits.placement {
             return false;
         }
-        self.join.alone_from = self.join.alone_from.max(now + ELSEWHERE);
+        let (node, sequence) = (header.incarnation, header.sequence);
         let elsewhere = &mut self.misfits.elsewhere;
-        let has_room = elsewhere.len() < MAX_ELSEWHERE || elsewhere.contains_key(&node);
-        if has_room && elsewhere.insert(node, now).is_none() {
+        let known = elsewhere.get(&node);
+        let has_room = known.is_some() || elsewhere.len() < MAX_ELSEWHERE;
+        if !has_room || known.is_some_and(|known| sequence <= known.sequence) {
+            return true;
+        }
+        let said = Elsewhere { heard: now, sequence, ready: hello.ready };
+        if elsewhere.insert(node, said).is_none() {
             self.event(Event::PlacementDiffers(hello.name.clone(), address));
         }
+        self.stand_back(now);
         true
+    }
+
+    /// Waits for those that place elsewhere before it is ready by itself.
+    fn stand_back(&mut self, now: Instant) {
+        let ready = self.misfits.elsewhere.values().filter(|known| known.ready).count();
+        let own_side = 1 + self.peers.values().filter(|peer| peer.is_alive()).count();
+        let from = if ready >= own_side { now } else { self.join.started };
+        self.join.alone_from = self.join.alone_from.max(from + ELSEWHERE);
     }
 
     pub(super) fn look_for_misfits(&mut self, now: Instant) {
@@ -129,7 +166,12 @@ impl Node {
             return;
         }
         self.misfits.due = now + PAUSE;
-        self.misfits.elsewhere.retain(|_, heard| now - *heard < ELSEWHERE);
+        let known = self.misfits.elsewhere.len();
+        self.misfits.elsewhere.retain(|_, known| now - known.heard < ELSEWHERE);
+        if self.misfits.elsewhere.len() < known {
+            // Else what the forgotten one has answered would count again.
+            self.join.renew_nonce(&mut self.rng);
+        }
         self.look_for_twins(now);
         self.look_for_foreign_keys();
     }
@@ -167,3 +209,6 @@ impl Node {
         found.into_iter().for_each(|event| self.event(event));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,11 +64,10 @@ impl Node {
         };
         let address = reachable(hello.address, from);
         self.outbox.push_to_node(address, &answer);
-        if self.places_elsewhere(now.instant, sender, (address, hello)) {
-            return;
-        }
-        if !self.peers.contains_key(&sender) {
-            self.challenge(now.instant, address, header);
+        // Who places records elsewhere has to prove that it lives as well, before
+        // anything comes of that.
+        if !self.peers.contains_key(&sender) && !self.misfits.is_proven(now.instant, sender) {
+            self.want_proof(now.instant, address, header);
         }
     }
 
@@ -80,10 +79,13 @@ impl Node {
         address: SocketAddr,
         header: &Header,
     ) {
-        let sender = header.incarnation;
-        if self.misfits.is_elsewhere(sender) {
-            return;
+        if !self.misfits.is_elsewhere(header.incarnation) {
+            self.want_proof(now, address, header);
         }
+    }
+
+    fn want_proof(&mut self, now: Instant, address: SocketAddr, header: &Header) {
+        let sender = header.incarnation;
         if let Some(challenged) = self.join.challenged.get_mut(&sender) {
             if now - challenged.at < CHALLENGE_PAUSE {
                 return;
@@ -115,7 +117,7 @@ impl Node {
             self.counters.replayed += 1;
             return;
         }
-        if self.places_elsewhere(now.instant, sender, (reachable(hello.address, from), &hello)) {
+        if self.places_elsewhere(now.instant, header, (reachable(hello.address, from), &hello)) {
             return;
         }
         for address in members {
