@@ -22,8 +22,9 @@ use crate::cache::{Adopted, Cache, Confirmed};
 use crate::driver::Snapshot;
 use crate::link::{Broken, Purpose, Serve, Served};
 use crate::status::MemberState;
+use crate::upstream::patience;
 
-/// Batches that are read and taken in at a time: each may be 1.3 MB.
+/// Batches that are read and taken in at a time, of all links: each may be 2 MiB.
 const BATCHES_AT_ONCE: usize = 16;
 /// The longest that is waited for an answer of this farm, whatever the asker
 /// says: a client that waits longer has gone elsewhere.
@@ -33,7 +34,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// has left confirms nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What a stream is reset with when this node ends. Nobody reads it.
+/// How long a batch may take to come: the longest by the slowest way that
+/// counts.
+const READ: Duration = patience(MAX_BATCH_BYTES);
+
+/// What a stream is reset with on which there will be no answer. Nobody reads
+/// it.
 const ENDS: VarInt = VarInt::from_u32(0);
 
 /// Serves the tiers below.
@@ -76,7 +82,12 @@ impl Below {
 
     async fn take(&self, send: &mut SendStream, receive: &mut RecvStream) -> Result<(), Broken> {
         let _turn = self.batches.acquire().await.expect("it is never closed");
-        let Some(bytes) = read(receive, MAX_BATCH_BYTES).await? else { return Ok(()) };
+        let Ok(read) = timeout(READ, read(receive, MAX_BATCH_BYTES)).await else {
+            // It would keep others waiting. Whoever says it calls another node.
+            let _ = send.reset(ENDS);
+            return Ok(());
+        };
+        let Some(bytes) = read? else { return Ok(()) };
         let mut exceptions = BTreeMap::new();
         let mut items = Items::of(&bytes);
         let mut waiting = Vec::new();

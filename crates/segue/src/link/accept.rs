@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use quinn::{Endpoint, Incoming, RecvStream, SendStream};
+use tokio::sync::Semaphore;
 
 use super::tls::{LINK_BYTES, STREAMS};
 use super::{Broken, Code, HANDSHAKE_TIME, Inner, Link, LinkError, Purpose, Serve, handshake};
@@ -18,6 +19,10 @@ const MOST_UNPROVEN: usize = 64;
 /// With more of them than this, who calls has to show first that he is where
 /// he says (a Retry packet): whoever forges addresses gets no further.
 const TRUSTING: usize = 8;
+
+/// Batches of one link that are served at a time, as many as a node has under
+/// way: what it leaves unfinished stops nobody else.
+const BATCHES: usize = 4;
 
 /// Answers calls until the endpoint closes.
 pub(super) async fn accept(endpoint: Endpoint, inner: Arc<Inner>, service: Arc<dyn Serve>) {
@@ -82,10 +87,12 @@ async fn prove(
 
 /// Serves a link's streams until it ends.
 async fn serve(link: &Link, service: &Arc<dyn Serve>) {
+    let batches = Arc::new(Semaphore::new(BATCHES));
     while let Ok(streams) = link.held.0.accept_bi().await {
         let (link, service) = (link.clone(), Arc::clone(service));
+        let batches = Arc::clone(&batches);
         tokio::spawn(async move {
-            if serve_stream(streams, service).await.is_err() {
+            if serve_stream(streams, &batches, service).await.is_err() {
                 tracing::warn!(peer = link.peer.name, "a link said what makes no sense");
                 link.end(Code::Malformed);
             }
@@ -95,6 +102,7 @@ async fn serve(link: &Link, service: &Arc<dyn Serve>) {
 
 async fn serve_stream(
     (send, mut receive): (SendStream, RecvStream),
+    batches: &Semaphore,
     service: Arc<dyn Serve>,
 ) -> Result<(), Broken> {
     let mut purpose = [0];
@@ -103,5 +111,9 @@ async fn serve_stream(
         return Ok(());
     }
     let purpose = Purpose::from_u8(purpose[0]).ok_or(Broken)?;
+    let _turn = match purpose {
+        Purpose::Batch => Some(batches.acquire().await.expect("it is never closed")),
+        Purpose::Ask | Purpose::Probe => None,
+    };
     service.serve(purpose, (send, receive)).await
 }

@@ -32,6 +32,7 @@ use tokio::task::JoinSet;
 
 use crate::status::LinkStats;
 pub(crate) use port::{Inlet, is_link};
+pub(crate) use tls::LINK_BYTES;
 
 /// How long the handshake and the proofs may take: a few round trips around the
 /// world, with a loss.

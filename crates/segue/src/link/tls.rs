@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// one coast to the other (60 ms) at 200 Mbit/s, and any record.
 pub(super) const STREAM_BYTES: u32 = 1_536 << 10;
 /// The same of all streams of a link.
-pub(super) const LINK_BYTES: u32 = 2 * STREAM_BYTES;
+pub(crate) const LINK_BYTES: u32 = 2 * STREAM_BYTES;
 /// What an end may send before it has proven itself: a claim and an
 /// introduction.
 pub(super) const UNPROVEN_BYTES: u32 = 256;

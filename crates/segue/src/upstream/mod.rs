@@ -32,6 +32,7 @@ mod work;
 
 pub use address::{AddressError, UpstreamAddress};
 pub(crate) use asked::Turn;
+pub(crate) use session::patience;
 pub use target::UpstreamTarget;
 pub(crate) use tier::{Looked, Tier};
 

@@ -4,13 +4,16 @@
 use std::time::{Duration, Instant};
 
 use super::session::{ANSWER, patience};
+use crate::link::LINK_BYTES;
 
 /// Batches under way at once: while the upstream works on one, the next is on
 /// its way and the answer to another comes back.
 pub(super) const UNDER_WAY: usize = 4;
-/// The most bytes that go together, but for one write that is longer: ten
-/// milliseconds of a gigabit.
-const BATCH_BYTES: usize = 1 << 20;
+/// The most bytes that go together, but for one write that is longer: four
+/// milliseconds of a gigabit. A node above that reads none of what is under way
+/// has room for a question all the same.
+const BATCH_BYTES: usize = 512 << 10;
+const _: () = assert!(UNDER_WAY * BATCH_BYTES < LINK_BYTES as usize, "there is room beside them");
 /// What is under way at first: two seconds of a megabit, so that nothing is
 /// late on a way that is slower than most.
 const FIRST_BYTES: usize = 256 << 10;

@@ -21,12 +21,11 @@ pub(super) const ANSWER: Duration = Duration::from_secs(2);
 
 /// The slowest way that what is written still goes up by, in bytes a second:
 /// half a megabit. The longest record takes 16 seconds then.
-const SLOWEST: usize = 64 << 10;
+const SLOWEST: u64 = 64 << 10;
 
 /// How long an answer to writes may take, while so many bytes are under way.
-pub(super) fn patience(bytes: usize) -> Duration {
-    let millis = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000) / SLOWEST as u64;
-    ANSWER + Duration::from_millis(millis)
+pub(crate) const fn patience(bytes: usize) -> Duration {
+    ANSWER.saturating_add(Duration::from_millis((bytes as u64).saturating_mul(1_000) / SLOWEST))
 }
 
 /// What became of a write.

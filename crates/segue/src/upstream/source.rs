@@ -15,7 +15,6 @@ use proto::upstream::expires;
 use proto::upstream::{NONCE_BYTES, Rejected, Seals};
 use proto::wire::frame::Frame;
 use proto::wire::link::Item;
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 #[cfg(feature = "redis")]
@@ -65,8 +64,7 @@ impl Source {
     /// Asks for a record that was deleted above, and deletes it in this farm.
     pub(super) async fn learn_of_delete(&self, session: &Session, key: &Key) {
         let wanted = self.wanted(key, 0);
-        // Else the next write of that key is answered so again.
-        let Ok(Ok(found)) = timeout(ANSWER, session.get(&wanted, ANSWER)).await else { return };
+        let Ok(found) = session.get(&wanted, ANSWER).await else { return };
         let tombstone = self.opened(found, key, |record| {
             let is_dead = record.body == Body::Deleted;
             is_dead.then_some(Record { body: Body::Deleted, ..*record })

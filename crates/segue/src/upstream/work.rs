@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use proto::record::Key;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
@@ -14,7 +15,7 @@ use super::engine::Engine;
 use super::landing::Landing;
 use super::pace::{Pace, Sent, UNDER_WAY};
 use super::queue::Write;
-use super::session::{CONNECT, Session};
+use super::session::{ANSWER, CONNECT, Session};
 use super::source::Source;
 use crate::status::UpstreamState;
 
@@ -38,6 +39,15 @@ const TOUCHES: usize = 256;
 /// for up to so many of the first pauses: a quarter of a second, since it may
 /// have writes for nodes that live.
 const LONGEST_WAIT: u32 = 5;
+/// After so many batches in a row without any answer in time the next node or
+/// engine is called, whether this one answers probes or not: twice the four that
+/// are under way, since the pace is found by some that are late.
+const MOST_UNANSWERED: u32 = 8;
+
+/// Deletes that are asked for at a time, by each batch: with a round trip of 100
+/// milliseconds a whole batch is known within two seconds.
+const LEARNED_AT_ONCE: usize = 16;
+
 /// Works for one engine until `stopped` says so, and then for as long as what
 /// waits takes to go up, but no longer than is configured.
 pub(super) async fn work(
@@ -87,8 +97,13 @@ impl Work<'_> {
                 Some(Ok(Ok(session))) => {
                     self.engine.begin(session.clone());
                     self.pace.begin_anew();
-                    let shift =
-                        Shift { work: &mut self, session, unanswered: 0, waits_until: None };
+                    let shift = Shift {
+                        work: &mut self,
+                        session,
+                        unanswered: 0,
+                        waits_until: None,
+                        learning: JoinSet::new(),
+                    };
                     match shift.serve(&mut stopped).await {
                         End::Stopped => return,
                         End::Lost => {}
@@ -153,6 +168,8 @@ struct Shift<'a, 'w> {
     unanswered: u32,
     /// When the next one goes, after such.
     waits_until: Option<tokio::time::Instant>,
+    /// What is learned of deletes; given up with the connection.
+    learning: JoinSet<()>,
 }
 
 /// What became of something that was under way.
@@ -238,20 +255,14 @@ impl Shift<'_, '_> {
             return;
         }
         let sent = self.work.pace.send(batch.iter().map(Write::bytes).sum());
-        let (engine, source) = (Arc::clone(engine), Arc::clone(source));
-        let session = self.session.clone();
+        let (engine, session) = (Arc::clone(engine), self.session.clone());
         under_way.spawn(async move {
             let writes = batch.len();
             let mut landing = Landing::default();
             let settle = |write, stored| landing.settle(&engine, write, stored);
             session.store(batch, sent.time, settle).await;
             landing.come_back(&engine, writes);
-            let took = sent.at.elapsed();
-            // One by one: what is deleted above is written here but rarely.
-            for key in std::mem::take(&mut landing.deleted) {
-                source.learn_of_delete(&session, &key).await;
-            }
-            Landed::Batch { sent, took, landing }
+            Landed::Batch { sent, took: sent.at.elapsed(), landing }
         });
     }
 
@@ -260,7 +271,8 @@ impl Shift<'_, '_> {
         let engine = self.work.engine;
         match landed {
             Landed::Batch { sent, took, landing } => {
-                let Landing { answered, is_late, error, .. } = landing;
+                let Landing { answered, is_late, error, deleted, .. } = landing;
+                self.learn(deleted);
                 self.work.pace.landed(sent, took, is_late);
                 if let Some(error) = &error {
                     engine.figures.trouble(error.clone());
@@ -275,8 +287,10 @@ impl Shift<'_, '_> {
                 self.waits_until = Some(tokio::time::Instant::now() + pause);
                 match error {
                     // A Cluster goes on: these may be the slots of one node.
-                    Some(error) if !self.session.has_parts() => Err(error),
-                    Some(_) | None => Ok(()),
+                    Some(_) | None if self.session.has_parts() => Ok(()),
+                    None if self.unanswered < MOST_UNANSWERED => Ok(()),
+                    None => Err(format!("{} batches had no answer in time", self.unanswered)),
+                    Some(error) => Err(error),
                 }
             }
             Landed::Probe(after) => {
@@ -286,6 +300,17 @@ impl Shift<'_, '_> {
                 Ok(())
             }
             Landed::Lost(error) => Err(error),
+        }
+    }
+
+    /// Learns of what was deleted above, beside what goes up: it may take as
+    /// long as the one there likes. What there is no room for is learned when it
+    /// is written next.
+    fn learn(&mut self, deleted: Vec<Key>) {
+        while self.learning.try_join_next().is_some() {}
+        if !deleted.is_empty() && self.learning.len() < UNDER_WAY {
+            let (source, session) = (Arc::clone(self.work.source), self.session.clone());
+            self.learning.spawn(learn_all(source, session, deleted));
         }
     }
 
@@ -304,6 +329,24 @@ impl Shift<'_, '_> {
             yield_now().await;
         }
     }
+}
+
+/// Asks for all that was deleted above, some at a time, and for no longer than
+/// one answer may take.
+async fn learn_all(source: Arc<Source>, session: Session, deleted: Vec<Key>) {
+    let mut asking = JoinSet::new();
+    let all = async {
+        for key in deleted {
+            if asking.len() == LEARNED_AT_ONCE {
+                asking.join_next().await;
+            }
+            let (source, session) = (Arc::clone(&source), session.clone());
+            asking.spawn(async move { source.learn_of_delete(&session, &key).await });
+        }
+        while asking.join_next().await.is_some() {}
+    };
+    // Else the next write of such a key is answered so again.
+    let _ = timeout(ANSWER, all).await;
 }
 
 /// Asks whether the engine is there, behind what is under way.

@@ -144,3 +144,20 @@ async fn deletes_touches_and_rotations_go_up_and_a_late_write_revives_nothing() 
     let answered = session.get(&first.key, PATIENCE, 1).await.expect("it stands");
     assert_eq!(answered.record().map(|record| record.body), Some(Body::Deleted));
 }
+
+/// What one node begins and does not end stops no other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_are_left_unfinished_stop_nobody_else() {
+    let core = start(config("core", &[])).await;
+    let (_stuck, stuck) = below(&core).await;
+    let mut unfinished = Vec::new();
+    for _ in 0..32 {
+        unfinished.push(stuck.link.open(Purpose::Batch).await.expect("the link stands"));
+    }
+    stuck.probe().await.expect("it is answered behind them");
+    let (edge, session) = below(&core).await;
+    let record = written(&edge.cache(), b"id", b"value").await;
+    let stored = session.store_within(PATIENCE, &batch(&[Item::Record(record)])).await;
+    assert_eq!(stored.expect("in time"), Taken::default());
+    assert!(core.cache().peek(&record.key).is_some());
+}
