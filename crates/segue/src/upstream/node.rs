@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::queue::Write;
-use super::session::Stored;
+use super::session::{Stored, patience};
 use crate::link::{Code, Link, Purpose};
 
 /// Why a node above is to be left.
@@ -87,58 +87,62 @@ impl Session {
             }
         }
         if !missing.is_empty() {
-            self.bring(&writes, &missing, (time, &mut fates)).await;
+            self.bring(&writes, &missing, &mut fates).await;
         }
         writes.into_iter().zip(fates).for_each(|(write, stored)| each(write, stored));
     }
 
     /// Gives the node above the records whose touches had nothing to touch
-    /// there, as far as they are here, and notes what became of them.
-    async fn bring(
-        &self,
-        writes: &[Write],
-        missing: &[usize],
-        (time, fates): (Duration, &mut [Stored]),
-    ) {
-        let (mut batch, mut brought) = (Batch::default(), Vec::new());
-        for &place in missing {
-            let Ok(Some(Item::Touch { key, .. })) = Items::of(&writes[place].value).next_item()
-            else {
-                fates[place] = Stored::Refused("it takes a record for a touch".to_owned());
-                continue;
-            };
-            // What does not fit any more comes with the same touch again.
-            fates[place] = Stored::Unconfirmed;
-            if !batch.has_room() {
-                continue;
-            }
-            let held = self.holdings.peek_hash(self.holdings.hash(&key), |&held| {
-                let is_live = held.key == key && held.body != Body::Deleted;
-                if is_live {
-                    batch.push(&Item::Record(held));
+    /// there, as far as they are here, and notes what became of them. Each time
+    /// as many as go together, and for as long as these take: the touches were
+    /// shorter.
+    async fn bring(&self, writes: &[Write], missing: &[usize], fates: &mut [Stored]) {
+        let mut left = missing;
+        while !left.is_empty() {
+            let (mut batch, mut brought) = (Batch::default(), Vec::new());
+            while let [place, rest @ ..] = left
+                && batch.has_room()
+            {
+                left = rest;
+                match self.add_record(&writes[*place], &mut batch) {
+                    Ok(()) => brought.push(*place),
+                    Err(error) => fates[*place] = Stored::Refused(error.to_owned()),
                 }
-                is_live
-            });
-            if held == Some(true) {
-                brought.push(place);
-            } else {
-                let error = "it lacks the record, which is not here any more either";
-                fates[place] = Stored::Refused(error.to_owned());
             }
-        }
-        if brought.is_empty() {
-            return;
-        }
-        match self.store_within(time, &batch).await {
-            Err(stored) => brought.iter().for_each(|&place| fates[place] = stored.clone()),
-            Ok(taken) => {
-                brought.iter().for_each(|&place| fates[place] = Stored::Written);
-                for (place, fate) in taken.exceptions {
-                    let stored = told(fate).unwrap_or(Stored::Unconfirmed);
-                    fates[brought[usize::from(place)]] = stored;
+            if brought.is_empty() {
+                continue;
+            }
+            match self.store_within(patience(batch.bytes().len()), &batch).await {
+                Err(stored) => {
+                    // What was not even tried comes with the same touch again.
+                    brought.iter().chain(left).for_each(|&place| fates[place] = stored.clone());
+                    return;
+                }
+                Ok(taken) => {
+                    brought.iter().for_each(|&place| fates[place] = Stored::Written);
+                    for (place, fate) in taken.exceptions {
+                        let stored = told(fate).unwrap_or(Stored::Unconfirmed);
+                        fates[brought[usize::from(place)]] = stored;
+                    }
                 }
             }
         }
+    }
+
+    /// Adds the record to a batch that a touch is of.
+    fn add_record(&self, write: &Write, batch: &mut Batch) -> Result<(), &'static str> {
+        let Ok(Some(Item::Touch { key, .. })) = Items::of(&write.value).next_item() else {
+            return Err("it takes a record for a touch");
+        };
+        let held = self.holdings.peek_hash(self.holdings.hash(&key), |&held| {
+            let is_live = held.key == key && held.body != Body::Deleted;
+            if is_live {
+                batch.push(&Item::Record(held));
+            }
+            is_live
+        });
+        let is_here = held == Some(true);
+        is_here.then_some(()).ok_or("it lacks the record, which is not here any more either")
     }
 
     /// Gives the node above a batch; an error says what became of all of it.

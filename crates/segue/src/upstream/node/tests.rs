@@ -161,3 +161,26 @@ async fn batches_that_are_left_unfinished_stop_nobody_else() {
     assert_eq!(stored.expect("in time"), Taken::default());
     assert!(core.cache().peek(&record.key).is_some());
 }
+
+/// The records of touches may be far longer than the touches.
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread")]
+async fn all_records_are_brought_whose_touches_had_nothing_to_touch() {
+    let core = start(config("core", &[])).await;
+    let (edge, session) = below(&core).await;
+    let cache = edge.cache();
+    let large = vec![7; proto::record::MAX_PAYLOAD_BYTES];
+    let (mut records, mut writes) = (Vec::new(), Vec::new());
+    for id in [b"one", b"two", b"six"] {
+        let record = written(&cache, id, &large).await;
+        let (time, idle) = (record.version.time, record.deadlines.idle);
+        let mut value = Vec::new();
+        Item::Touch { key: record.key, time, idle }.encode(&mut value);
+        writes.push(Write { value: value.into(), ..super::super::queue::tests::write(1, false) });
+        records.push(record);
+    }
+    let mut became = Vec::new();
+    session.store_all(writes, PATIENCE, |_, stored| became.push(stored)).await;
+    assert_eq!(became, [Stored::Written, Stored::Written, Stored::Written]);
+    assert!(records.iter().all(|record| core.cache().peek(&record.key).is_some()));
+}
