@@ -14,6 +14,12 @@ use crate::config::UpstreamConfig;
 use crate::error::UpstreamError;
 use crate::status::{UpstreamState, UpstreamStatus};
 
+/// Whoever has less time left does not ask: no answer comes in less.
+const LEAST: Duration = Duration::from_millis(1);
+/// An upstream that has no answer within so long is slow. Whoever had less left
+/// of his own 30 milliseconds says nothing of it.
+const FAIR: Duration = Duration::from_millis(15);
+
 /// One engine.
 pub(super) struct Engine {
     pub(super) config: UpstreamConfig,
@@ -82,6 +88,9 @@ impl Engine {
 
     /// What there is of what is wanted; none if that is not known within `budget`.
     pub(super) async fn get(&self, wanted: &Wanted<'_>, budget: Duration) -> Option<Found> {
+        if budget < LEAST {
+            return None;
+        }
         let session = self.session.lock().clone();
         let Some(session) = session.filter(|_| self.figures.state() == UpstreamState::Up) else {
             self.figures.spared.add();
@@ -96,7 +105,8 @@ impl Engine {
                 return None;
             }
             Err(_) => {
-                if self.figures.unanswered() {
+                self.figures.timeouts.add();
+                if budget >= FAIR && self.figures.unanswered() {
                     let upstream = &self.config.address;
                     tracing::warn!(%upstream, "the upstream is slow: it is not asked for a while");
                 }

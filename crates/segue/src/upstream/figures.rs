@@ -97,10 +97,9 @@ impl Figures {
         self.latency_micros.store(micros.max(1), Ordering::Relaxed);
     }
 
-    /// A look-up had no answer in time. Gives whether the engine is not to be
+    /// A look-up had no answer in a fair time. Gives whether the engine is not to be
     /// asked from here on.
     pub(super) fn unanswered(&self) -> bool {
-        self.timeouts.add();
         let row = self.unanswered.fetch_add(1, Ordering::Relaxed) + 1;
         let slow = || self.state.compare_exchange(UP, SLOW, Ordering::Relaxed, Ordering::Relaxed);
         row >= UNANSWERED && slow().is_ok()

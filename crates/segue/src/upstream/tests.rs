@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use proto::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
-use proto::record::{Deadlines, Key, Kind};
-use proto::wire::link::{Fate, Items, MAX_BATCH_BYTES, Taken};
+use proto::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer};
+use proto::wire::link::{Answer, Fate, Items, MAX_BATCH_BYTES, Taken};
 use quinn::{RecvStream, SendStream};
 
 use crate::link::tests::serving;
@@ -93,17 +93,35 @@ impl Serve for Deleted {
     }
 }
 
-/// A node below those that are at `above`.
-async fn below(above: Vec<SocketAddr>) -> Node {
+/// Has this for an answer to whoever asks.
+struct Holds(Vec<u8>);
+
+impl Serve for Holds {
+    fn serve(self: Arc<Self>, purpose: Purpose, streams: (SendStream, RecvStream)) -> Served {
+        Box::pin(async move {
+            let (mut send, _receive) = streams;
+            if purpose == Purpose::Ask {
+                send.write_all(&self.0).await.map_err(|_| Broken)?;
+            }
+            let _ = send.finish();
+            Ok(())
+        })
+    }
+}
+
+/// A node below farms of which there are nodes at these addresses.
+async fn below(above: Vec<Vec<SocketAddr>>) -> Node {
     let keys = Keyring::new(vec![FarmKey::new([1; FARM_KEY_BYTES])]).expect("one key");
     let node = Node::start(Config {
         transport: Transport::Unicast,
-        upstreams: vec![UpstreamConfig::nodes(above)],
+        upstreams: above.into_iter().map(UpstreamConfig::nodes).collect(),
         ..Config::new("below", keys)
     });
     let node = node.expect("any port");
     node.ready().await;
-    eventually("it is up", &node, |it| it.state == UpstreamState::Up).await;
+    let all_up =
+        |_: &UpstreamStatus| node.status().upstreams.iter().all(|it| it.state == UpstreamState::Up);
+    eventually("all are up", &node, all_up).await;
     node
 }
 
@@ -123,7 +141,7 @@ async fn eventually(what: &str, node: &Node, holds: impl Fn(&UpstreamStatus) -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_else_above_confirms_goes_up_again() {
     let above = serving("above", &[1], Arc::new(Alone(AtomicUsize::new(2))));
-    let node = below(vec![above.address]).await;
+    let node = below(vec![vec![above.address]]).await;
     let cache = node.cache();
     let ends = Deadlines::at(cache.now() + Duration::from_secs(60));
     let [one, two] = [1, 2].map(|id| Key::new(Kind::Tls, &[id]).expect("a short id"));
@@ -142,7 +160,7 @@ async fn what_nobody_else_above_confirms_goes_up_again() {
 async fn who_answers_no_batch_is_left() {
     let stuck = serving("stuck", &[1], Arc::new(Stuck));
     let above = serving("above", &[1], Arc::new(Alone(AtomicUsize::new(0))));
-    let node = below(vec![stuck.address, above.address]).await;
+    let node = below(vec![vec![stuck.address, above.address]]).await;
     let cache = node.cache();
     let ends = Deadlines::at(cache.now() + Duration::from_secs(60));
     for id in 1..=4 {
@@ -159,7 +177,7 @@ async fn who_answers_no_batch_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_tell_what_was_deleted_stops_no_write() {
     let above = serving("above", &[1], Arc::new(Deleted));
-    let node = below(vec![above.address]).await;
+    let node = below(vec![vec![above.address]]).await;
     let cache = node.cache();
     let ends = Deadlines::at(cache.now() + Duration::from_secs(60));
     for id in 1..=12 {
@@ -167,4 +185,43 @@ async fn who_does_not_tell_what_was_deleted_stops_no_write() {
         let waits = cache.put(&key, b"value", ends, Ack::Tier).await;
         assert!(matches!(waits, Err(WriteError::Deleted)), "{id}: {waits:?}");
     }
+}
+
+/// What one has missed, another knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_upstreams_the_latest_version_counts() {
+    let key = Key::new(Kind::Tls, b"id").expect("a short id");
+    let now = crate::driver::clock::wall();
+    let ends = Deadlines::at(now + Duration::from_secs(60));
+    let bytes = |writer, body| {
+        let version = Version { time: Hlc::at(now), writer: Writer(writer) };
+        let mut bytes = Vec::new();
+        Answer::Held(Record { key, version, deadlines: ends, body }).encode(&mut bytes);
+        bytes
+    };
+    let value = serving("value", &[1], Arc::new(Holds(bytes(1, Body::Value(b"value")))));
+    let dead = serving("dead", &[1], Arc::new(Holds(bytes(2, Body::Deleted))));
+    for order in [[value.address, dead.address], [dead.address, value.address]] {
+        let node = below(order.map(|address| vec![address]).to_vec()).await;
+        assert!(node.cache().get(&key).await.is_none());
+        let upstreams = node.status().upstreams;
+        assert!(upstreams.iter().all(|it| it.hits == 1), "each was asked: {upstreams:?}");
+    }
+}
+
+/// Who has little time left says nothing of an upstream.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_too_late_counts_against_nobody() {
+    let above = serving("above", &[1], Arc::new(Deleted));
+    let node = below(vec![vec![above.address]]).await;
+    let cache = node.cache();
+    let key = Key::new(Kind::Tls, b"id").expect("a short id");
+    for millis in [0, 2].repeat(20) {
+        let tier = &cache.shared.tier;
+        let looked = tier.find((&key, 0), Duration::from_millis(millis), |_| Some(())).await;
+        assert!(matches!(looked, crate::upstream::Looked::Unknown));
+    }
+    let status = upstream(&node);
+    assert_eq!((status.state, status.spared), (UpstreamState::Up, 0));
+    assert_eq!(status.timeouts, 20);
 }

@@ -1,23 +1,26 @@
 //! All engines of the tier above, and the thread that works for them.
 //!
-//! What is written goes to each of them; a look-up asks one after the other.
+//! What is written goes to each of them, and a look-up asks each: one may have
+//! missed what another knows to be deleted.
 //! A runtime of its own keeps them out of the way of those who serve clients,
 //! and lets a node start where there is none.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use proto::holdings::Holdings;
 use proto::keyring::Keyring;
-use proto::record::{Key, Record};
+use proto::record::{Key, Record, Version};
 use proto::wire::frame::Frame;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::asked::Asked;
 use super::caller::Caller;
@@ -131,8 +134,9 @@ impl Tier {
         Ok(receipt)
     }
 
-    /// Looks a record up here and in so many tiers further, and has `read` make
-    /// what the look-up gives of it; it may want none of it.
+    /// Looks a record up here and in so many tiers further, at all upstreams at
+    /// once. Has `read` take in each that is found, and gives what it makes of
+    /// the latest; it may want none of it.
     pub(crate) async fn find<R>(
         &self,
         (key, hops): (&Key, u8),
@@ -140,26 +144,37 @@ impl Tier {
         read: impl Fn(&Record<'_>) -> Option<R>,
     ) -> Looked<R> {
         let wanted = self.source.wanted(key, hops);
-        let until = Instant::now() + budget;
-        let mut looked = Looked::Nothing;
-        for engine in &self.engines {
-            let left = until.saturating_duration_since(Instant::now());
-            let found = engine.get(&wanted, left).await;
-            match found.map(|found| self.source.opened(found, key, &read)) {
-                Some(Ok(Some(found))) => {
+        let asked = self.engines.iter().map(|engine| engine.get(&wanted, budget)).collect();
+        let (mut latest, mut is_certain) = (None::<(Version, Option<R>)>, true);
+        for (engine, found) in self.engines.iter().zip(all(asked).await) {
+            let taken_in = |record: &Record<'_>| (record.version, read(record));
+            match found.map(|found| self.source.opened(found, key, taken_in)) {
+                Some(Ok(Some((version, found)))) => {
                     engine.figures.hits.add();
-                    self.hits.fetch_add(u64::from(found.is_some()), Ordering::Relaxed);
-                    return Looked::Found(found);
+                    // Of one version, one may have ended where a touch was missed.
+                    let is_later = latest.as_ref().is_none_or(|(known, _)| version > *known);
+                    let is_live = latest.as_ref().is_some_and(|(known, _)| version == *known)
+                        && found.is_some();
+                    if is_later || is_live {
+                        latest = Some((version, found));
+                    }
                 }
                 Some(Ok(None)) => {}
                 Some(Err(rejected)) => {
                     engine.rejected(&rejected);
-                    looked = Looked::Unknown;
+                    is_certain = false;
                 }
-                None => looked = Looked::Unknown,
+                None => is_certain = false,
             }
         }
-        looked
+        match latest {
+            Some((_, found)) => {
+                self.hits.fetch_add(u64::from(found.is_some()), Ordering::Relaxed);
+                Looked::Found(found)
+            }
+            None if is_certain => Looked::Nothing,
+            None => Looked::Unknown,
+        }
     }
 
     /// Who asks for what.
@@ -203,6 +218,25 @@ impl Tier {
             tracing::error!("the thread of the upstreams did not end in order");
         }
     }
+}
+
+/// Waits for all of them, side by side.
+async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        let mut is_all = true;
+        for (future, output) in &mut futures {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(ready) => *output = Some(ready),
+                    Poll::Pending => is_all = false,
+                }
+            }
+        }
+        if is_all { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// Gives an engine what is to go up.
