@@ -14,7 +14,7 @@ use proto::record::{Body, Record};
 use proto::wire::codec::Malformed;
 use proto::wire::link::{Answer, Ask, Fate, Items, MAX_ASK_BYTES, MAX_BATCH_BYTES, Taken};
 use quinn::{ReadToEndError, RecvStream, SendStream, VarInt};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
@@ -47,12 +47,18 @@ pub(crate) struct Below {
     cache: Cache,
     /// Who else is in the farm.
     snapshot: Arc<Mutex<Snapshot>>,
+    /// Whether this node has what its farm has.
+    ready: watch::Receiver<bool>,
     batches: Semaphore,
 }
 
 impl Below {
-    pub(crate) fn new(cache: Cache, snapshot: Arc<Mutex<Snapshot>>) -> Self {
-        Self { cache, snapshot, batches: Semaphore::new(BATCHES_AT_ONCE) }
+    pub(crate) fn new(
+        cache: Cache,
+        snapshot: Arc<Mutex<Snapshot>>,
+        ready: watch::Receiver<bool>,
+    ) -> Self {
+        Self { cache, snapshot, ready, batches: Semaphore::new(BATCHES_AT_ONCE) }
     }
 
     async fn answer(&self, send: &mut SendStream, receive: &mut RecvStream) -> Result<(), Broken> {
@@ -91,12 +97,15 @@ impl Below {
         let mut exceptions = BTreeMap::new();
         let mut items = Items::of(&bytes);
         let mut waiting = Vec::new();
+        // Until then it is not known whether there are others.
+        let is_ready = *self.ready.borrow();
         let ack = if self.has_others() { Ack::One } else { Ack::Local };
         for place in 0.. {
             let Some(item) = items.next_item()? else { break };
             match self.cache.adopt(&item, ack).await {
                 Ok(Adopted { fate, confirmed }) => {
                     waiting.extend(confirmed.map(|confirmed| (place, confirmed)));
+                    let fate = fate.or_else(|| (!is_ready).then_some(Fate::Unconfirmed));
                     exceptions.extend(fate.map(|fate| (place, fate)));
                 }
                 Err(_) => {

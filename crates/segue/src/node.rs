@@ -160,7 +160,8 @@ impl Node {
         let cache = Cache::new(shared, Arc::downgrade(&driver));
         cache.shared.tier.belongs_to(cache.downgrade());
         if let Some(links) = &links {
-            links.serve(Arc::new(Below::new(cache.clone(), Arc::clone(&snapshot))));
+            let below = Below::new(cache.clone(), Arc::clone(&snapshot), ready.clone());
+            links.serve(Arc::new(below));
         }
         let thread = Some(driver::spawn(driver, sleeper).map_err(StartError::Thread)?);
         let name = config.name;

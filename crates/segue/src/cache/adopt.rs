@@ -18,18 +18,18 @@ use crate::error::WriteError;
 pub(crate) struct Adopted {
     /// What became of it at this node; none when it, or something later, is here.
     pub(crate) fate: Option<Fate>,
-    /// Told when others have it as it was asked for; none where it had been
-    /// passed on before.
+    /// Told when others have it as it was asked for; none where there is nothing
+    /// to be passed on.
     pub(crate) confirmed: Option<Confirmed>,
 }
 
 /// Whether something goes on from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Passes {
-    /// It is no news.
+    /// There is nothing that another could lack.
     No,
-    /// To the other nodes of this farm: it came before, and may not have been
-    /// confirmed then.
+    /// To the other nodes of this farm: it, or something later, came before, and
+    /// may not have been confirmed then.
     Farm,
     /// It is news: to the next tier as well. Nothing else is, so that what goes
     /// up in a circle of tiers stops where it began.
@@ -66,7 +66,8 @@ impl Cache {
                     Touched::Stale | Touched::Missing if self.is_deleted(&key, time) => {
                         (Some(Fate::Deleted), Passes::No)
                     }
-                    Touched::Stale => (None, Passes::No),
+                    // Others may lack it, or hold what is not held here.
+                    Touched::Stale => (None, Passes::Farm),
                     Touched::Missing => (Some(Fate::Missing), Passes::No),
                 };
                 (fate, Frame::Touch(touch), [hash; 2], passes)
@@ -110,12 +111,14 @@ impl Cache {
         let kept = |held: &Record<'_>| {
             let is_it = held.key == record.key;
             let was_deleted = held.body == Body::Deleted && record.body != Body::Deleted;
-            (is_it && held.version == record.version, is_it && was_deleted)
+            (is_it, is_it && was_deleted)
         };
         let (fate, passes) = match self.shared.holdings.admit(record, now) {
             Applied::New | Applied::Replaced | Applied::Touched => (None, Passes::All),
             Applied::Kept => match self.shared.holdings.peek_hash(hash, kept) {
                 Some((_, true)) => (Some(Fate::Deleted), Passes::No),
+                // Also where a later version is here, which others may lack: who
+                // has neither would have nothing.
                 Some((true, false)) => (None, Passes::Farm),
                 Some((false, false)) | None => (None, Passes::No),
             },

@@ -184,3 +184,26 @@ async fn all_records_are_brought_whose_touches_had_nothing_to_touch() {
     assert_eq!(became, [Stored::Written, Stored::Written, Stored::Written]);
     assert!(records.iter().all(|record| core.cache().peek(&record.key).is_some()));
 }
+
+/// What came before may not have been confirmed then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_news_is_confirmed_by_others_all_the_same() {
+    let core = start(config("core-1", &[])).await;
+    let _second = start(config("core-2", &[&core])).await;
+    let edge = start(config("edge", &[])).await;
+    let cache = edge.cache();
+    let first = written(&cache, b"id", b"first").await;
+    let later = written(&cache, b"id", b"later").await;
+    let touch = Item::Touch {
+        key: later.key,
+        time: later.version.time,
+        idle: later.deadlines.idle + Duration::from_secs(9),
+    };
+    for item in [Item::Record(later), Item::Record(first), touch, touch] {
+        let adopted = core.cache().adopt(&item, proto::nak::acks::Ack::One).await;
+        let adopted = adopted.expect("it lives");
+        assert_eq!(adopted.fate, None);
+        adopted.confirmed.expect("it is passed on").await.expect("the other has it");
+    }
+    assert_eq!(&**core.cache().peek(&later.key).expect("it is there").value, b"later");
+}
