@@ -8,8 +8,8 @@
 //! # Nothing is forgotten early
 //!
 //! A claim is kept by the clock that only goes forward, for longer than any
-//! ticket lives: however the time of day is set, no ticket outlives the claim
-//! to it. When there is no more room, further claims are refused, which costs
+//! ticket lives. No ticket outlives the claim to it, unless the time of day of
+//! who claims is set back, or behind, by more than half an hour. When there is no more room, further claims are refused, which costs
 //! clients a round trip and nothing else. A node that starts anew remembers
 //! nothing, and is another incarnation, which nobody asks for the tickets of
 //! the one before.
