@@ -2,7 +2,8 @@
 //! `sim -- shares [FIRST COUNT]` those of farms whose nodes keep shares;
 //! or measures a large farm: `cargo run --release -p sim -- farm [NODES]`,
 //! and compares the figures with those in a file: `--check FILE`.
-//! or asks for what needs one answer: `cargo run --release -p sim -- agree`.
+//! or asks for what needs one answer: `cargo run --release -p sim -- agree`;
+//! or carries live connections from node to node: `sim -- connections`.
 //! Failures and progress go to standard error, the sum to standard output.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command line")]
 
@@ -30,6 +31,12 @@ fn main() -> ExitCode {
         ["agree"] => agree("0", "1000"),
         ["agree", first] => agree(first, "1000"),
         ["agree", first, count] => agree(first, count),
+        ["connections"] => connections("0", "1000"),
+        ["connections", "step", number, count] => {
+            seeds(one_fault, "connections step ", [number, count])
+        }
+        ["connections", first] => connections(first, "1000"),
+        ["connections", first, count] => connections(first, count),
         [] => seeds(whole, "", ["0", "1000"]),
         [first] => seeds(whole, "", [first, "1000"]),
         [first, count] => seeds(whole, "", [first, count]),
@@ -38,7 +45,8 @@ fn main() -> ExitCode {
     outcome.unwrap_or_else(|| {
         eprintln!(
             "usage: sim [FIRST SEED] [HOW MANY]\n       sim shares [FIRST SEED] [HOW MANY]\n       \
-             sim agree [FIRST SEED] [HOW MANY]\n       sim farm [NODES] [--check FILE]\n       \
+             sim agree [FIRST SEED] [HOW MANY]\n       \
+             sim connections [FIRST SEED] [HOW MANY]\n       sim farm [NODES] [--check FILE]\n       \
              sim portions [--check FILE]"
         );
         ExitCode::from(2)
@@ -74,6 +82,35 @@ fn agree(first: &str, count: &str) -> Option<ExitCode> {
     println!("{count} histories from {first}, {failed} failed");
     println!("{}", sum.into_inner().expect("no run panicked"));
     Some(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One of the faults at one of the steps.
+fn one_fault(number: u64) -> Result<(), String> {
+    use sim::connections::{fault::Fault, scenario};
+    let faults = Fault::ALL.len() as u64;
+    let fault = Fault::ALL[usize::try_from(number % faults).expect("a handful")];
+    scenario::short(Some((number / faults + 1, fault))).map(drop)
+}
+
+/// Runs one fault at each step of a short exchange, then seeds; none when these
+/// are no numbers.
+fn connections(first: &str, count: &str) -> Option<ExitCode> {
+    use sim::connections::{fault::Fault, scenario};
+    let (first, count) = (first.parse().ok()?, count.parse().ok()?);
+    let steps = scenario::short(None).map_or(0, |report| report.steps);
+    let faults = Fault::ALL.len() as u64;
+    let failed_steps = Seeds::new("connections step ", 0, steps * faults).run(one_fault);
+    println!("{faults} faults at each of {steps} steps, {failed_steps} failed");
+    let sum = Mutex::new(sim::connections::world::Report::default());
+    let failed = Seeds::new("connections ", first, count).run(|seed| {
+        let report = scenario::run(seed)?;
+        sum.lock().expect("no run panicked").add(&report);
+        Ok(())
+    });
+    println!("{count} seeds from {first}, {failed} failed");
+    println!("{}", sum.into_inner().expect("no run panicked"));
+    let right = steps > 0 && failed_steps + failed == 0;
+    Some(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Measures a farm, and compares the figures with those in a file; none when

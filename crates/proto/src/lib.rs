@@ -21,6 +21,7 @@
 //! - [`lookup`]: finding what this node does not hold;
 //! - [`upstream`]: what a record looks like in an engine outside of the farm;
 //! - [`agree`]: operations that need one answer;
+//! - [`connection`]: live connections, and who goes on with one;
 //! - [`node`]: all of it together, the machine that a driver runs;
 //! - [`connection`]: live connections, and their segments;
 //! - [`claims`]: the tickets whose early data was accepted;

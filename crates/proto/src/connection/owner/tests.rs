@@ -1,0 +1,110 @@
+use std::net::SocketAddr;
+
+use super::*;
+use crate::connection::epoch::{Answer, Ask, Operation};
+use crate::connection::record::EndHeader;
+use crate::connection::sequence::Initial;
+use crate::connection::stream::Reply;
+
+/// Longer than anything is waited for.
+const LONG: Duration = Duration::from_secs(10);
+const ME: Incarnation = Incarnation(1);
+const UNDERSTUDY: Incarnation = Incarnation(2);
+const GROUP: GroupId = GroupId(1);
+const BATCH: GroupId = GroupId(2);
+const CONNECTION: ConnectionId = ConnectionId(7);
+
+fn header() -> Header {
+    let address = SocketAddr::from(([10, 0, 0, 1], 443));
+    let (sent, received) = (Initial(1), Initial(2));
+    let client = EndHeader {
+        local: address,
+        peer: address,
+        sent,
+        received,
+        mss: 1_460,
+        scales: None,
+        sack: true,
+        timestamps: None,
+    };
+    let (id, group) = (CONNECTION, GROUP);
+    Header { id, group, term: None, client, backend: None, relayed: true, tls: None }
+}
+
+/// Has the owner ask for its group's next term, and answers.
+fn answer(owner: &mut Owner, now: Instant, answer: Answer) {
+    let ask = owner.poll_ask(now).expect("a term is claimed");
+    assert_eq!(ask.group, GROUP);
+    owner.handle_answer(now, &ask, answer);
+}
+
+/// An owner in its first term, followed, that has just moved its only connection.
+fn moving() -> (Owner, Instant) {
+    let now = Instant::from_micros(1_000_000);
+    let mut owner = Owner::new(Config::new(ME, GROUP));
+    owner.choose_understudy(UNDERSTUDY);
+    owner.handle_timeout(now);
+    answer(&mut owner, now, Answer::Set);
+    owner.handle_stream_up();
+    owner.open(now, header(), Token(1));
+    owner.handle_reply(now, Reply::Held { epoch: 1, count: 1 });
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
+    owner.hand_over(now, BATCH, &[CONNECTION]).expect("it is protected");
+    (owner, now)
+}
+
+/// The question by which the owner would have the batch back.
+fn asks_for_batch(owner: &mut Owner, now: Instant) -> Option<Ask> {
+    owner.handle_timeout(now);
+    let asks = std::iter::from_fn(|| owner.poll_ask(now));
+    asks.take(10).find(|ask| ask.group == BATCH)
+}
+
+#[test]
+fn a_batch_is_not_taken_back_while_the_understudy_may_not_know_of_it() {
+    let (mut owner, now) = moving();
+    let late = now + LONG;
+    assert_eq!(asks_for_batch(&mut owner, late), None);
+    owner.handle_reply(late, Reply::Held { epoch: 1, count: 2 });
+    let ask = asks_for_batch(&mut owner, late).expect("it is apart");
+    let new = Term::after(None, ME, None);
+    assert_eq!(ask.operation, Operation::CompareAndSet { expected: None, new });
+    owner.handle_answer(late, &ask, Answer::Set);
+    let action = owner.poll_action();
+    assert!(
+        matches!(&action, Some(Action::Restore(returned)) if returned.group == BATCH),
+        "{action:?}"
+    );
+}
+
+#[test]
+fn a_batch_is_taken_back_once_nobody_can_take_over_what_it_was_part_of() {
+    let (mut owner, now) = moving();
+    let late = now + LONG;
+    owner.handle_timeout(late);
+    assert_eq!(owner.poll_timeout(), Some(late), "only the group's own term is claimed");
+    answer(&mut owner, late, Answer::Set);
+    assert!(asks_for_batch(&mut owner, late).is_some());
+}
+
+#[test]
+fn a_batch_that_was_not_apart_goes_with_its_group() {
+    let (mut owner, now) = moving();
+    owner.leave_understudy(now);
+    answer(&mut owner, now, Answer::Found(None));
+    assert_eq!(owner.poll_action(), Some(Action::Abandon(vec![CONNECTION])));
+    assert_eq!((owner.is_fenced(), owner.moving()), (true, 0));
+    assert_eq!(asks_for_batch(&mut owner, now + LONG), None);
+}
+
+#[test]
+fn a_batch_that_was_apart_is_decided_by_itself() {
+    let (mut owner, now) = moving();
+    owner.handle_reply(now, Reply::Held { epoch: 1, count: 2 });
+    owner.leave_understudy(now);
+    answer(&mut owner, now, Answer::Found(None));
+    assert_eq!(owner.poll_action(), Some(Action::Abandon(Vec::new())));
+    let ask = asks_for_batch(&mut owner, now + LONG).expect("it is apart");
+    owner.handle_answer(now, &ask, Answer::Found(Some(Term::after(None, UNDERSTUDY, None))));
+    assert_eq!(owner.poll_action(), Some(Action::Abandon(vec![CONNECTION])));
+}
