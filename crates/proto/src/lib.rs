@@ -23,7 +23,7 @@
 //! - [`agree`]: operations that need one answer;
 //! - [`connection`]: live connections, and who goes on with one;
 //! - [`node`]: all of it together, the machine that a driver runs;
-//! - [`connection`]: live connections, and their segments;
+//! - [`secret`]: values of sessions that several places share;
 //! - [`claims`]: the tickets whose early data was accepted;
 //! - [`load`]: how full things are that are bounded.
 
@@ -42,6 +42,7 @@ pub mod proof;
 pub mod record;
 pub mod rng;
 pub mod seal;
+pub mod secret;
 pub mod table;
 pub mod time;
 pub mod transfer;

@@ -26,6 +26,10 @@ const MAX_KEYS: usize = 2 * MAX_QUERIES;
 /// The most that wait for one key. A client opens a few connections at a time,
 /// an application asks for one session in a few requests.
 const MAX_WAITING: usize = 256;
+/// How often one that was found, and forgotten again before it was read, is
+/// asked for. A node forgets what is near it when it has missed something,
+/// which does not happen twice in a row.
+const TRIES: usize = 3;
 /// The machine says within ten timeouts what came of a look-up. One more is for
 /// a driver that does not get to run.
 const LAST_RESORT: u32 = 11;
@@ -168,6 +172,23 @@ impl Cache {
 
     /// Has other nodes asked for a record.
     async fn ask(&self, key: &Key, hash: KeyHash) -> Option<Found> {
+        for _ in 0..TRIES {
+            match self.outcome(hash).await? {
+                Outcome::Here => {
+                    if let Some(held) = self.held(key, hash) {
+                        return held;
+                    }
+                }
+                Outcome::Absent | Outcome::Unanswered => return self.held(key, hash).flatten(),
+                Outcome::Carried(carried) => return self.carried(key, &carried),
+                Outcome::Refused => return None,
+            }
+        }
+        None
+    }
+
+    /// What came of asking others once.
+    async fn outcome(&self, hash: KeyHash) -> Option<Outcome> {
         let lookups = &self.shared.lookups;
         let began = Instant::now();
         let Some(Joined { outcome, tell }) = lookups.join(hash) else {
@@ -180,17 +201,14 @@ impl Cache {
         let limit = self.shared.lookup_timeout * LAST_RESORT;
         let outcome = timeout(limit, outcome).await;
         lookups.latency.lock().record(began.elapsed());
-        match outcome.ok()?.ok()? {
-            Outcome::Here | Outcome::Absent | Outcome::Unanswered => self.held(key, hash),
-            Outcome::Carried(carried) => self.carried(key, &carried),
-            Outcome::Refused => None,
-        }
+        outcome.ok()?.ok()
     }
 
-    /// What this node holds of a key that has just come. Not counted as a hit.
-    fn held(&self, key: &Key, hash: KeyHash) -> Option<Found> {
+    /// What this node holds of a key that has just come: nothing, or what there
+    /// is to be found in it. Not counted as a hit.
+    fn held(&self, key: &Key, hash: KeyHash) -> Option<Option<Found>> {
         let is_it = |record: &Record<'_>| (record.key == *key).then(|| live(record)).flatten();
-        self.shared.holdings.answer(hash, self.now(), is_it).flatten()
+        self.shared.holdings.answer(hash, self.now(), is_it)
     }
 
     /// A record that this node has no room for.
@@ -212,3 +230,6 @@ fn live(record: &Record<'_>) -> Option<Found> {
         deadlines: record.deadlines,
     })
 }
+
+#[cfg(test)]
+mod tests;

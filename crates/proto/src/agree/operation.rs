@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::state::{Content, RequestId, State, secret};
+use super::state::{Content, RequestId, State};
 use crate::record::Hlc;
+use crate::secret::secret;
 use crate::time::Wall;
 
 /// What is to be there for a write to happen.

@@ -1,17 +1,10 @@
 //! What a register holds.
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use super::operation::Outcome;
 use crate::record::Hlc;
 use crate::time::Wall;
-
-/// A value of a session, that leaves nothing behind when its last copy goes.
-#[must_use]
-pub fn secret(bytes: &[u8]) -> Bytes {
-    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
-}
 
 /// Names one request: a second one of the same id is the same request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

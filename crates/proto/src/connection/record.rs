@@ -6,7 +6,7 @@
 //! overwritten when its last copy goes, and never shown.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 use super::epoch::Term;
 use super::sequence::Initial;
 use super::{ConnectionId, End, GroupId};
-use crate::agree::state::secret;
 use crate::record::{Key, Kind};
+use crate::secret::secret;
+use crate::wire::control::{put_address, take_address};
 use crate::wire::{Malformed, Reader};
 
 /// The most that TLS says of a connection: both directions' secrets, numbers and
@@ -222,27 +223,4 @@ pub(super) fn take_tls(reader: &mut Reader<'_>) -> Result<Option<Bytes>, Malform
     }
     let bytes = reader.take(len, "TLS")?;
     Ok((!bytes.is_empty()).then(|| secret(bytes)))
-}
-
-fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
-    match address.ip() {
-        IpAddr::V4(ip) => {
-            out.push(4);
-            out.extend_from_slice(&ip.octets());
-        }
-        IpAddr::V6(ip) => {
-            out.push(6);
-            out.extend_from_slice(&ip.octets());
-        }
-    }
-    out.extend_from_slice(&address.port().to_be_bytes());
-}
-
-fn take_address(reader: &mut Reader<'_>) -> Result<SocketAddr, Malformed> {
-    let ip = match reader.u8("address family")? {
-        4 => IpAddr::V4(Ipv4Addr::from(reader.array::<4>("address")?)),
-        6 => IpAddr::V6(Ipv6Addr::from(reader.array::<16>("address")?)),
-        _ => return Err(Malformed::Invalid("address family")),
-    };
-    Ok(SocketAddr::new(ip, reader.u16("port")?))
 }

@@ -53,6 +53,8 @@ mod portion;
 mod receive;
 mod recover;
 mod rekey;
+#[cfg(test)]
+mod testing;
 mod timer;
 mod views;
 mod walk;

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use super::{Action, Carried, Keeping, Owner, Standing, Waiting, Written};
-use crate::agree::state::secret;
 use crate::connection::ledger::{
     Broken, Change, Content, Ledger, MAX_CHUNK_BYTES, Marks, Produced, Received, WINDOW_BYTES,
 };
@@ -11,6 +10,7 @@ use crate::connection::record::{EndHeader, Header};
 use crate::connection::sequence::Position;
 use crate::connection::stream::Message;
 use crate::connection::{ConnectionId, End, Token};
+use crate::secret::secret;
 use crate::time::Instant;
 
 /// How many actions wait for the understudy before what would wait as well is

@@ -14,7 +14,7 @@ use super::ledger::{Change, Content, MAX_CHUNK_BYTES, Marks, Produced, Received}
 use super::record::{EndHeader, Header, MAX_TLS_BYTES, put_tls, take_connection, take_tls};
 use super::sequence::Position;
 use super::{ConnectionId, End, GroupId};
-use crate::agree::state::secret;
+use crate::secret::secret;
 use crate::wire::{Malformed, Reader};
 
 /// The most connections that are moved at once: restoring one takes some 100

@@ -1,16 +1,11 @@
 //! What is found, and what of it is fetched.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use super::*;
-use crate::cluster::portion::Portion;
-use crate::holdings::Holdings;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::sender::Destination;
+use crate::node::testing::{self, address};
 use crate::node::{Config, Origin, Way};
-use crate::record::{Body, Deadlines, HybridClock, Key, Kind, Record, Version};
-use crate::table::{self, Table};
+use crate::record::{Body, Deadlines, Key, Kind, Record, Version};
 use crate::time::{Now, Wall};
 
 const RANGE: KeyRange = KeyRange(7);
@@ -107,35 +102,9 @@ impl Pair {
     }
 }
 
-fn address(number: usize) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, 1], 7_700 + u16::try_from(number).unwrap()))
-}
-
-fn node(number: usize, capacity_bytes: usize, now: Now) -> Node {
+fn node(number: u8, capacity_bytes: usize, now: Now) -> Node {
     let keyring = Keyring::new(vec![FarmKey::new([7; FARM_KEY_BYTES])]).unwrap();
-    let placement_secret = keyring.placement_secret();
-    let table = table::Config { capacity_bytes, placement_secret, own_secret: [3; 32] };
-    let config = Config {
-        name: format!("node-{number}"),
-        incarnation: Incarnation(number as u128 + 1),
-        keyring,
-        begins_after: 0,
-        address: address(number),
-        multicast: true,
-        peers: Vec::new(),
-        ring_bytes: 64 << 10,
-        credit: 100,
-        portion: Portion::default(),
-        compare_every: Config::COMPARE_EVERY,
-        lookup_timeout: Config::LOOKUP_TIMEOUT,
-        seed: [u8::try_from(number).unwrap(); 32],
-    };
-    Node::new(
-        config,
-        Arc::new(Holdings::new(Table::new(table))),
-        Arc::new(HybridClock::default()),
-        now,
-    )
+    testing::node(number, keyring, capacity_bytes, now)
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! Who waits for whom where nodes place records by different secrets.
 
-use std::sync::Arc;
-
 use super::*;
-use crate::cluster::portion::Portion;
-use crate::holdings::Holdings;
 use crate::keyring::{FARM_KEY_BYTES, FarmKey, Keyring};
 use crate::nak::sender::Destination;
-use crate::node::{Config, Origin, Way};
-use crate::record::HybridClock;
-use crate::table::{self, Table};
+use crate::node::testing::{self, address};
+use crate::node::{Origin, Way};
 use crate::time::{Now, Wall};
 
 /// Nodes with a farm key in common that hand each other their packets in no
@@ -81,34 +76,12 @@ impl Nodes {
     }
 }
 
-fn address(number: usize) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, 1], 7_700 + u16::try_from(number).expect("a few")))
-}
-
+/// The node of that number, which places records by another key than the one
+/// that its packets are sealed by, or by the same.
 fn node(number: u8, other: bool, now: Now) -> Node {
-    // Packets are sealed by the first, records placed by the last.
     let keys = if other { &[7, 9][..] } else { &[7] };
     let keys = keys.iter().map(|&key| FarmKey::new([key; FARM_KEY_BYTES])).collect();
-    let keyring = Keyring::new(keys).expect("one or two keys");
-    let placement_secret = keyring.placement_secret();
-    let table = table::Config { capacity_bytes: 1 << 20, placement_secret, own_secret: [3; 32] };
-    let config = Config {
-        name: format!("node-{number}"),
-        incarnation: Incarnation(u128::from(number) + 1),
-        keyring,
-        begins_after: 0,
-        address: address(number.into()),
-        multicast: true,
-        peers: Vec::new(),
-        ring_bytes: 64 << 10,
-        credit: 100,
-        portion: Portion::default(),
-        compare_every: Config::COMPARE_EVERY,
-        lookup_timeout: Config::LOOKUP_TIMEOUT,
-        seed: [number; 32],
-    };
-    let holdings = Arc::new(Holdings::new(Table::new(table)));
-    Node::new(config, holdings, Arc::new(HybridClock::default()), now)
+    testing::node(number, Keyring::new(keys).expect("one or two keys"), 1 << 20, now)
 }
 
 #[test]
