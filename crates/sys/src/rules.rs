@@ -25,9 +25,10 @@ use crate::option;
 pub struct Guard {
     /// Which connections.
     pub connections: Connections,
-    /// Where segments with data, SYN or FIN that come, and SYN-ACKs that leave,
-    /// wait for a verdict; `None` lets them pass. Without a listener on the
-    /// queue they are dropped: what nobody has replicated is not acknowledged.
+    /// Where segments with data, SYN or FIN that come, and SYNs and SYN-ACKs
+    /// that leave, wait for a verdict; `None` lets them pass. So a reader sees
+    /// both of those of each connection, whoever begins it. Without a reader
+    /// they are dropped: what nobody has replicated is not acknowledged.
     pub queue: Option<u16>,
 }
 
@@ -157,10 +158,11 @@ impl Guard {
 
     /// What the chains get for it.
     fn rules(&self, node: u64) -> Result<String, RulesError> {
-        let (arriving, leaving) = match self.connections {
+        let (arriving, leaving, begins) = match self.connections {
             Connections::To(own) => {
                 let (ip, port) = (own.ip(), own.port());
-                (format!("-d {ip} --dport {port}"), format!("-s {ip} --sport {port}"))
+                let leaving = format!("-s {ip} --sport {port}");
+                (format!("-d {ip} --dport {port}"), leaving, "SYN,ACK SYN,ACK")
             }
             Connections::From(own, to) if own.is_ipv4() != to.is_ipv4() => {
                 return Err(RulesError::Families(own, to));
@@ -170,6 +172,8 @@ impl Guard {
                 (
                     format!("-d {own} -s {ip} --sport {port}"),
                     format!("-s {own} -d {ip} --dport {port}"),
+                    // With ACK as well, should both ends begin at once.
+                    "SYN SYN",
                 )
             }
         };
@@ -185,7 +189,7 @@ impl Guard {
             let program = if self.is_v6() { program::V6 } else { program::V4 };
             let speaks = format!("-m bpf --bytecode \"{}\"", program::text(program));
             rule(&incoming, &format!("{arriving} {speaks}"), &target);
-            rule(&outgoing, &format!("{leaving} --tcp-flags SYN,ACK SYN,ACK"), &target);
+            rule(&outgoing, &format!("{leaving} --tcp-flags {begins}"), &target);
         }
         for end in ["FIN", "RST"] {
             rule(&outgoing, &format!("{leaving} --tcp-flags {end} {end}"), "DROP");

@@ -103,6 +103,45 @@ fn segments_by_ipv6_wait_for_their_verdict() {
     check("[fd77::1]:7000");
 }
 
+/// Of a connection that we begin, its SYN and the answer to it wait.
+fn check_own(own: &str, backend: &str) {
+    let Some(street) = street(1) else { return };
+    let backend: SocketAddr = backend.parse().unwrap();
+    let listener = street.outside().within(|| TcpListener::bind(backend)).unwrap();
+    let connections = Connections::From(own.parse().unwrap(), backend);
+    let guards = [Guard { connections, queue: Some(NUMBER) }];
+    let (_rules, mut queue) = street
+        .machine(0)
+        .within(|| (Rules::install(1, &guards).unwrap(), Queue::open(NUMBER, LIMITS).unwrap()));
+    let own =
+        street.machine(0).within(|| thread::spawn(move || TcpStream::connect(backend).unwrap()));
+    let mut decide = |expected: u8, leaves: bool| {
+        let waiting = wait(&mut queue);
+        let [(id, bytes, leaving)] = waiting.as_slice() else { panic!("{}", waiting.len()) };
+        assert_eq!((flags(bytes) & 0x1F, *leaving), (expected, leaves));
+        queue.decide(*id, Verdict::Accept).unwrap();
+        queue.flush().unwrap();
+    };
+    decide(SYN, true);
+    decide(SYN_ACK, false);
+    let own = own.join().unwrap();
+    let (mut socket, _) = listener.accept().unwrap();
+    // What the backend says waits.
+    socket.write_all(b"answer").unwrap();
+    decide(0x18, false);
+    assert!(readable(&own));
+}
+
+#[test]
+fn both_syns_of_our_own_connections_wait() {
+    check_own("10.1.0.1", "10.1.0.254:7000");
+}
+
+#[test]
+fn both_syns_of_our_own_connections_by_ipv6_wait() {
+    check_own("fd77::1", "[fd77::fe]:7000");
+}
+
 #[test]
 fn a_queue_has_one_reader() {
     let Some(street) = street(0) else { return };
