@@ -15,6 +15,7 @@
 //! - [`memory`]: pages for secrets;
 //! - [`namespace`]: networks of their own;
 //! - [`fence`], [`repair`]: connections that stand still, and go on elsewhere;
+//! - [`carried`]: the sockets of such connections;
 //! - [`queue`]: packets that wait for a verdict;
 //! - [`rules`]: the firewall's part in that;
 //! - [`address`]: addresses that move between machines;
@@ -24,8 +25,9 @@
 //!
 //! # Connections that move
 //!
-//! A live connection is carried to another server by five parts that know
-//! nothing of each other's purpose. [`queue`] and [`rules`] see to it that the
+//! A live connection is carried to another server by six parts that know
+//! nothing of each other's purpose. [`carried`] makes the sockets, such that they
+//! promise little and leave nothing behind. [`queue`] and [`rules`] see to it that the
 //! kernel acknowledges nothing that has not been replicated, and says nothing
 //! about a connection that goes on elsewhere. [`fence`] makes a connection stand
 //! still, [`repair`] reads it and makes it again, and [`address`] leads the
@@ -39,6 +41,7 @@
 pub mod address;
 pub mod batch;
 pub mod call;
+pub mod carried;
 pub mod fence;
 pub mod interface;
 pub mod memory;

@@ -3,9 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
-use super::kernel::{self, Mode, Queue, Window};
+use super::kernel::{self, Agreed, Mode, Queue, Window};
 use super::silent::Silent;
-use super::{Incoming, Options, Outgoing, Scales, State, Timestamp, Windows};
+use super::{Incoming, Options, Outgoing, State, Timestamp, Windows};
 use crate::call::{CallError, Named};
 use crate::fence;
 
@@ -58,11 +58,6 @@ const FIN_WAIT2: u8 = 5;
 const CLOSE_WAIT: u8 = 8;
 const LAST_ACK: u8 = 9;
 const CLOSING: u8 = 11;
-
-/// Bits of `tcpi_options` (`linux/tcp.h`).
-const OPTION_TIMESTAMPS: u8 = 1;
-const OPTION_SACK: u8 = 2;
-const OPTION_SCALES: u8 = 4;
 
 /// What the first packet in the send queue may have before the first byte that
 /// is not acknowledged: the kernel cuts a packet only at whole segments, and no
@@ -186,20 +181,15 @@ fn room(expected: usize) -> usize {
 }
 
 fn read_options(socket: &TcpStream, info: &libc::tcp_info) -> Result<Options, Why> {
-    let has = |bit| info.tcpi_options & bit != 0;
+    let agreed = Agreed::of(info);
     let segment = u16::try_from(kernel::segment(socket)?).unwrap_or(u16::MAX);
-    // Two bit fields, the peer's scale in the lower one on the machines that
-    // we run on.
-    let shifts = info.tcpi_snd_rcv_wscale;
-    let scales = Scales { peer: shifts & 0x0F, own: shifts >> 4 };
-    let timestamp = if has(OPTION_TIMESTAMPS) {
+    let timestamp = if agreed.timestamps {
         let shown = kernel::timestamp(socket)?;
         Some(Timestamp { value: shown, microseconds: shown & 1 == 1 })
     } else {
         None
     };
-    let scales = has(OPTION_SCALES).then_some(scales);
-    Ok(Options { segment, sack: has(OPTION_SACK), scales, timestamp })
+    Ok(Options { segment, sack: agreed.sack, scales: agreed.scales, timestamp })
 }
 
 fn windows(window: Window, received: u32) -> Windows {

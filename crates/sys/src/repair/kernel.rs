@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::{MsgFlags, recv};
 
+use super::Scales;
 use crate::call::{CallError, Named};
 use crate::option::{self, Plain};
 
@@ -48,7 +49,7 @@ impl SynOption {
         Self { kind: KIND_SEGMENT, value: bytes.into() }
     }
 
-    pub(super) fn scales(scales: super::Scales) -> Self {
+    pub(super) fn scales(scales: Scales) -> Self {
         let value = u32::from(scales.peer) | u32::from(scales.own) << 16;
         Self { kind: KIND_SCALE, value }
     }
@@ -132,7 +133,35 @@ pub(super) fn set_segment(socket: impl AsFd, bytes: u16) -> Result<(), CallError
     set(&socket, libc::TCP_MAXSEG, i32::from(bytes), "setsockopt TCP_MAXSEG")
 }
 
-pub(super) fn info(socket: impl AsFd) -> Result<libc::tcp_info, CallError> {
+/// What both sides have agreed on, as `TCP_INFO` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    pub(crate) sack: bool,
+    pub(crate) scales: Option<Scales>,
+    pub(crate) timestamps: bool,
+}
+
+/// Bits of `tcpi_options` (`linux/tcp.h`).
+const OPTION_TIMESTAMPS: u8 = 1;
+const OPTION_SACK: u8 = 2;
+const OPTION_SCALES: u8 = 4;
+
+impl Agreed {
+    pub(crate) fn of(info: &libc::tcp_info) -> Self {
+        let has = |bit| info.tcpi_options & bit != 0;
+        // Two bit fields, the peer's scale in the lower one on the machines that
+        // we run on.
+        let shifts = info.tcpi_snd_rcv_wscale;
+        let scales = Scales { peer: shifts & 0x0F, own: shifts >> 4 };
+        Self {
+            sack: has(OPTION_SACK),
+            scales: has(OPTION_SCALES).then_some(scales),
+            timestamps: has(OPTION_TIMESTAMPS),
+        }
+    }
+}
+
+pub(crate) fn info(socket: impl AsFd) -> Result<libc::tcp_info, CallError> {
     get(&socket, libc::TCP_INFO, "getsockopt TCP_INFO")
 }
 
@@ -146,8 +175,9 @@ pub(super) fn set_transparent(socket: impl AsFd, v4: bool) -> Result<(), CallErr
     option::set(socket.as_fd(), level, name, 1_i32).of(call)
 }
 
-/// Takes a socket under repair off its connection, without a word to the peer.
-pub(super) fn disconnect(socket: impl AsFd) -> Result<(), CallError> {
+/// Takes a socket off its connection: under repair without a word to the peer,
+/// else by a reset.
+pub(crate) fn disconnect(socket: impl AsFd) -> Result<(), CallError> {
     let nobody = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
     let length = libc::socklen_t::try_from(size_of_val(&nobody)).expect("16 bytes");
     let socket = socket.as_fd().as_raw_fd();
@@ -164,7 +194,7 @@ pub(super) fn unread(socket: impl AsFd) -> Result<usize, CallError> {
 }
 
 /// What was written and not acknowledged, in bytes. A FIN counts for one.
-pub(super) fn unacknowledged(socket: impl AsFd) -> Result<usize, CallError> {
+pub(crate) fn unacknowledged(socket: impl AsFd) -> Result<usize, CallError> {
     count(socket, libc::TIOCOUTQ, "ioctl SIOCOUTQ")
 }
 

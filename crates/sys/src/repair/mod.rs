@@ -37,6 +37,7 @@ pub use ask::Asking;
 pub(crate) use forge::checksum;
 pub use forge::{Flags, Forge, Forged};
 pub use freeze::{FreezeError, Frozen, Why};
+pub(crate) use kernel::{Agreed, disconnect, info, unacknowledged};
 pub use restore::{Buffers, Restored, Thawed};
 
 /// Tries whether this process may put a socket under repair.
