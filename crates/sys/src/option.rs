@@ -48,11 +48,21 @@ pub(crate) fn set<T: Copy>(
     name: i32,
     value: T,
 ) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes");
-    // SAFETY: `value` lives over the call, and the kernel reads no more than
-    // the `length` bytes of it and keeps no reference.
+    set_all(socket, level, name, &[value])
+}
+
+/// Sets an option that takes an array.
+pub(crate) fn set_all<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    values: &[T],
+) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of_val(values)).expect("options are a few bytes");
+    // SAFETY: `values` live over the call, and the kernel reads no more than
+    // the `length` bytes of them and keeps no reference.
     let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length)
+        libc::setsockopt(socket.as_raw_fd(), level, name, values.as_ptr().cast(), length)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use super::kernel::{self, Agreed, Mode, Queue, Window};
 use super::silent::Silent;
 use super::{Incoming, Options, Outgoing, State, Timestamp, Windows};
@@ -75,7 +77,10 @@ impl Frozen {
     pub fn freeze(socket: TcpStream) -> Result<Self, FreezeError> {
         match still(&socket).and_then(|()| read(&socket)) {
             Ok(state) => Ok(Self { socket: Silent::new(socket), state }),
-            Err(why) => Err(FreezeError { socket: revive(socket).ok(), why }),
+            Err(why) => {
+                let back = revive(&socket).is_ok();
+                Err(FreezeError { socket: back.then_some(socket), why })
+            }
         }
     }
 
@@ -92,9 +97,7 @@ impl Frozen {
     ///
     /// `setsockopt`'s; the connection is then closed silently.
     pub fn thaw(self) -> Result<TcpStream, CallError> {
-        kernel::select(self.socket.get(), Queue::Neither)?;
-        fence::lower(self.socket.get())?;
-        kernel::repair(self.socket.get(), Mode::Off)?;
+        go_on(self.socket.get())?;
         Ok(self.socket.speak())
     }
 
@@ -105,24 +108,98 @@ impl Frozen {
     }
 }
 
+/// Reads a connection that goes on as if nobody had looked: its state at a
+/// moment during the call. Only where something was written and not sent, or
+/// where it does not stay the same for long enough, it is fenced meanwhile, as by
+/// [`Frozen::freeze`] and [`Frozen::thaw`]; then the peer has to send again what
+/// arrived, which can take it 200 ms.
+///
+/// # Errors
+///
+/// [`Why`]; the connection goes on, unless the kernel refused even that.
+pub fn look(socket: &TcpStream) -> Result<State, Why> {
+    // What an acknowledgement lets out while the send queue is selected would
+    // be taken for sent, and be late.
+    if kernel::unsent(socket)? == 0 {
+        for _ in 0..GLANCES {
+            if let Some(state) = glance(socket)? {
+                return Ok(state);
+            }
+        }
+    }
+    let state = still(socket).and_then(|()| read(socket));
+    match state {
+        Ok(state) => go_on(socket).map(|()| state).map_err(Why::Call),
+        Err(why) => {
+            revive(socket)?;
+            Err(why)
+        }
+    }
+}
+
+/// How often a connection is looked at without a fence. A look takes some ten
+/// microseconds, so that a few are as good as many: where segments come that
+/// fast, they go on coming.
+const GLANCES: usize = 4;
+
+/// Reads a connection without a fence; nothing, if it did not stay the same.
+fn glance(socket: &TcpStream) -> Result<Option<State>, Why> {
+    kernel::repair(socket, Mode::On)?;
+    let before = position(socket);
+    let state = read(socket);
+    let after = position(socket);
+    kernel::select(socket, Queue::Neither)?;
+    leave(socket, Mode::OffSilently)?;
+    let (before, after) = (before?, after?);
+    match state {
+        Ok(state) if before == after => Ok(Some(state)),
+        Err(Why::NoConnection(status)) => Err(Why::NoConnection(status)),
+        // If it was not for what came in between, the fence shows it.
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// How much the peer has not acknowledged, and what is expected of it next: both
+/// only ever move on, as long as nobody writes.
+fn position(socket: &TcpStream) -> Result<(usize, u32), CallError> {
+    kernel::select(socket, Queue::Receive)?;
+    Ok((kernel::unacknowledged(socket)?, kernel::sequence(socket)?))
+}
+
 fn still(socket: &TcpStream) -> Result<(), Why> {
     fence::raise(socket)?;
     Ok(kernel::repair(socket, Mode::On)?)
 }
 
+/// The way back from [`still`].
+fn go_on(socket: &TcpStream) -> Result<(), CallError> {
+    kernel::select(socket, Queue::Neither)?;
+    fence::lower(socket)?;
+    leave(socket, Mode::Off)
+}
+
+/// Leaves repair. The kernel forbids others to bind the port beside this socket
+/// then, so that no listener could come back to it.
+pub(super) fn leave(socket: &TcpStream, mode: Mode) -> Result<(), CallError> {
+    kernel::repair(socket, mode)?;
+    setsockopt(socket, sockopt::ReuseAddr, &true).of("setsockopt SO_REUSEADDR")
+}
+
 /// As it was before [`still`], however far that came.
-fn revive(socket: TcpStream) -> Result<TcpStream, CallError> {
-    let fenced = fence::lower(&socket);
-    if fenced.is_ok() {
-        // EPERM: it never was under repair.
-        let off = kernel::repair(&socket, Mode::OffSilently);
-        if let Err(error) = off
-            && !error.is(libc::EPERM)
-        {
-            return Err(error);
-        }
-    }
-    Ok(socket)
+fn revive(socket: &TcpStream) -> Result<(), CallError> {
+    // ENOENT: there is no fence; EPERM: nor may there be one.
+    harmless(fence::lower(socket), &[libc::ENOENT, libc::EPERM])?;
+    // EPERM: it never was under repair.
+    harmless(leave(socket, Mode::OffSilently), &[libc::EPERM])
+}
+
+/// Takes errors that say that there is nothing to do for none.
+fn harmless(result: Result<(), CallError>, numbers: &[i32]) -> Result<(), CallError> {
+    result.or_else(
+        |error| {
+            if numbers.iter().any(|number| error.is(*number)) { Ok(()) } else { Err(error) }
+        },
+    )
 }
 
 fn read(socket: &TcpStream) -> Result<State, Why> {

@@ -101,8 +101,9 @@ pub(super) fn set_sequence(socket: impl AsFd, sequence: u32) -> Result<(), CallE
     set(&socket, libc::TCP_QUEUE_SEQ, sequence, "setsockopt TCP_QUEUE_SEQ")
 }
 
-pub(super) fn set_option(socket: impl AsFd, option: SynOption) -> Result<(), CallError> {
-    set(&socket, libc::TCP_REPAIR_OPTIONS, option, "setsockopt TCP_REPAIR_OPTIONS")
+pub(super) fn set_options(socket: impl AsFd, options: &[SynOption]) -> Result<(), CallError> {
+    option::set_all(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_REPAIR_OPTIONS, options)
+        .of("setsockopt TCP_REPAIR_OPTIONS")
 }
 
 /// The connection's clock; bit 0 says that it counts microseconds.

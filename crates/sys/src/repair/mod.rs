@@ -16,6 +16,9 @@
 //! Sending without asking can hang: with an acknowledgement past what the new
 //! kernel has sent, which it ignores.
 //!
+//! [`look`] reads a connection that stays where it is, for somebody who is to
+//! know it from then on.
+//!
 //! This module knows nothing of why a connection moves, nor who may own it.
 
 mod ask;
@@ -36,7 +39,7 @@ use crate::call::{CallError, Named};
 pub use ask::Asking;
 pub(crate) use forge::checksum;
 pub use forge::{Flags, Forge, Forged};
-pub use freeze::{FreezeError, Frozen, Why};
+pub use freeze::{FreezeError, Frozen, Why, look};
 pub(crate) use kernel::{Agreed, disconnect, info, unacknowledged};
 pub use restore::{Buffers, Restored, Thawed};
 

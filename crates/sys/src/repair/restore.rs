@@ -8,6 +8,7 @@ use nix::sys::socket::{MsgFlags, Shutdown, send, setsockopt, shutdown, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::ask::{Asking, Question, later};
+use super::freeze::leave;
 use super::kernel::{self, Mode, Queue, SynOption, Window};
 use super::silent::Silent;
 use super::{Flags, Forge, Forged, Options, Outgoing, State};
@@ -137,10 +138,8 @@ impl Restored {
             Some(question) => question.open(socket.get())?,
             None => fence::lower(socket.get())?,
         }
-        kernel::repair(socket.get(), Mode::Off)?;
+        leave(socket.get(), Mode::Off)?;
         let socket = socket.speak();
-        // Leaving repair forbids others to bind the port beside this socket.
-        setsockopt(&socket, sockopt::ReuseAddr, &true).of("setsockopt SO_REUSEADDR")?;
         if let Some(question) = rest.question {
             return Asking::begin(socket, rest, question, forge).map(Thawed::Asking);
         }
@@ -233,21 +232,24 @@ fn set_sequences(socket: &Socket, state: &State) -> Result<(), CallError> {
 }
 
 fn set_options(socket: &TcpStream, options: &Options) -> Result<(), CallError> {
-    kernel::set_option(socket, SynOption::segment(options.segment))?;
-    if let Some(scales) = options.scales {
-        kernel::set_option(socket, SynOption::scales(scales))?;
-    }
-    if options.sack {
-        kernel::set_option(socket, SynOption::SACK)?;
-    }
+    let agreed = [
+        Some(SynOption::segment(options.segment)),
+        options.scales.map(SynOption::scales),
+        options.sack.then_some(SynOption::SACK),
+        options.timestamp.map(|_| SynOption::TIMESTAMP),
+    ];
+    let agreed: Vec<_> = agreed.into_iter().flatten().collect();
+    kernel::set_options(socket, &agreed)?;
     if let Some(timestamp) = options.timestamp {
-        kernel::set_option(socket, SynOption::TIMESTAMP)?;
         kernel::set_timestamp(socket, later(timestamp) | u32::from(timestamp.microseconds))?;
     }
     Ok(())
 }
 
 fn fill(socket: &TcpStream, queue: Queue, bytes: &[u8]) -> Result<(), CallError> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
     kernel::select(socket, queue)?;
     write(socket, bytes)
 }

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::address::{Addresses, Announcer};
 use crate::interface::Interface;
-use crate::repair::{Buffers, Forge, Frozen, Restored, State, Thawed};
+use crate::repair::{Buffers, Forge, Frozen, Restored, State, Thawed, look};
 use crate::rules::{self, Connections, Guard, MARK, Rules};
 use crate::testing::{Street, street, until};
 
@@ -167,6 +167,16 @@ impl Carried {
     /// How many bytes were written here.
     pub(super) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// How many bytes were read and written here, as sequence numbers count.
+    pub(super) fn positions(&self) -> [u32; 2] {
+        [self.read, self.written].map(|count| u32::try_from(count & u64::from(u32::MAX)).unwrap())
+    }
+
+    /// Reads the connection while it goes on.
+    pub(super) fn look(&self) -> State {
+        look(self.socket.as_ref().unwrap()).unwrap()
     }
 
     pub(super) fn freeze(&mut self) -> State {

@@ -4,6 +4,7 @@ mod farm;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
@@ -243,4 +244,65 @@ fn what_is_no_connection_is_not_frozen() {
     let socket = error.socket.unwrap();
     let socket = Socket::from(socket);
     socket.connect(&address.into()).unwrap();
+}
+
+/// Somebody looks at a connection again and again while it goes on.
+#[test]
+fn a_connection_under_load_is_read_fifty_times() {
+    let Some(farm) = Farm::v4() else { return };
+    let mut carried = farm.connect();
+    let mut last = (0, 0);
+    for turn in 0..50 {
+        carried.pump(100_000 + 7_919 * turn);
+        carried.freeze();
+        carried.thaw();
+        carried.pump(100_000);
+        // What was read is known, and what was written stands between what is
+        // acknowledged and what is not sent.
+        let state = carried.look();
+        let [read, written] = carried.positions();
+        let read = state.incoming.next.wrapping_sub(read);
+        let written = state.outgoing.first.wrapping_sub(written);
+        let unread = u32::try_from(state.incoming.unread.len()).unwrap();
+        let kept = u32::try_from(state.outgoing.bytes()).unwrap();
+        let begun = (read.wrapping_sub(unread), written.wrapping_add(kept));
+        assert!(turn == 0 || begun == last, "{begun:?} and {last:?}");
+        last = begun;
+    }
+    carried.finish();
+}
+
+/// Where a fence is forbidden, looking does without, unless something waits to
+/// be sent.
+#[test]
+fn looking_takes_no_fence() {
+    let Some(street) = street(0) else { return };
+    let (mut client, socket) = street.outside().within(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    });
+    socket.set_nonblocking(true).unwrap();
+    let lock = |socket: &std::net::TcpStream| {
+        crate::fence::raise(socket).unwrap();
+        crate::fence::lower(socket).unwrap();
+        let option = libc::SO_LOCK_FILTER;
+        crate::option::set(socket.as_fd(), libc::SOL_SOCKET, option, 1_i32).unwrap();
+    };
+    lock(&socket);
+    assert!(Frozen::freeze(socket.try_clone().unwrap()).is_err());
+    client.write_all(b"question").unwrap();
+    assert!(crate::testing::readable(&socket));
+    (&socket).write_all(b"answer").unwrap();
+    let state = look(&socket).unwrap();
+    assert_eq!(state.incoming.unread, b"question");
+    // It was not told that it is looked at: all is as it would have been.
+    let mut answer = [0; 6];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(look(&socket).unwrap().incoming, state.incoming);
+
+    // More than the client takes.
+    while (&socket).write(&[0; 64 << 10]).is_ok() {}
+    let error = look(&socket).unwrap_err().to_string();
+    assert!(error.contains("SO_ATTACH_FILTER"), "{error}");
 }
