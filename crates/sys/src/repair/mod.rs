@@ -27,6 +27,7 @@ mod freeze;
 mod kernel;
 mod restore;
 mod silent;
+mod syn_ack;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ pub use forge::{Flags, Forge, Forged};
 pub use freeze::{FreezeError, Frozen, Why, look};
 pub(crate) use kernel::{Agreed, disconnect, info, unacknowledged};
 pub use restore::{Buffers, Restored, Thawed};
+pub use syn_ack::SynAck;
 
 /// Tries whether this process may put a socket under repair.
 ///

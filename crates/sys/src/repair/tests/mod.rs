@@ -1,6 +1,7 @@
 //! Connections that move between machines under load, with every byte compared.
 
 mod farm;
+mod syn_ack;
 
 use std::fs;
 use std::io::{Read, Write};
