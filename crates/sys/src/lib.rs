@@ -19,6 +19,7 @@
 //! - [`queue`]: packets that wait for a verdict;
 //! - [`rules`]: the firewall's part in that;
 //! - [`address`]: addresses that move between machines;
+//! - [`guardian`]: addresses that go with their process;
 //! - [`requirements`]: what a machine lacks for all that;
 //! - [`call`]: which system call was refused;
 //! - [`process`]: processor time, limits, and children that do not outlive us.
@@ -43,6 +44,7 @@ pub mod batch;
 pub mod call;
 pub mod carried;
 pub mod fence;
+pub mod guardian;
 pub mod interface;
 pub mod memory;
 pub mod multicast;
