@@ -36,6 +36,7 @@ mod node;
 mod one_answer;
 mod peers;
 mod portion;
+mod register;
 mod status;
 mod upstream;
 mod writes;
@@ -57,6 +58,7 @@ pub use proto::record::{
 pub use proto::table::Stats as CacheStats;
 pub use proto::time::Wall;
 pub use proto::wire::header::Incarnation;
+pub use register::Registers;
 pub use status::{
     By, ClaimStats, Histogram, LinkStats, LookupStats, Member, MemberState, MulticastStats,
     OneAnswerStats, Rejected, Status, UpstreamState, UpstreamStatus, Warning,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use proto::agree::message::Failure;
 use proto::agree::operation::{Expect, Operation, Outcome};
 use proto::agree::state::RequestId;
-use proto::agree::{MAX_OWNER_BYTES, Request};
+use proto::agree::{At, MAX_OWNER_BYTES, Request};
 use proto::record::{Hlc, Key, MAX_PAYLOAD_BYTES};
 use proto::secret::secret;
 use proto::time::Wall;
@@ -75,6 +75,15 @@ pub enum OneAnswerError {
     /// The node has shut down. What it had been asked may have been done.
     #[error("the node has shut down")]
     Closed,
+}
+
+impl OneAnswerError {
+    /// Whether it may have been done all the same, or may yet be. After any
+    /// other error nothing was, and nothing will be.
+    #[must_use]
+    pub const fn is_unknown(self) -> bool {
+        matches!(self, Self::Unknown | Self::Closed)
+    }
 }
 
 impl From<Failure> for OneAnswerError {
@@ -255,10 +264,20 @@ impl Cache {
         self.agree(key, Operation::Put { expect, value: bytes(value)?, deadline }, done).await
     }
 
-    /// Has an operation brought about. What `read` makes nothing of is no answer
-    /// to it: a lock is where a value was asked for, or the like.
     async fn agree<T>(
         &self,
+        key: &Key,
+        operation: Operation,
+        read: impl FnOnce(&Outcome) -> Option<T>,
+    ) -> Result<T, OneAnswerError> {
+        self.agree_at(At::Home, key, operation, read).await
+    }
+
+    /// Has an operation brought about. What `read` makes nothing of is no answer
+    /// to it: a lock is where a value was asked for, or the like.
+    pub(crate) async fn agree_at<T>(
+        &self,
+        at: At,
         key: &Key,
         operation: Operation,
         read: impl FnOnce(&Outcome) -> Option<T>,
@@ -268,7 +287,7 @@ impl Cache {
         let hash = self.shared.holdings.hash(key);
         let id = RequestId(u128::from_be_bytes(id));
         let (asker, answer) = oneshot::channel();
-        let request = Request { id, key: *key, hash, operation };
+        let request = Request { id, key: *key, hash, operation, at };
         self.shared.asks.push(request, asker).map_err(|refused| match refused {
             Refused::Busy => OneAnswerError::Busy,
             Refused::Closed => OneAnswerError::Closed,
@@ -280,7 +299,7 @@ impl Cache {
     }
 }
 
-fn bytes(value: &[u8]) -> Result<Bytes, OneAnswerError> {
+pub(crate) fn bytes(value: &[u8]) -> Result<Bytes, OneAnswerError> {
     let found = value.len();
     if found > MAX_PAYLOAD_BYTES {
         return Err(OneAnswerError::TooLarge { found, limit: MAX_PAYLOAD_BYTES });
@@ -289,13 +308,13 @@ fn bytes(value: &[u8]) -> Result<Bytes, OneAnswerError> {
 }
 
 /// Whether a write happened.
-fn done(outcome: &Outcome) -> Option<bool> {
+pub(crate) fn done(outcome: &Outcome) -> Option<bool> {
     let written = matches!(outcome, Outcome::Written(_));
     (written || matches!(outcome, Outcome::Unexpected(_))).then_some(written)
 }
 
 /// What was there.
-fn found(outcome: &Outcome) -> Option<Option<Zeroizing<Vec<u8>>>> {
+pub(crate) fn found(outcome: &Outcome) -> Option<Option<Zeroizing<Vec<u8>>>> {
     let Outcome::Found(held) = outcome else { return None };
     Some(held.as_ref().map(|held| Zeroizing::new(held.value.to_vec())))
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use proto::agree::message::Failure;
 use proto::agree::operation::{Expect, Operation, Outcome};
 use proto::agree::state::RequestId;
-use proto::agree::{Config, Event, Request};
+use proto::agree::{At, Config, Event, Request};
 use proto::record::{Hlc, Key, KeyHash, Kind};
 use proto::rng::Rng;
 use proto::time::Wall;
@@ -107,18 +107,24 @@ impl Clients {
                 _ => Asked::Get,
             }
         };
-        self.ask(world, slot, key, asked);
+        // A history has both kinds: they get in each other's way.
+        let at = if self.rng.chance(1, 3) { At::Here } else { At::Home };
+        self.ask_at(world, slot, (key, asked), at);
     }
 
-    /// Has a node's client ask for this.
+    /// Has a node's client ask for this, at the key's home.
     pub fn ask(&mut self, world: &mut World, slot: usize, key: usize, asked: Asked) {
+        self.ask_at(world, slot, (key, asked), At::Home);
+    }
+
+    fn ask_at(&mut self, world: &mut World, slot: usize, (key, asked): (usize, Asked), at: At) {
         self.asked += 1;
         let id = RequestId(self.asked);
         let began = micros(world);
         self.pending.insert(slot, Pending { id, key, asked, began });
         let hash = KeyHash((key as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let key = Key::new(Kind::Web, &[u8::try_from(key).expect("few keys")]).expect("short");
-        let request = Request { id, key, hash, operation: operation(asked) };
+        let request = Request { id, key, hash, operation: operation(asked), at };
         if world.with(slot, |agree, now| agree.submit(now, request)) != Some(Ok(())) {
             self.ended(world, slot, Err(Failure::Busy));
         }

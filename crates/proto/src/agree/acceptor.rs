@@ -71,6 +71,11 @@ impl Acceptor {
         self.registers.len()
     }
 
+    /// What a proposal on the key may not be below.
+    pub(super) fn promised(&self, key: &Key) -> Ballot {
+        self.registers.get(key).map_or(self.floor, |register| register.promised)
+    }
+
     /// Phase 1: promises, and tells what was accepted.
     pub(super) fn prepare(&mut self, now: Instant, key: Key, ballot: Ballot) -> About {
         let promised = self.promised(&key);
@@ -179,10 +184,6 @@ impl Acceptor {
             }
         }
         states
-    }
-
-    fn promised(&self, key: &Key) -> Ballot {
-        self.registers.get(key).map_or(self.floor, |register| register.promised)
     }
 
     fn register(&mut self, now: Instant, key: Key) -> &mut Register {

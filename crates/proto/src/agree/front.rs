@@ -3,6 +3,7 @@
 //!
 //! A request goes to one home only, as often as it takes to be heard. Were it
 //! given to another when the first does not answer, both could bring it about.
+//! One that is asked [`At::Here`] goes to nobody: this node proposes it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::message::{Failure, Message};
 use super::operation::{Operation, Outcome};
 use super::proposer::{Done, Job, Origin};
 use super::state::RequestId;
-use super::{Event, Request};
+use super::{At, Event, Request};
 use crate::record::{Key, KeyHash};
 use crate::time::Instant;
 use crate::wire::header::Incarnation;
@@ -54,10 +55,7 @@ enum Purpose {
 /// A request that this node has made.
 #[derive(Debug)]
 struct Asked {
-    id: RequestId,
-    key: Key,
-    hash: KeyHash,
-    operation: Operation,
+    request: Request,
     purpose: Purpose,
     deadline: Instant,
     /// Whom it was sent to.
@@ -110,14 +108,14 @@ impl Front {
 
     fn put_asked(&mut self, asked: Asked) -> u64 {
         self.last_ticket += 1;
-        self.asked_bytes += asked.operation.bytes();
+        self.asked_bytes += asked.request.operation.bytes();
         self.asked.insert(self.last_ticket, asked);
         self.last_ticket
     }
 
     fn take_asked(&mut self, ticket: u64) -> Option<Asked> {
         let asked = self.asked.remove(&ticket)?;
-        self.asked_bytes -= asked.operation.bytes();
+        self.asked_bytes -= asked.request.operation.bytes();
         Some(asked)
     }
 
@@ -171,15 +169,15 @@ fn answer_bytes(result: &Result<Outcome, Failure>) -> usize {
 impl Agree {
     /// Takes a request of the application, which the caller has found room for.
     pub(super) fn ask_own(&mut self, now: Instant, request: Request) {
-        let Request { id, key, hash, operation } = request;
-        self.ask(now, Asked::new(id, key, hash, operation, Purpose::Own, now));
+        self.ask(now, Asked::new(request, Purpose::Own, now));
     }
 
     /// Has a register brought under the present roster.
     pub(super) fn ask_sweep(&mut self, now: Instant, key: Key, hash: KeyHash, since: Term) {
         let id =
             RequestId((u128::from(self.rng.next_u64()) << 64) | u128::from(self.rng.next_u64()));
-        self.ask(now, Asked::new(id, key, hash, Operation::Get, Purpose::Sweep(since), now));
+        let request = Request { id, key, hash, operation: Operation::Get, at: At::Home };
+        self.ask(now, Asked::new(request, Purpose::Sweep(since), now));
     }
 
     fn ask(&mut self, now: Instant, mut asked: Asked) {
@@ -194,7 +192,10 @@ impl Agree {
         let Some(asked) = self.front.asked.get_mut(&ticket) else { return };
         let me = self.config.incarnation;
         let home = asked.home.unwrap_or_else(|| {
-            let voters = roster.voters_of(asked.hash);
+            let voters = roster.voters_of(asked.request.hash);
+            if asked.request.at == At::Here && voters.contains(&me) {
+                return me;
+            }
             let answers = |voter: &Incarnation| {
                 *voter == me
                     || (self.members.is_alive(*voter) && !self.front.deaf.contains_key(voter))
@@ -203,12 +204,12 @@ impl Agree {
         });
         if home == me {
             let Some(asked) = self.front.take_asked(ticket) else { return };
+            let Request { id, key, hash, operation, .. } = asked.request;
             let origin = match asked.purpose {
                 Purpose::Own => Origin::Own,
                 Purpose::Sweep(since) => Origin::Sweep(since),
             };
-            let job = Job::new(asked.id, asked.hash, asked.operation, origin, asked.deadline);
-            return self.bring_about(asked.key, job);
+            return self.bring_about(key, Job::new(id, hash, operation, origin, asked.deadline));
         }
         if asked.home.is_none() {
             // Its patience begins when it asks.
@@ -217,14 +218,8 @@ impl Agree {
         asked.home = Some(home);
         asked.due = now + asked.resend;
         asked.resend = (asked.resend * 2).min(LONGEST_RESEND);
-        let message = Message::Submit {
-            ticket,
-            id: asked.id,
-            key: asked.key,
-            hash: asked.hash,
-            operation: asked.operation.clone(),
-        };
-        self.send(home, message);
+        let Request { id, key, hash, operation, .. } = asked.request.clone();
+        self.send(home, Message::Submit { ticket, id, key, hash, operation });
     }
 
     /// Sends again what was not heard, and gives up what took too long.
@@ -330,8 +325,8 @@ impl Agree {
 
     fn asked_done(&mut self, asked: Asked, result: Result<Outcome, Failure>) {
         match asked.purpose {
-            Purpose::Own => self.own_done(asked.id, result),
-            Purpose::Sweep(since) => self.sweep_done(&asked.key, since, result.is_ok()),
+            Purpose::Own => self.own_done(asked.request.id, result),
+            Purpose::Sweep(since) => self.sweep_done(&asked.request.key, since, result.is_ok()),
         }
     }
 
@@ -346,24 +341,7 @@ impl Agree {
 }
 
 impl Asked {
-    const fn new(
-        id: RequestId,
-        key: Key,
-        hash: KeyHash,
-        operation: Operation,
-        purpose: Purpose,
-        now: Instant,
-    ) -> Self {
-        Self {
-            id,
-            key,
-            hash,
-            operation,
-            purpose,
-            deadline: now,
-            home: None,
-            due: now,
-            resend: RESEND,
-        }
+    const fn new(request: Request, purpose: Purpose, now: Instant) -> Self {
+        Self { request, purpose, deadline: now, home: None, due: now, resend: RESEND }
     }
 }

@@ -9,6 +9,7 @@
 //! `docs/one-answer.md`; the arguments about each part stand with it:
 //!
 //! - `config`: what a machine is made from;
+//! - `request`: what it is asked, and where that is brought about;
 //! - [`ballot`]: what orders proposals;
 //! - [`state`], [`operation`]: what a register holds, and what may be asked;
 //! - [`roster`]: who votes, and which of them on a key;
@@ -32,6 +33,7 @@ pub mod members;
 pub mod message;
 pub mod operation;
 mod proposer;
+mod request;
 pub mod roster;
 mod stand;
 pub mod state;
@@ -51,14 +53,15 @@ use council::Council;
 use front::{Front, MAX_ASKED_BYTES};
 use members::{Member, Members};
 use message::{Envelope, Failure, Message};
-use operation::{Operation, Outcome};
+use operation::Outcome;
 use proposer::{Job, Proposer, Scene};
+pub use request::{At, Request};
 use roster::{MAX_VOTERS_OF_KEY, Roster, Stand};
 use state::{RequestId, State};
 use sweep::Sweep;
 
 use crate::load::Load;
-use crate::record::{Key, KeyHash};
+use crate::record::Key;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 use crate::wire::header::Incarnation;
@@ -77,19 +80,6 @@ const MAX_EVENTS: usize = 65_536;
 const BUSY_TICK: Duration = Duration::from_millis(5);
 /// The same while it does nothing.
 const IDLE_TICK: Duration = Duration::from_millis(100);
-
-/// What the application asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Names it: when it is asked again, it has to be by the same.
-    pub id: RequestId,
-    /// On which key.
-    pub key: Key,
-    /// The key's placement hash.
-    pub hash: KeyHash,
-    /// What.
-    pub operation: Operation,
-}
 
 /// Something that the driver should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,8 +250,8 @@ impl Agree {
             self.tend_registers(now);
         }
         self.tend_retiring(now);
+        self.tick_due = now.instant + IDLE_TICK;
         self.settle();
-        self.tick_due = now.instant + if self.is_busy() { BUSY_TICK } else { IDLE_TICK };
     }
 
     /// When [`Agree::handle_timeout`] is to be called next.
@@ -350,8 +340,11 @@ impl Agree {
         }
     }
 
-    /// Brings an operation about here.
+    /// Brings an operation about here. What another has proposed on the key
+    /// since this node last did is above its round; where it votes on the key
+    /// it knows by how much, and is not refused for nothing.
     fn bring_about(&mut self, key: Key, job: Job) {
+        self.proposer.raise(self.acceptor.promised(&key).round);
         self.with_proposer(|proposer, scene| proposer.submit(scene, key, job));
     }
 
@@ -381,7 +374,9 @@ impl Agree {
         }
         self.figures.conflicts = self.proposer.conflicts;
         if self.is_busy() {
-            self.tick_due = self.tick_due.min(self.now.instant + BUSY_TICK);
+            let due = self.now.instant + BUSY_TICK;
+            let due = self.proposer.begins_again().map_or(due, |begins| begins.min(due));
+            self.tick_due = self.tick_due.min(due);
         }
     }
 

@@ -129,6 +129,8 @@ pub(super) struct Proposer {
     desks: BTreeMap<Key, Desk>,
     leads: BTreeMap<Key, Lead>,
     waiting_bytes: usize,
+    /// When the next of those that wait after a conflict begins again.
+    begins_again: Option<Instant>,
     /// The highest round that was heard of.
     round: u64,
     pub(super) out: Vec<(Incarnation, Key, About)>,
@@ -143,6 +145,7 @@ impl Proposer {
             desks: BTreeMap::new(),
             leads: BTreeMap::new(),
             waiting_bytes: 0,
+            begins_again: None,
             round: 0,
             out: Vec::new(),
             done: Vec::new(),
@@ -154,8 +157,18 @@ impl Proposer {
         self.desks.is_empty()
     }
 
+    /// When something that was in another's way is to begin again.
+    pub(super) const fn begins_again(&self) -> Option<Instant> {
+        self.begins_again
+    }
+
     pub(super) const fn load(&self) -> Load {
         Load::new("one-answer bytes at their home", self.waiting_bytes, MAX_WAITING_BYTES)
+    }
+
+    /// Begins above this round from here on.
+    pub(super) fn raise(&mut self, round: u64) {
+        self.round = self.round.max(round);
     }
 
     /// Takes a job on, unless too many wait.
@@ -214,11 +227,16 @@ impl Proposer {
     /// Sends again what was not answered, begins again what had to wait, and
     /// gives up what took too long.
     pub(super) fn handle_tick(&mut self, scene: &mut Scene<'_>) {
+        self.begins_again = None;
         let keys: Vec<Key> = self.desks.keys().copied().collect();
         for key in keys {
             self.expire(scene, key);
             let Some(desk) = self.desks.get_mut(&key) else { continue };
-            if desk.due > scene.now.instant {
+            let due = desk.due;
+            if due > scene.now.instant {
+                if matches!(desk.phase, Phase::Waiting) {
+                    self.wait_until(due);
+                }
                 continue;
             }
             match &desk.phase {
@@ -230,6 +248,11 @@ impl Proposer {
                 }
             }
         }
+    }
+
+    /// Sees to it that what waits until then is looked at.
+    fn wait_until(&mut self, due: Instant) {
+        self.begins_again = Some(self.begins_again.map_or(due, |begins| begins.min(due)));
     }
 
     /// Begins the first job of a key.
@@ -329,7 +352,7 @@ impl Proposer {
     /// Keeps what the next proposal can begin with. Its round counts as used,
     /// so that phase 1 never takes the same ballot for another state.
     fn remember(&mut self, key: Key, ballot: Ballot, state: State, room: u64) {
-        self.round = self.round.max(ballot.round);
+        self.raise(ballot.round);
         if state.bytes() <= MAX_LEAD_BYTES {
             if self.leads.len() >= MAX_LEADS {
                 self.leads.pop_first();

@@ -1,11 +1,13 @@
 //! Three machines that hear each other at once, or not at all.
 
+mod here;
+
 use bytes::Bytes;
 
 use super::members::Standing;
-use super::operation::Expect;
+use super::operation::{Expect, Operation};
 use super::*;
-use crate::record::Kind;
+use crate::record::{KeyHash, Kind};
 use crate::time::Wall;
 
 /// When the tests begin, in milliseconds of the time of day.
@@ -15,6 +17,8 @@ struct Trio {
     machines: Vec<Agree>,
     /// Who is not heard, and hears nobody.
     silent: Vec<usize>,
+    /// Who do not hear each other.
+    cut: Option<(usize, usize)>,
     millis: u64,
     answers: Vec<(RequestId, Result<Outcome, Failure>)>,
 }
@@ -35,7 +39,7 @@ impl Trio {
             Agree::new(config, at(0))
         };
         let machines = (1..4).map(machine).collect();
-        let mut trio = Self { machines, silent: vec![], millis: 0, answers: vec![] };
+        let mut trio = Self { machines, silent: vec![], cut: None, millis: 0, answers: vec![] };
         trio.run(3_000);
         assert!(trio.machines.iter().all(|it| it.roster().is_some_and(|it| it.stand.epoch == 1)));
         trio
@@ -66,7 +70,8 @@ impl Trio {
     }
 
     fn hears(&self, one: usize, other: usize) -> bool {
-        !self.silent.contains(&one) && !self.silent.contains(&other)
+        let cut = self.cut == Some((one, other)) || self.cut == Some((other, one));
+        !cut && !self.silent.contains(&one) && !self.silent.contains(&other)
     }
 
     /// Delivers what each has to say; whether anybody had.
@@ -90,10 +95,15 @@ impl Trio {
         any
     }
 
-    fn ask(&mut self, at_machine: usize, id: u128, operation: Operation) {
+    fn now(&self) -> Now {
+        at(self.millis)
+    }
+
+    fn ask(&mut self, machine: usize, id: u128, operation: Operation, at: At) {
         let key = Key::new(Kind::Web, b"key").expect("short");
-        let request = Request { id: RequestId(id), key, hash: KeyHash(7), operation };
-        self.machines[at_machine].submit(at(self.millis), request).expect("there is room");
+        let request = Request { id: RequestId(id), key, hash: KeyHash(7), operation, at };
+        let now = self.now();
+        self.machines[machine].submit(now, request).expect("there is room");
     }
 
     /// Asks, and lets the answer come.
@@ -103,7 +113,7 @@ impl Trio {
         id: u128,
         operation: Operation,
     ) -> Result<Outcome, Failure> {
-        self.ask(machine, id, operation);
+        self.ask(machine, id, operation, At::Home);
         self.run(6_000);
         let (answered, result) = self.answers.pop().expect("every request is answered");
         assert_eq!((answered, self.answers.len()), (RequestId(id), 0));

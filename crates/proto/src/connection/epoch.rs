@@ -22,6 +22,7 @@
 use std::time::Duration;
 
 use super::GroupId;
+use crate::record::{Key, Kind};
 use crate::time::Instant;
 use crate::wire::header::Incarnation;
 use crate::wire::{Malformed, Reader};
@@ -34,6 +35,23 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(10);
 /// The furthest epoch that is taken from bytes: there is always a next one.
 const MAX_EPOCH: u64 = 1 << 62;
+
+/// What the keys of terms begin with.
+const KEY_PREFIX: &[u8; 5] = b"term:";
+
+/// The key of the register with a group's term: longer than any connection's.
+///
+/// # Panics
+///
+/// Never: 21 bytes are an id.
+#[must_use]
+pub fn term_key(group: GroupId) -> Key {
+    let mut id = [0; KEY_PREFIX.len() + 16];
+    let (prefix, name) = id.split_at_mut(KEY_PREFIX.len());
+    prefix.copy_from_slice(KEY_PREFIX);
+    name.copy_from_slice(&group.0.to_be_bytes());
+    Key::new(Kind::Conn, &id).expect("21 bytes are an id")
+}
 
 /// Who acts for a group of connections, since when, and who follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +75,26 @@ impl Term {
     ) -> Self {
         let epoch = expected.map_or(0, |term| term.epoch) + 1;
         Self { epoch, owner, understudy }
+    }
+
+    /// What stands for the term in its register.
+    #[must_use]
+    pub fn value(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out
+    }
+
+    /// Reads a register's value.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a term and nothing else.
+    pub fn from_value(value: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(value);
+        let term = Self::decode(&mut reader)?;
+        reader.finish("term")?;
+        Ok(term)
     }
 
     /// Appends the term to `out`.
@@ -215,6 +253,8 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::ConnectionId;
+    use crate::connection::record::Header;
 
     const ONE: Incarnation = Incarnation(1);
     const TWO: Incarnation = Incarnation(2);
@@ -231,6 +271,38 @@ mod tests {
             claim.handle_answer(now, ask.number, answer)
         });
         assert_eq!(verdict, expected, "{answers:?}");
+    }
+
+    #[test]
+    fn a_value_is_a_term_and_nothing_else() {
+        for understudy in [None, Some(TWO)] {
+            let term = Term::after(None, ONE, understudy);
+            let mut value = term.value();
+            assert_eq!(Term::from_value(&value), Ok(term));
+            value.push(0);
+            assert_eq!(Term::from_value(&value), Err(Malformed::Trailing("term")));
+            for len in 0..value.len() - 1 {
+                assert!(Term::from_value(&value[..len]).is_err(), "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn no_term_stands_where_a_connection_does() {
+        // Ids that look alike in every way that 16 bytes allow.
+        let mut id = *b"term:\0\0\0\0\0\0\0\0\0\0\0";
+        for byte in [0, 1, 0xff] {
+            id[KEY_PREFIX.len()..].fill(byte);
+            let number = u128::from_be_bytes(id);
+            let connection = Header::key(ConnectionId(number));
+            for group in [number, 0, u128::MAX, u128::from_be_bytes([byte; 16])] {
+                let term = term_key(GroupId(group));
+                assert_eq!(term.kind(), Kind::Conn);
+                assert_ne!(term, connection);
+                assert_ne!(term.id().len(), connection.id().len());
+            }
+        }
+        assert_ne!(term_key(GroupId(1)), term_key(GroupId(2)));
     }
 
     #[test]

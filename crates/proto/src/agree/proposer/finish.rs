@@ -82,7 +82,7 @@ impl Proposer {
         under: Ballot,
         promised: Ballot,
     ) {
-        self.round = self.round.max(promised.round);
+        self.raise(promised.round);
         let Some(desk) = self.desks.get_mut(&key) else { return };
         let ballot = match &desk.phase {
             Phase::Waiting => return,
@@ -99,7 +99,9 @@ impl Proposer {
         desk.conflicts += 1;
         let micros = u64::try_from(longest.as_micros()).expect("milliseconds");
         let wait = std::time::Duration::from_micros(scene.rng.below(micros));
-        (desk.phase, desk.due) = (Phase::Waiting, scene.now.instant + wait);
+        let due = scene.now.instant + wait;
+        (desk.phase, desk.due) = (Phase::Waiting, due);
+        self.wait_until(due);
     }
 
     /// A voter has no memory for it.
