@@ -191,6 +191,14 @@ impl Node {
         self.incarnation
     }
 
+    /// Who the node is, and the farm's keys as they are at each time: for
+    /// connections with other nodes beside its own.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let keys = self.keys.subscribe();
+        Identity { name: self.name.clone(), incarnation: self.incarnation, keys }
+    }
+
     /// Waits until the node's portion has arrived, or there is no other node
     /// to fetch it from.
     pub async fn ready(&self) {

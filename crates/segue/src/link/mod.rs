@@ -30,6 +30,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::farm_tls::SERVER_NAME;
 use crate::status::LinkStats;
 pub(crate) use port::{Inlet, is_link};
 pub(crate) use tls::LINK_BYTES;
@@ -167,16 +168,20 @@ impl Link {
 }
 
 /// Who a node is, and what proves it.
-#[derive(Debug)]
-pub(crate) struct Identity {
-    pub(crate) name: String,
-    pub(crate) incarnation: Incarnation,
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// This start of it.
+    pub incarnation: Incarnation,
     /// The farm's keys, as they are at each time.
-    pub(crate) keys: watch::Receiver<Keyring>,
+    pub keys: watch::Receiver<Keyring>,
 }
 
 impl Identity {
-    fn introduction(&self) -> Introduction {
+    /// What it tells those who have proven themselves.
+    #[must_use]
+    pub fn introduction(&self) -> Introduction {
         Introduction { incarnation: self.incarnation, name: self.name.clone() }
     }
 }
@@ -256,7 +261,8 @@ impl Links {
 
     async fn call(&self, address: SocketAddr) -> Result<Link, LinkError> {
         let call = async {
-            let connecting = self.endpoint.connect_with(self.client.clone(), address, "segue")?;
+            let connecting =
+                self.endpoint.connect_with(self.client.clone(), address, SERVER_NAME)?;
             let connection = connecting.await?;
             let (peer, key) = handshake::call(&connection, &self.inner.identity).await?;
             tokio::spawn(Arc::clone(&self.inner).keep(connection.clone(), key));
