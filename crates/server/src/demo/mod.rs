@@ -19,10 +19,10 @@ mod steps;
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub(crate) use self::ground::{Ground, SERVER_NAME};
 use crate::cli;
 pub(crate) use client::Version;
 pub(crate) use farm::Farm;
-pub(crate) use ground::{Ground, SERVER_NAME};
 pub(crate) use node::{Node, Portion};
 use steps::Steps;
 

@@ -9,10 +9,10 @@ use std::thread;
 
 use toml::Table;
 
-use crate::network::{Network, or_skip};
 use crate::nodes::{Farm, Node, SERVER_NAME};
 use crate::openssl::{Openssl, Version, session_of};
 use crate::patience::{PATIENCE, until};
+use ground::{Network, or_skip};
 
 /// How many tickets are replayed.
 const TICKETS: usize = 1_000;

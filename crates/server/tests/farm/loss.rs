@@ -6,9 +6,9 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::network::{Network, NetworkError, or_skip};
 use crate::nodes::{Farm, Node};
 use crate::patience::say;
+use ground::{Network, NetworkError, or_skip};
 
 /// How many sessions begin at the first node.
 const SESSIONS: usize = 10_000;
@@ -110,7 +110,7 @@ fn holds_every_session(status: &Value) -> bool {
 
 /// The network has really lost packets, and they were really repaired.
 fn check_losses(network: &Network, machine: u8, status: &Value) {
-    let (lost, multicast) = (network.lost(machine), &status["multicast"]);
+    let (lost, multicast) = (network.lost(machine).unwrap(), &status["multicast"]);
     let count = |name: &str| multicast[name].as_u64().unwrap();
     say(&format!(
         "{} lost {lost} packets beside {} received, asked {} times, got {} repairs",

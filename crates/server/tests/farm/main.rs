@@ -2,7 +2,8 @@
 //! real networks.
 //!
 //! Each subject is a module here, so that one program is linked and what the
-//! subjects share is written once:
+//! subjects share is written once. Machines with a network of their own are
+//! [`ground`]'s.
 //!
 //! - [`nodes`]: a farm's directory and its processes;
 //! - [`writer`]: a node in the test's own process, which writes;
@@ -10,7 +11,6 @@
 //! - [`openssl`]: a foreign one;
 //! - [`engine`]: a real `redis-server`, as the library's tests have it;
 //! - [`http`]: one request and its answer;
-//! - [`network`]: machines with a network of their own, which loses packets;
 //! - [`patience`]: waiting for what must come, and telling what was seen.
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it, there and then")]
 
@@ -19,7 +19,6 @@ mod client;
 #[path = "../../../segue/tests/upstream/engine.rs"]
 mod engine;
 mod http;
-mod network;
 mod nodes;
 mod openssl;
 mod patience;

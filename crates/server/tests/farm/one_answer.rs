@@ -11,8 +11,8 @@ use proto::rng::Rng;
 use sim::linear::register::{Answer, Asked, Operation, Register};
 use sim::linear::{Call, Verdict, check};
 
-use crate::network::{Network, or_skip};
 use crate::patience::{say, until};
+use ground::{Network, or_skip};
 use member::{Member, Outcome};
 
 const MACHINES: u8 = 5;

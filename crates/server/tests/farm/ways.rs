@@ -6,8 +6,8 @@ use serde_json::Value;
 use toml::Table;
 
 use crate::client::Client;
-use crate::network::{Network, or_skip};
 use crate::nodes::{Farm, Node};
+use ground::{Network, or_skip};
 
 /// The nodes, by the number of their machine.
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -101,7 +101,7 @@ fn who_does_not_get_multicast_is_sent_copies() {
         ground.until_by(sender, 1 - sender, ["multicast", "multicast"]);
     }
     (0..3).for_each(|at| ground.begin_sessions(at));
-    assert!(ground.network.lost(2) > 0, "the filter is the cause");
+    assert!(ground.network.lost(2).unwrap() > 0, "the filter is the cause");
     // Of the first node's packets the group gets none but heartbeats then.
     ground.network.lose(1, ground.farm.group(), 1.0).unwrap();
     ground.until_by(0, 1, ["unicast", "multicast"]);

@@ -19,9 +19,9 @@ mod stalled;
 
 use anyhow::{Context as _, ensure};
 
+use self::ground::Ground;
 use super::report::{Better, Figure, Report, progress};
 use crate::cli::{MulticastBench, MulticastPart};
-use ground::Ground;
 pub(crate) use member::run as member;
 use orders::{Figures, NodeRole, Order, Role, Work};
 use process::Process;
@@ -72,7 +72,7 @@ pub(crate) fn run(given: &MulticastBench, json: bool) -> anyhow::Result<()> {
     let mut report = Report::new("multicast");
     let (ground, obstacle) = Ground::new(given.receivers + 1);
     if let Some(why) = obstacle {
-        progress(&format!("on loopback, since there can be no machines: {why:#}"));
+        progress(&format!("on loopback, since there can be no machines: {why}"));
     }
     let stage = Stage { ground, receivers: given.receivers, bytes: given.size };
     match (given.only, given.loss, given.rate) {

@@ -13,7 +13,7 @@ use segue::{Config, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, Lease, Node, Tr
 use segue::{OneAnswerError, Wall};
 use sim::linear::register::{Answer, Asked};
 
-use crate::network::Network;
+use ground::Network;
 
 /// Where a member is told which machine it is on.
 const MACHINE: &str = "SEGUE_TEST_MEMBER_MACHINE";
