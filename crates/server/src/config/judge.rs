@@ -43,7 +43,7 @@ const LOOKUP_TIMEOUTS: RangeInclusive<Duration> =
 ///
 /// All that is wrong with them.
 pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Faults> {
-    let mut judge = Judge { given, faults: Vec::new() };
+    let mut judge = Judge { given, faults: Vec::new(), warnings: Vec::new() };
     for (key, fault) in later::refused_values(&sections) {
         judge.fault(&key, fault);
     }
@@ -51,13 +51,15 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.farm(&sections);
     judge.portion(&name, &sections);
     judge.numbers(&sections);
+    judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
     let identities = judge.identities(&sections.tls.certificates);
     let client_ca = judge.client_ca(sections.tls.client_ca.as_deref());
     judge.credentials(&identities, &client_ca);
-    Faults::check(judge.faults)?;
+    let Judge { faults, warnings, .. } = judge;
+    Faults::check(faults)?;
     Ok(Config {
         sections,
         name,
@@ -66,6 +68,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
         identities,
         client_ca,
         upstreams,
+        warnings,
     })
 }
 
@@ -73,11 +76,17 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
 pub(super) struct Judge<'a> {
     given: &'a Value,
     faults: Vec<Fault>,
+    warnings: Vec<String>,
 }
 
 impl Judge<'_> {
     pub(super) fn fault(&mut self, key: &str, fault: Fault) {
         self.faults.push(fault.at(&self.given.origin_of(key), key));
+    }
+
+    /// The same for what keeps nothing from starting.
+    pub(super) fn warn(&mut self, key: &str, fault: Fault) {
+        self.warnings.push(fault.at(&self.given.origin_of(key), key).to_string());
     }
 
     /// The name that was given, or the machine's.

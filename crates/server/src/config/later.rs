@@ -8,7 +8,7 @@ use super::sections::{Sections, Writes};
 use super::value::Value;
 
 /// Sections that no key of is supported.
-const SECTIONS: [&str; 3] = ["redis", "memcached", "connections"];
+const SECTIONS: [&str; 2] = ["redis", "memcached"];
 
 /// Refuses the sections that this version does not know how to serve.
 ///

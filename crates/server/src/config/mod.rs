@@ -3,11 +3,13 @@
 //!
 //! In reading order: [`sources`] where values come from and which overrides
 //! which; [`value`] what they are, with their places; [`sections`] the keys,
-//! in the forms of [`units`], read by [`read`]; [`later`] what this version
+//! in the forms of [`units`], read by [`read`], those of live connections in
+//! [`connections`]; [`later`] what this version
 //! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
 //! it does not.
 
 mod certificates;
+mod connections;
 mod fault;
 mod judge;
 mod later;
@@ -25,6 +27,7 @@ use proto::keyring::Keyring;
 use rustls::pki_types::CertificateDer;
 use tls_rustls::Identity;
 
+pub(crate) use connections::Connections;
 pub(crate) use fault::Faults;
 pub(crate) use sections::{Format, Keep, Log, Sections, Transport, Wait};
 pub(crate) use sources::Sources;
@@ -46,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) client_ca: Vec<CertificateDer<'static>>,
     /// The engines of the tier above.
     pub(crate) upstreams: Vec<segue::UpstreamConfig>,
+    /// What can be done as it is told, and is probably not what was meant.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Config {

@@ -10,6 +10,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use super::connections::Connections;
 use super::units::{Address, EngineAddress, Interface, List, Size, Time};
 use crate::front::Backend;
 
@@ -24,6 +25,8 @@ pub(crate) struct Sections {
     pub(crate) upstream: Vec<Upstream>,
     pub(crate) writes: Writes,
     pub(crate) tls: Tls,
+    /// None: connections stay at the node that accepted them.
+    pub(crate) connections: Option<Connections>,
     pub(crate) admin: Admin,
     pub(crate) log: Log,
 }

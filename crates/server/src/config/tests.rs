@@ -1,5 +1,7 @@
 //! Whole configurations: what is taken, what is refused and with which words.
 
+mod connections;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -102,6 +104,15 @@ fn every_documented_key_is_known() {
         early_data = "0B"
         tickets = 1
         lifetime = "12h"
+        [connections]
+        address = "10.77.0.100/24"
+        interface = "eth0"
+        takeover = false
+        hold_timeout = "200ms"
+        detect = "100ms"
+        [[connections.plain]]
+        listen = "10.77.0.100:22"
+        backend = "10.77.0.50:22"
         [admin]
         listen = "127.0.0.1:9700"
         [log]
@@ -179,7 +190,8 @@ fn forms_are_judged_with_file_line_and_key() {
     check(
         "[tsl]\n",
         "DIR/segue.toml:1: tsl: found an unknown key, expected one of \"node\", \"farm\", \
-         \"cache\", \"portion\", \"upstream\", \"writes\", \"tls\", \"admin\", \"log\"; \
+         \"cache\", \"portion\", \"upstream\", \"writes\", \"tls\", \"connections\", \"admin\", \
+         \"log\"; \
          did you mean \"tls\"?",
     );
     check(

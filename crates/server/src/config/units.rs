@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -69,6 +69,31 @@ fn on_link(text: &str) -> Option<SocketAddr> {
     let (name, port) = rest.split_once(']')?;
     let index = segue::Interface::Name(name.to_owned()).index().ok()?;
     format!("{address}%{index}]{port}").parse().ok()
+}
+
+/// An IP address with the length of its network's prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Subnet {
+    pub(crate) address: IpAddr,
+    pub(crate) prefix: u8,
+}
+
+impl Form for Subnet {
+    const EXPECTED: &'static str = "an IP address and the length of its prefix, as \"10.77.0.100/24\"";
+
+    /// How long a prefix may be is not asked here.
+    fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/')?;
+        let digits = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
+        let prefix = digits.then(|| prefix.parse().ok()).flatten()?;
+        Some(Self { address: address.parse().ok()?, prefix })
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
 }
 
 /// A network interface, by address, name or index. Anything may be a name.
@@ -138,7 +163,7 @@ macro_rules! deserialize_forms {
     )*};
 }
 
-deserialize_forms!(Time, Size, Address, Interface, Backend);
+deserialize_forms!(Time, Size, Address, Subnet, Interface, Backend);
 
 /// A list, which may be written without brackets when it holds one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +226,16 @@ mod tests {
         check::<Size>("256", None);
         check::<Size>("MiB", None);
         check::<Size>("", None);
+    }
+
+    #[test]
+    fn a_subnet_is_an_address_with_its_prefix() {
+        let subnet = |address: &str, prefix| Subnet { address: address.parse().unwrap(), prefix };
+        check("10.77.0.100/24", Some(subnet("10.77.0.100", 24)));
+        check("fd00::100/64", Some(subnet("fd00::100", 64)));
+        for wrong in ["10.77.0.100", "10.77.0.100/", "10.77.0.100/+8", "10.77.0.100/999", "a/8"] {
+            check::<Subnet>(wrong, None);
+        }
     }
 
     #[test]
