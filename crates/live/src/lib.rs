@@ -7,4 +7,5 @@
 //!
 //! - [`stream`]: what two nodes tell each other, in order and encrypted.
 
+pub mod carrier;
 pub mod stream;

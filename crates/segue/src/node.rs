@@ -30,6 +30,7 @@ use crate::driver::{self, Driver, Snapshot, Sockets};
 use crate::error::StartError;
 use crate::link::{Identity, Links};
 use crate::lookup::Lookups;
+use crate::neighbours::Neighbours;
 use crate::peers;
 use crate::portion::Keep;
 use crate::status::{LookupStats, Status, Warning};
@@ -183,6 +184,18 @@ impl Node {
     #[must_use]
     pub fn cache(&self) -> Cache {
         self.cache.clone()
+    }
+
+    /// The other nodes of the farm.
+    #[must_use]
+    pub fn neighbours(&self) -> Neighbours {
+        Neighbours::new(Arc::clone(&self.snapshot))
+    }
+
+    /// Where it takes unicast packets, with the port that the kernel chose.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Which start of the node this is: random, and never again the same.

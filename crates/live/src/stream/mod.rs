@@ -3,11 +3,9 @@
 //! A stream is a TCP connection with TLS 1.3 in it ([`tls`]), on which both ends
 //! have proven the farm's key ([`proof`]) and then send frames ([`frame`]):
 //! messages, and pulses that say that there is still somebody. A connection that
-//! closes is known at once, a host that is gone after [`Silence`]. Nothing here
+//! closes is known at once, a host that is gone after [`SILENCE`]. Nothing here
 //! blocks, reads a clock or knows what a message says; the owner of the
 //! [`mio::Poll`] says when a socket is ready and what time it is.
-//!
-//! [`Silence`]: Ended::Silent
 
 mod call;
 mod ended;
@@ -44,9 +42,9 @@ use tls::Session;
 /// How often either end says that it is there: ten pulses fit into
 /// [`SILENCE`], so that one late thread or one lost packet is no silence.
 pub const PULSE: Duration = Duration::from_millis(10);
-/// After how long without a byte the other end's host is taken for gone. The
-/// kernel sends a lost segment again after some 200 ms at the earliest; tail loss
-/// probes, which it sends after two round trips, come before.
+/// After how long without a byte the other end's host is taken for gone. A lost
+/// pulse is known by the acknowledgement of the next ones, and sent again well
+/// before; the kernel's timer alone would take 200 ms.
 pub const SILENCE: Duration = Duration::from_millis(100);
 /// How long the handshakes and the proofs may take: a few round trips around the
 /// world, with a loss.

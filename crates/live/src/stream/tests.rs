@@ -404,10 +404,9 @@ fn nobody_there_is_closed() {
         Err(error) => error,
         Ok(mut caller) => {
             bench.poll.registry().register(&mut caller, CALLER, BOTH).unwrap();
-            match bench.end(CALLER, &mut caller) {
-                Ended::Closed(error) => error,
-                other => panic!("{other:?}"),
-            }
+            let ended = bench.end(CALLER, &mut caller);
+            let Ended::Closed(error) = ended else { panic!("{ended:?}") };
+            error
         }
     };
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);

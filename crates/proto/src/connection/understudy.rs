@@ -7,6 +7,7 @@
 //! owner is gone is for others to find, and only the claim makes it so.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 
 use super::epoch::{Answer, Ask, Claim, Term, Verdict};
 use super::ledger::{Broken, Ledger, WINDOW_BYTES};
@@ -155,6 +156,18 @@ impl Understudy {
         });
         copy.map(|copy| &copy.ledger)
             .or_else(|| taking.chain(won).find(|ledger| ledger.header().id == connection))
+    }
+
+    /// Whether it is about to go on with a connection of these addresses, ours
+    /// first.
+    #[must_use]
+    pub fn is_taking(&self, ends: (SocketAddr, SocketAddr)) -> bool {
+        let mut ledgers = self.taking.values().flat_map(|taking| &taking.ledgers);
+        ledgers.any(|ledger| {
+            let header = ledger.header();
+            let backend = header.backend.as_ref();
+            backend.into_iter().chain([&header.client]).any(|end| (end.local, end.peer) == ends)
+        })
     }
 
     /// Takes the owner's next message.

@@ -136,7 +136,8 @@ impl Judge<'_> {
                 let expected = "the address and port of a server, as 10.77.0.50:22";
                 self.fault(&key, Fault::mismatch(backend, expected));
             } else if backend.is_ipv4() != address.is_ipv4() {
-                let expected = format!("an address of the family of connections.address, {address}");
+                let expected =
+                    format!("an address of the family of connections.address, {address}");
                 self.fault(&key, Fault::mismatch(backend, expected));
             } else if backend.ip().is_loopback() {
                 self.warn(&key, uncarried(backend));

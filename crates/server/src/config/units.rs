@@ -79,7 +79,8 @@ pub(crate) struct Subnet {
 }
 
 impl Form for Subnet {
-    const EXPECTED: &'static str = "an IP address and the length of its prefix, as \"10.77.0.100/24\"";
+    const EXPECTED: &'static str =
+        "an IP address and the length of its prefix, as \"10.77.0.100/24\"";
 
     /// How long a prefix may be is not asked here.
     fn parse(text: &str) -> Option<Self> {

@@ -42,7 +42,7 @@ pub struct Queue {
 
 /// The kernel's number of a packet that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PacketId(u32);
+pub struct PacketId(pub u32);
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -232,13 +232,27 @@ impl Records {
     /// What an understudy begins with.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        Snapshot { pending: self.opener.pending().to_vec(), ..self.snapshot_of_whole_records() }
+    }
+
+    /// The same, without the beginning of a record whose rest has not come: for
+    /// an understudy that has the client's bytes from the last whole record on
+    /// anyway. What it becomes is due them again, from [`Records::received`] on.
+    #[must_use]
+    pub fn snapshot_of_whole_records(&self) -> Snapshot {
         Snapshot {
             epoch: self.epoch,
             state: self.state,
             receiving: self.opener.secret().clone(),
             sending: self.sealer.secret().clone(),
-            pending: self.opener.pending().to_vec(),
+            pending: Vec::new(),
         }
+    }
+
+    /// The beginning of a record whose rest has not come.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        self.opener.pending()
     }
 
     /// What another server goes on with; nothing is sealed here any more.

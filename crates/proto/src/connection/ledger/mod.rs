@@ -160,6 +160,16 @@ impl Ledger {
         End::BOTH.map(|end| self.side(end)).iter().map(|side| side.bytes()).sum()
     }
 
+    /// The clock by which timestamps are told is that of another node from here
+    /// on, which is so many milliseconds behind.
+    pub fn advance_clocks(&mut self, milliseconds: u32) {
+        for end in [Some(&mut self.header.client), self.header.backend.as_mut()] {
+            if let Some(offset) = end.and_then(|end| end.timestamps.as_mut()) {
+                *offset = offset.wrapping_add(milliseconds);
+            }
+        }
+    }
+
     /// The connection is in that group from here on.
     pub(super) const fn set_group(&mut self, group: super::GroupId) {
         self.header.group = group;

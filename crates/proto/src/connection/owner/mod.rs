@@ -217,6 +217,17 @@ impl Owner {
         owner
     }
 
+    /// Takes in a connection that has run until now without this: it is plain, and
+    /// is told when there is room. `read` is up to where the relay has read the
+    /// inputs of both ends.
+    pub fn adopt(&mut self, mut ledger: Ledger, read: [Position; 2]) {
+        ledger.set_group(self.config.group);
+        let (id, mut carried) = Carried::plain(ledger);
+        carried.read = read;
+        self.plain += 1;
+        self.connections.insert(id, carried);
+    }
+
     /// The group.
     #[must_use]
     pub const fn group(&self) -> GroupId {
@@ -250,6 +261,11 @@ impl Owner {
     #[must_use]
     pub fn len(&self) -> (usize, usize) {
         (self.connections.len(), self.plain)
+    }
+
+    /// Which connections there are.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.connections.keys().copied()
     }
 
     /// How far a connection has come.

@@ -72,8 +72,7 @@ fn times_are_bounded() {
 /// What is said of one `[[connections.plain]]`, whose first line is the tenth.
 #[track_caller]
 fn check_plain(listen: &str, backend: &str, expected: &str) {
-    let plain =
-        format!("[[connections.plain]]\nlisten = \"{listen}\"\nbackend = \"{backend}\"");
+    let plain = format!("[[connections.plain]]\nlisten = \"{listen}\"\nbackend = \"{backend}\"");
     check(&with(BACKEND, &format!("{USUAL}\n{plain}")), expected);
 }
 

@@ -1,0 +1,413 @@
+//! The carrier's thread: everything of live connections that happens.
+//!
+//! One turn of its loop takes what epoll, the queue and others have brought,
+//! lets the machines decide, and does what they say; verdicts and messages go
+//! out once a turn, so that what comes together goes together. In reading order:
+//! [`packets`] what is held back; [`begin`] connections that begin; [`relay`]
+//! from one end to the other; [`act`] what owners decide; [`links`] streams to
+//! other nodes; [`follow`] what this node could go on with; [`restore`] going on;
+//! [`adopt`] taking in what has run by itself; [`terms`] who owns; [`leave`]
+//! moving everything elsewhere.
+
+mod act;
+mod adopt;
+mod begin;
+mod follow;
+mod leave;
+mod links;
+mod packets;
+mod relay;
+mod restore;
+mod terms;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use parking_lot::Mutex;
+use proto::connection::{ConnectionId, End, GroupId};
+use proto::time::{Instant, Now, Wall};
+use proto::wire::header::Incarnation;
+use segue::Neighbours;
+use sys::repair::Forge;
+
+use self::follow::Study;
+use self::leave::Leaving;
+use self::links::{Line, Owned};
+use self::terms::Candidate;
+use super::figures::Figures;
+use super::greeting::Greetings;
+use super::hold::Hold;
+use super::orders::Order;
+use super::place::Place;
+use super::registers::Registers;
+use super::splice::{Ends, Link, Splice};
+use super::{Config, Service};
+use crate::stream;
+
+/// What is read from a socket at once: with TLS around it still one chunk of the
+/// ledger's.
+const READ_BYTES: usize = 48 << 10;
+/// How long the thread sleeps at the most: then it looks around.
+const LOOK_AROUND: Duration = Duration::from_millis(20);
+/// The same while it waits for what the kernel does not tell: what peers have
+/// acknowledged, and what they answer when they are asked.
+const WATCH: Duration = Duration::from_millis(1);
+/// How many rounds of relaying and deciding there are in a turn: then others
+/// have theirs.
+const MOST_ROUNDS: usize = 4;
+/// How often the figures are told.
+const TELL: Duration = Duration::from_millis(50);
+
+pub(super) const WAKER: Token = Token(0);
+const QUEUE: Token = Token(1);
+const LISTENER: Token = Token(2);
+const FIRST: usize = 3;
+
+/// What a token of epoll's is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    /// A plain listener.
+    Service(usize),
+    Socket(ConnectionId, End),
+    Stream,
+}
+
+/// What was not taken whole in a turn.
+#[derive(Debug, Default)]
+struct Left {
+    packets: bool,
+    services: BTreeSet<usize>,
+    streams: BTreeSet<Token>,
+}
+
+impl Left {
+    fn is_empty(&self) -> bool {
+        !self.packets && self.services.is_empty() && self.streams.is_empty()
+    }
+}
+
+/// What the thread is given when it begins.
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) me: Incarnation,
+    pub(super) poll: Poll,
+    pub(super) orders: Receiver<Order>,
+    pub(super) hold: Option<Hold>,
+    pub(super) forge: Forge,
+    pub(super) place: Place,
+    pub(super) services: Vec<(Service, TcpListener)>,
+    pub(super) calls: stream::Listener,
+    pub(super) tls: stream::Tls,
+    pub(super) identity: segue::Identity,
+    pub(super) registers: Registers,
+    pub(super) neighbours: Neighbours,
+    pub(super) figures: Arc<Mutex<Figures>>,
+}
+
+/// The thread's state.
+pub(super) struct Driver {
+    parts: Parts,
+    origin: std::time::Instant,
+    now: Instant,
+    greetings: Greetings,
+    splices: BTreeMap<ConnectionId, Splice>,
+    by_ends: HashMap<Ends, (ConnectionId, End)>,
+    watched: BTreeMap<Token, Watched>,
+    next_token: usize,
+    owners: BTreeMap<GroupId, Owned>,
+    studies: BTreeMap<(GroupId, u64), Study>,
+    lines: BTreeMap<Token, Line>,
+    candidate: Candidate,
+    leaving: Option<Leaving>,
+    /// Connections that are to be looked at in this turn.
+    dirty: BTreeSet<ConnectionId>,
+    /// Those that wait for what the kernel does not tell.
+    watching: BTreeSet<ConnectionId>,
+    /// Connections whose clients have not answered yet, by age.
+    half_open: VecDeque<(Instant, ConnectionId)>,
+    /// What was not taken whole, and epoll does not tell of again.
+    left: Left,
+    /// Nodes that could not be reached, and until when they are not tried.
+    avoided: BTreeMap<Incarnation, Instant>,
+    scratch: Box<[u8]>,
+    counts: Figures,
+    told: Instant,
+    looked: Instant,
+    stopped: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Driver {
+    pub(super) fn new(mut parts: Parts) -> std::io::Result<Self> {
+        let registry = parts.poll.registry();
+        let mut watched = BTreeMap::new();
+        let mut next_token = FIRST;
+        for (index, (_, listener)) in parts.services.iter().enumerate() {
+            let token = Token(next_token);
+            next_token += 1;
+            registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
+            watched.insert(token, Watched::Service(index));
+        }
+        if let Some(hold) = &parts.hold {
+            let descriptor = hold.queue.as_fd().as_raw_fd();
+            registry.register(&mut SourceFd(&descriptor), QUEUE, Interest::READABLE)?;
+        }
+        registry.register(&mut parts.calls, LISTENER, Interest::READABLE)?;
+        Ok(Self {
+            candidate: Candidate::new(&parts.config),
+            parts,
+            origin: std::time::Instant::now(),
+            now: Instant::from_micros(0),
+            greetings: Greetings::default(),
+            splices: BTreeMap::new(),
+            by_ends: HashMap::new(),
+            watched,
+            next_token,
+            owners: BTreeMap::new(),
+            studies: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            leaving: None,
+            dirty: BTreeSet::new(),
+            watching: BTreeSet::new(),
+            half_open: VecDeque::new(),
+            left: Left::default(),
+            avoided: BTreeMap::new(),
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+            counts: Figures::default(),
+            told: Instant::from_micros(0),
+            looked: Instant::from_micros(0),
+            stopped: None,
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        while self.stopped.is_none() {
+            let timeout = self.timeout();
+            match self.parts.poll.poll(&mut events, Some(timeout)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::error!(%error, "live connections end: epoll");
+                    return;
+                }
+            }
+            self.now = self.read_clock();
+            let left = std::mem::take(&mut self.left);
+            let packets_wait = self.take_events(&events) | left.packets;
+            left.services.into_iter().for_each(|index| self.accept(index));
+            left.streams.into_iter().for_each(|token| self.serve_line(token));
+            self.take_orders();
+            if packets_wait {
+                self.take_packets();
+            }
+            self.look_around();
+            self.work();
+            self.tell();
+        }
+        self.end();
+    }
+
+    /// How long it may sleep.
+    fn timeout(&self) -> Duration {
+        if !self.left.is_empty() || !self.dirty.is_empty() {
+            return Duration::ZERO;
+        }
+        let rest = if self.watching.is_empty() { LOOK_AROUND } else { WATCH };
+        let owners = self.owners.values().filter_map(|owned| owned.owner.poll_timeout());
+        let studies = self.studies.values().filter_map(|study| study.machine.poll_timeout());
+        let lines = self.lines.values().map(|line| line.stream.poll_timeout());
+        let due = owners.chain(studies).chain(lines).min();
+        due.map_or(rest, |due| rest.min(due.saturating_since(self.read_clock())))
+    }
+
+    fn read_clock(&self) -> Instant {
+        let micros = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Instant::from_micros(micros)
+    }
+
+    /// Takes what epoll has brought; says whether packets wait.
+    fn take_events(&mut self, events: &Events) -> bool {
+        let mut queue_is_ready = false;
+        for event in events {
+            match event.token() {
+                WAKER => {}
+                QUEUE => queue_is_ready = true,
+                LISTENER => self.answer_calls(),
+                token => match self.watched.get(&token).copied() {
+                    Some(Watched::Service(index)) => self.accept(index),
+                    Some(Watched::Socket(id, end)) => {
+                        let readable = event.is_readable() || event.is_error();
+                        self.note(id, end, readable, event.is_writable() || event.is_error());
+                    }
+                    Some(Watched::Stream) => self.serve_line(token),
+                    None => {}
+                },
+            }
+        }
+        queue_is_ready
+    }
+
+    /// Epoll has said something of an end.
+    fn note(&mut self, id: ConnectionId, end: End, readable: bool, writable: bool) {
+        let Some(splice) = self.splices.get_mut(&id) else { return };
+        match &mut splice.side_mut(end).link {
+            Link::Up(socket) => {
+                socket.readable |= readable;
+                if writable {
+                    socket.note_writable();
+                }
+            }
+            Link::Connecting(_) if writable => self.connected(id),
+            Link::Connecting(_) | Link::Absent | Link::Asking(_) | Link::Still(_) => {}
+        }
+        self.dirty.insert(id);
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.parts.orders.try_recv() {
+            match order {
+                Order::Carry(handed) => self.carry(*handed),
+                Order::Answer(asker, answered) => self.take_answer(asker, &answered.0, answered.1),
+                Order::Drain(to) => self.begin_leaving(to),
+                Order::Stop(stopped) => self.stopped = Some(stopped),
+            }
+        }
+    }
+
+    /// Does what time asks for.
+    fn look_around(&mut self) {
+        self.tend_lines();
+        let asked: Vec<ConnectionId> = self.watching.iter().copied().collect();
+        for id in asked {
+            self.tend_asked(id);
+            self.note_acknowledged(id);
+            self.dirty.insert(id);
+        }
+        if self.now.saturating_since(self.looked) < WATCH {
+            return;
+        }
+        self.looked = self.now;
+        self.tend_owners();
+        self.tend_candidate();
+        self.tend_leaving();
+        self.expire_half_open();
+        if let Err(error) = self.parts.place.announce() {
+            tracing::warn!(%error, "the virtual address could not be announced");
+        }
+    }
+
+    /// Lets the machines decide and does what they say, until nothing is left.
+    fn work(&mut self) {
+        for _ in 0..MOST_ROUNDS {
+            let acted = self.act() | self.relay_dirty();
+            self.follow();
+            self.tell_lines();
+            if !acted {
+                break;
+            }
+        }
+        self.ask_registers();
+        if let Some(hold) = &mut self.parts.hold
+            && let Err(error) = hold.queue.flush()
+        {
+            tracing::warn!(%error, "verdicts about packets could not be given");
+        }
+    }
+
+    /// Tells how it stands.
+    fn tell(&mut self) {
+        if self.now.saturating_since(self.told) < TELL {
+            return;
+        }
+        self.told = self.now;
+        let counts = self.figures();
+        *self.parts.figures.lock() = counts;
+    }
+
+    fn figures(&self) -> Figures {
+        let mut figures = self.counts.clone();
+        figures.live = self.splices.len();
+        figures.followed = self.studies.values().map(|study| study.machine.len()).sum();
+        for owned in self.owners.values() {
+            let (all, plain) = owned.owner.len();
+            figures.protected += if owned.line.is_some() { all - plain } else { 0 };
+            let counters = owned.owner.counters();
+            figures.left += counters.left;
+            figures.alone += counters.alone;
+            figures.refused += counters.refused;
+            let followed = owned.owner.term().and_then(|term| term.understudy);
+            figures.understudy =
+                figures.understudy.or_else(|| followed.and_then(|it| self.name_of(it)));
+        }
+        figures.has_address = self.parts.place.is_here();
+        figures.overruns = self.parts.hold.as_ref().map_or(0, |hold| hold.queue.overruns());
+        figures.to_move = self.leaving.as_ref().map(|_| self.splices.len());
+        figures
+    }
+
+    /// Lets everything go.
+    fn end(mut self) {
+        if let Err(error) = self.parts.place.leave() {
+            tracing::warn!(%error, "the virtual address could not be taken off");
+        }
+        *self.parts.figures.lock() = self.figures();
+        let stopped = self.stopped.take();
+        // Sockets are gone before anybody takes out the rule that keeps their
+        // resets in.
+        drop(self);
+        if let Some(stopped) = stopped {
+            // Who does not wait for it need not know.
+            let _ = stopped.send(());
+        }
+    }
+
+    /// A token that nobody has.
+    fn token(&mut self, watched: Watched) -> Token {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        self.watched.insert(token, watched);
+        token
+    }
+
+    fn name_of(&self, incarnation: Incarnation) -> Option<String> {
+        let neighbours = self.parts.neighbours.list();
+        neighbours.into_iter().find(|it| it.incarnation == incarnation).map(|it| it.name)
+    }
+
+    /// Both clocks.
+    fn now(&self) -> Now {
+        Now { instant: self.now, wall: wall() }
+    }
+
+    /// What the farm's common clock shows, in milliseconds, as timestamps count.
+    fn clock() -> u32 {
+        let millis = wall().as_millis() & u64::from(u32::MAX);
+        u32::try_from(millis).expect("it is masked")
+    }
+
+    /// A number that nobody else has.
+    fn name() -> u128 {
+        let mut bytes = [0; 16];
+        // Without random numbers nothing of TLS works either.
+        getrandom::fill(&mut bytes).expect("the kernel has random numbers");
+        u128::from_be_bytes(bytes)
+    }
+}
+
+fn wall() -> Wall {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("splices", &self.splices.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! What becomes of packets that wait in the kernel's queue.
+//!
+//! Whatever is not of a connection that is kept goes on at once. What could be of
+//! one that this node is about to go on with is dropped: it is sent again.
+
+use std::net::SocketAddr;
+
+use proto::connection::owner::Segment as Told;
+use proto::connection::segment::{Checksum, Segment};
+use proto::connection::{ConnectionId, End};
+use sys::queue::{self, Packet, PacketId, Verdict};
+
+use super::Driver;
+use crate::carrier::greeting::{Syn, end_header};
+use crate::carrier::hold::{Hold, Of, token};
+use crate::carrier::splice::{Ends, Link};
+
+/// How many batches are read in a turn: verdicts and messages should not wait
+/// for long.
+const MOST_BATCHES: usize = 4;
+
+impl Driver {
+    pub(super) fn take_packets(&mut self) {
+        let Some(mut hold) = self.parts.hold.take() else { return };
+        for batch in 0..MOST_BATCHES {
+            match hold.queue.receive() {
+                Ok(more) => {
+                    self.take_batch(&mut hold);
+                    if !more {
+                        break;
+                    }
+                    if batch + 1 == MOST_BATCHES {
+                        // Epoll tells of new packets only: the rest is asked for.
+                        self.left.packets = true;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "packets cannot be read");
+                    break;
+                }
+            }
+        }
+        self.parts.hold = Some(hold);
+    }
+
+    fn take_batch(&mut self, hold: &mut Hold) {
+        let mut decided = Vec::new();
+        let mut waiting = Vec::new();
+        for packet in hold.queue.packets() {
+            match self.take_packet(&packet) {
+                Fate::Decided(verdict) => decided.push((packet.id, verdict)),
+                Fate::Waits(of) => waiting.push((packet.id, of)),
+            }
+        }
+        for (packet, of) in waiting {
+            hold.wait(packet, of);
+        }
+        for (packet, verdict) in decided {
+            if let Err(error) = hold.decide(packet, verdict) {
+                tracing::warn!(%error, "a verdict about a packet could not be given");
+            }
+        }
+    }
+
+    fn take_packet(&mut self, packet: &Packet<'_>) -> Fate {
+        let checksum = match packet.checksum {
+            queue::Checksum::Right => Checksum::Trust,
+            queue::Checksum::Unknown => Checksum::Verify,
+        };
+        // The kernel would take it for no segment either.
+        let Ok(segment) = Segment::decode(packet.bytes, checksum) else { return Fate::DROP };
+        if !packet.whole {
+            return Fate::DROP;
+        }
+        if packet.leaves {
+            return self.take_leaving(packet.id, &segment);
+        }
+        let ends = (segment.to, segment.from);
+        match self.by_ends.get(&ends).copied() {
+            Some(known) => self.take_known(packet.id, known, &segment),
+            None => self.take_unknown(ends, &segment),
+        }
+    }
+
+    /// A SYN or SYN-ACK of our own.
+    fn take_leaving(&mut self, packet: PacketId, segment: &Segment<'_>) -> Fate {
+        let ends = (segment.from, segment.to);
+        let known = self.by_ends.get(&ends).copied();
+        if !segment.flags.ack() {
+            if let Some((id, end)) = known
+                && let Some(splice) = self.splices.get_mut(&id)
+            {
+                splice.side_mut(end).syn = Some(Syn::of(segment));
+            }
+            return Fate::ACCEPT;
+        }
+        if let Some((id, _)) = known {
+            // A repetition: it waits as the first one did.
+            return if self.is_told(id) { Fate::ACCEPT } else { Fate::DROP };
+        }
+        match self.greetings.take(ends) {
+            Some(syn) => self.open(packet, ends, (Syn::of(segment), syn)),
+            None => Fate::ACCEPT,
+        }
+    }
+
+    /// Whether the understudy knows of a connection, or need not.
+    fn is_told(&self, id: ConnectionId) -> bool {
+        let group = self.splices.get(&id).and_then(|splice| splice.group);
+        let Some(owned) = group.and_then(|group| self.owners.get(&group)) else { return true };
+        owned.owner.term().is_none_or(|term| term.understudy.is_none())
+            || owned.owner.is_protected(id)
+    }
+
+    fn take_known(
+        &mut self,
+        packet: PacketId,
+        (id, end): (ConnectionId, End),
+        segment: &Segment<'_>,
+    ) -> Fate {
+        let Some(splice) = self.splices.get(&id) else { return Fate::ACCEPT };
+        if splice.is_still() {
+            return Fate::DROP;
+        }
+        let Some(group) = splice.group else { return Fate::ACCEPT };
+        let side = splice.side(end);
+        let of = Of { group, connection: id, end };
+        let restored = splice.restored;
+        match (segment.flags.syn(), segment.flags.ack()) {
+            (true, false) if restored => {
+                self.greet_again(id, segment);
+                return Fate::DROP;
+            }
+            (true, false) => return Fate::ACCEPT,
+            (true, true) => {
+                let Some((ends, ours)) = side.ends.zip(side.syn) else { return Fate::ACCEPT };
+                let header = end_header(ends, (ours, Syn::of(segment)), Self::clock());
+                let Some(owned) = self.owners.get_mut(&group) else { return Fate::DROP };
+                if owned.owner.ledger(id).is_some_and(|ledger| ledger.has(end)) {
+                    return Fate::ACCEPT;
+                }
+                owned.owner.attach(self.now, id, header, token(packet));
+            }
+            (false, _) => {
+                let told = Told {
+                    sequence: segment.sequence,
+                    payload: segment.data,
+                    fin: segment.flags.fin(),
+                };
+                let Some(owned) = self.owners.get_mut(&group) else { return Fate::DROP };
+                owned.owner.handle_segment(self.now, (id, end), told, token(packet));
+            }
+        }
+        Fate::Waits(of)
+    }
+
+    fn take_unknown(&mut self, ends: Ends, segment: &Segment<'_>) -> Fate {
+        if self.is_about_to_have(ends) {
+            return Fate::DROP;
+        }
+        let begins = segment.flags.syn() && !segment.flags.ack();
+        if begins
+            && self.is_plain(ends.0)
+            && !self.greetings.remember(self.now, ends, Syn::of(segment))
+        {
+            self.counts.unheld += 1;
+        }
+        Fate::ACCEPT
+    }
+
+    /// Whether a plain listener is at that address.
+    fn is_plain(&self, local: SocketAddr) -> bool {
+        self.parts.services.iter().any(|(service, _)| service.listen == local)
+    }
+
+    /// Lets a packet go on its way, unless the end's peer is being asked how far
+    /// it has come: then only the answer is let in.
+    pub(super) fn admit(&mut self, packet: PacketId) {
+        let Some(hold) = &mut self.parts.hold else { return };
+        let of = hold.take(packet);
+        let side = of.and_then(|of| {
+            self.splices.get_mut(&of.connection).map(|splice| splice.side_mut(of.end))
+        });
+        let verdict = match side {
+            Some(side) if matches!(side.link, Link::Asking(_)) => {
+                if side.defer(packet) {
+                    return;
+                }
+                Verdict::Drop
+            }
+            Some(_) | None => Verdict::Accept,
+        };
+        self.decide(packet, verdict);
+    }
+
+    /// Drops a packet: its sender sends it again.
+    pub(super) fn refuse(&mut self, packet: PacketId) {
+        if let Some(hold) = &mut self.parts.hold {
+            hold.take(packet);
+        }
+        self.decide(packet, Verdict::Drop);
+    }
+
+    pub(super) fn decide(&mut self, packet: PacketId, verdict: Verdict) {
+        if let Some(hold) = &mut self.parts.hold
+            && let Err(error) = hold.decide(packet, verdict)
+        {
+            tracing::warn!(%error, "a verdict about a packet could not be given");
+        }
+    }
+}
+
+/// What becomes of a packet.
+pub(super) enum Fate {
+    Decided(Verdict),
+    /// Its owner decides.
+    Waits(Of),
+}
+
+impl Fate {
+    pub(super) const ACCEPT: Self = Self::Decided(Verdict::Accept);
+    pub(super) const DROP: Self = Self::Decided(Verdict::Drop);
+}
