@@ -115,6 +115,10 @@ impl Driver {
             }
         }
         for group in empty {
+            // One that is over may still wait for the understudy to hear of it.
+            if self.splices.values().any(|splice| splice.group == Some(group)) {
+                continue;
+            }
             let Some(owned) = self.owners.remove(&group) else { continue };
             if let Some(term) = owned.owner.term() {
                 self.parts.registers.release(group, term);
