@@ -71,11 +71,8 @@ impl Driver {
         let mut moved = 0;
         for id in ids {
             let own = self.splices.get(id).is_some_and(|splice| splice.group == Some(group));
-            if own && let Some(mut splice) = self.forget(*id) {
-                moved += u64::from(splice.is_still());
-                for end in End::BOTH {
-                    self.drop_silently(std::mem::take(&mut splice.side_mut(end).link));
-                }
+            if own {
+                moved += u64::from(self.forget_silently(*id));
             }
         }
         if moved > 0 {
@@ -88,6 +85,17 @@ impl Driver {
         }
     }
 
+    /// Closes a connection so that its peers hear nothing. Says whether it stood
+    /// still.
+    fn forget_silently(&mut self, id: ConnectionId) -> bool {
+        let Some(mut splice) = self.forget(id) else { return false };
+        let was_still = splice.is_still();
+        for end in End::BOTH {
+            self.drop_silently(std::mem::take(&mut splice.side_mut(end).link));
+        }
+        was_still
+    }
+
     /// What waits for an owner that is fenced is dropped, and so is the address,
     /// if it is that group's.
     fn fenced(&mut self, group: GroupId) {
@@ -96,6 +104,12 @@ impl Driver {
             && let Err(error) = hold.drop_of(group)
         {
             tracing::warn!(%error, "packets that wait could not be dropped");
+        }
+        // Those that were over, and waited for the understudy to hear of it, are not
+        // named by anybody any more.
+        let rest = self.splices.values().filter(|splice| splice.group == Some(group));
+        for id in rest.map(|splice| splice.id).collect::<Vec<_>>() {
+            self.forget_silently(id);
         }
         if group == self.candidate.group() {
             self.leave_address();
