@@ -106,6 +106,35 @@ impl Frozen {
     pub fn close(self) -> State {
         self.state
     }
+
+    /// Gives what was read, and the connection, which stands still on.
+    #[must_use]
+    pub fn stay(self) -> (State, Stopped) {
+        (self.state, Stopped { _socket: self.socket })
+    }
+}
+
+/// A connection that stands still and was not read, since somebody knows what it
+/// has come to. Dropping this closes it silently.
+#[derive(Debug)]
+pub struct Stopped {
+    _socket: Silent,
+}
+
+impl Stopped {
+    /// Makes a connection stand still.
+    ///
+    /// # Errors
+    ///
+    /// The call that was refused; the socket is closed then.
+    pub fn stop(socket: TcpStream) -> Result<Self, CallError> {
+        fence::raise(&socket)?;
+        kernel::repair(&socket, Mode::On)?;
+        let stopped = Self { _socket: Silent::new(socket) };
+        // What would be sent from now on is taken for sent.
+        kernel::select(stopped._socket.get(), Queue::Send)?;
+        Ok(stopped)
+    }
 }
 
 /// Reads a connection that goes on as if nobody had looked: its state at a

@@ -40,7 +40,7 @@ use crate::call::{CallError, Named};
 pub use ask::Asking;
 pub(crate) use forge::checksum;
 pub use forge::{Flags, Forge, Forged};
-pub use freeze::{FreezeError, Frozen, Why, look};
+pub use freeze::{FreezeError, Frozen, Stopped, Why, look};
 pub(crate) use kernel::{Agreed, disconnect, info, unacknowledged};
 pub use restore::{Buffers, Restored, Thawed};
 pub use syn_ack::SynAck;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, Shutdown, send, setsockopt, shutdown, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -94,6 +95,8 @@ impl Restored {
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP)).of("socket")?;
         socket.set_nonblocking(true).of("fcntl O_NONBLOCK")?;
         make_room(&socket, &state)?;
+        // Whenever it is dropped, nothing stays that would speak later.
+        socket.set_linger(Some(Duration::ZERO)).of("setsockopt SO_LINGER")?;
         fence::raise(&socket)?;
         kernel::set_transparent(&socket, v4)?;
         if (MIN_SEGMENT..=MAX_SEGMENT).contains(&state.options.segment) {

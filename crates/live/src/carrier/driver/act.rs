@@ -132,7 +132,8 @@ impl Driver {
                 let (stream, _) = socket.unwatch(self.parts.poll.registry());
                 drop(stream);
             }
-            Link::Absent | Link::Asking(_) | Link::Still(_) => {}
+            Link::Still(stopped) => drop(stopped),
+            Link::Absent | Link::Asking(_) => {}
         }
     }
 

@@ -13,7 +13,7 @@ use proto::connection::record::{EndHeader, Header};
 use proto::connection::sequence::{Initial, Position};
 use proto::connection::{ConnectionId, End, GroupId};
 use proto::secret::secret;
-use sys::repair::{self, State, Why};
+use sys::repair::{self, Frozen, State, Why};
 
 use super::Driver;
 use crate::carrier::socket::Socket;
@@ -79,20 +79,10 @@ impl Driver {
     pub(super) fn adopt_still(&mut self, id: ConnectionId, group: GroupId) {
         let Some(splice) = self.splices.get_mut(&id) else { return };
         let read = End::BOTH.map(|end| splice.side(end).read);
-        let outputs = End::BOTH.map(|end| {
-            splice.side(end).socket().map(|socket| (socket.output(), socket.is_ending()))
-        });
-        self.freeze(id);
+        let seen = self.read_still(id, End::Client).zip(self.read_still(id, End::Backend));
         let Some(splice) = self.splices.get_mut(&id) else { return };
-        let mut seen = End::BOTH.into_iter().zip(outputs).map(|(end, output)| {
-            let ((given, unwritten), ended) = output?;
-            let Link::Still(frozen) = &splice.side(end).link else { return None };
-            Some(Seen { state: frozen.state().clone(), given, unwritten, ended })
-        });
-        let adopted = match (seen.next().flatten(), seen.next().flatten()) {
-            (Some(client), Some(backend)) => ledger(splice, group, &[client, backend]).ok(),
-            _ => None,
-        };
+        let adopted =
+            seen.and_then(|(client, backend)| ledger(splice, group, &[client, backend]).ok());
         match (adopted, self.owners.get_mut(&group)) {
             (Some(ledger), Some(owned)) => {
                 if let Some(splice) = self.splices.get_mut(&id) {
@@ -105,6 +95,20 @@ impl Driver {
                 self.break_off(id);
             }
         }
+    }
+}
+
+impl Driver {
+    /// Reads an end, which stands still from then on.
+    fn read_still(&mut self, id: ConnectionId, end: End) -> Option<Seen> {
+        let side = self.splices.get_mut(&id)?.side_mut(end);
+        let Link::Up(socket) = std::mem::take(&mut side.link) else { return None };
+        let ((given, unwritten), ended) = (socket.output(), socket.is_ending());
+        self.watched.remove(&socket.token());
+        let (stream, _) = socket.unwatch(self.parts.poll.registry());
+        let (state, stopped) = Frozen::freeze(stream).ok()?.stay();
+        side.link = Link::Still(stopped);
+        Some(Seen { state, given, unwritten, ended })
     }
 }
 

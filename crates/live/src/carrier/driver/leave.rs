@@ -8,7 +8,7 @@ use proto::connection::handover::Drain;
 use proto::connection::stream::MAX_MOVED;
 use proto::connection::{ConnectionId, End, GroupId};
 use proto::wire::header::Incarnation;
-use sys::repair::Frozen;
+use sys::repair::Stopped;
 
 use super::Driver;
 use crate::carrier::splice::Link;
@@ -76,7 +76,7 @@ impl Driver {
     }
 
     /// Makes a connection stand still.
-    pub(super) fn freeze(&mut self, id: ConnectionId) {
+    fn freeze(&mut self, id: ConnectionId) {
         for end in End::BOTH {
             let Some(splice) = self.splices.get_mut(&id) else { return };
             let side = splice.side_mut(end);
@@ -85,11 +85,8 @@ impl Driver {
                     self.watched.remove(&socket.token());
                     let (stream, _) = socket.unwatch(self.parts.poll.registry());
                     // One that is no connection any more has nothing to say.
-                    if let Ok(frozen) = Frozen::freeze(stream) {
-                        let side = self.splices.get_mut(&id).map(|it| it.side_mut(end));
-                        if let Some(side) = side {
-                            side.link = Link::Still(Box::new(frozen));
-                        }
+                    if let Ok(stopped) = Stopped::stop(stream) {
+                        side.link = Link::Still(stopped);
                     }
                 }
                 Link::Absent | Link::Asking(_) => {}

@@ -61,6 +61,9 @@ const WATCH: Duration = Duration::from_millis(1);
 /// How many rounds of relaying and deciding there are in a turn: then others
 /// have theirs.
 const MOST_ROUNDS: usize = 4;
+/// How long peers' answers are looked for without sleeping in between: on a LAN
+/// they are there by then, and a sleep is a millisecond at the least.
+const LOOKED_FOR: Duration = Duration::from_millis(2);
 /// How often the figures are told.
 const TELL: Duration = Duration::from_millis(50);
 
@@ -131,6 +134,8 @@ pub(super) struct Driver {
     watching: BTreeSet<ConnectionId>,
     /// Connections whose clients have not answered yet, by age.
     half_open: VecDeque<(Instant, ConnectionId)>,
+    /// Until when answers of peers are looked for without sleeping.
+    answers_until: Instant,
     /// What was not taken whole, and epoll does not tell of again.
     left: Left,
     /// Nodes that could not be reached, and until when they are not tried.
@@ -175,6 +180,7 @@ impl Driver {
             dirty: BTreeSet::new(),
             watching: BTreeSet::new(),
             half_open: VecDeque::new(),
+            answers_until: Instant::from_micros(0),
             left: Left::default(),
             avoided: BTreeMap::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -217,6 +223,9 @@ impl Driver {
     /// How long it may sleep.
     fn timeout(&self) -> Duration {
         if !self.left.is_empty() || !self.dirty.is_empty() {
+            return Duration::ZERO;
+        }
+        if self.now < self.answers_until {
             return Duration::ZERO;
         }
         let rest = if self.watching.is_empty() { LOOK_AROUND } else { WATCH };

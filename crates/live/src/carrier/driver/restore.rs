@@ -23,7 +23,7 @@ use sys::repair::{
 use tls_rustls::records::{Epoch, Records, Snapshot};
 
 use super::links::Owned;
-use super::{Driver, Watched};
+use super::{Driver, LOOKED_FOR, Watched};
 use crate::carrier::socket::Socket;
 use crate::carrier::splice::{Asked, Link, Splice};
 use crate::carrier::{PROMISED, ROOM};
@@ -78,6 +78,7 @@ impl Driver {
         let owner = Owner::resume(config, term, ledgers);
         self.owners.insert(group, Owned::new(owner));
         self.close_unknown(group);
+        self.answers_until = self.read_clock() + LOOKED_FOR;
         if count > 0 {
             self.counts.taken_over += count as u64;
             let now = self.read_clock();

@@ -16,7 +16,7 @@ use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End, GroupId};
 use proto::time::Instant;
 use sys::queue::PacketId;
-use sys::repair::{Asking, Frozen};
+use sys::repair::{Asking, Stopped};
 use tls_rustls::records::Records;
 
 use super::greeting::Syn;
@@ -86,7 +86,7 @@ pub(super) enum Link {
     Asking(Box<Asked>),
     Up(Socket),
     /// It stands still, until somebody else has it.
-    Still(Box<Frozen>),
+    Still(Stopped),
 }
 
 /// An end whose peer was asked.
