@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Show a node, its members, its portion and its cache
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Have a node hand over its live connections, leave the farm, and exit
+    #[command(after_help = DRAIN_EXAMPLES)]
+    Drain(Drain),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  segue completions bash > /etc/bash_completion.d/segue")]
     Completions {
@@ -211,6 +214,17 @@ pub(crate) struct Status {
     pub(crate) json: bool,
 }
 
+/// Options of `segue drain`.
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// The node's admin address, on its own machine
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9700", value_parser = http_url)]
+    pub(crate) admin: Uri,
+    /// The node that live connections go to: the one that follows unless given
+    #[arg(long, value_name = "NODE")]
+    pub(crate) to: Option<String>,
+}
+
 /// A URL that names a host to speak HTTP with.
 fn http_url(text: &str) -> Result<Uri, &'static str> {
     text.parse::<Uri>()
@@ -283,6 +297,17 @@ Examples:
 
 Forms, files, permissions, keys and certificates are all looked at. Exit status
 0: usable; 2: not, and standard error says why.";
+
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  segue drain
+  segue drain --to b
+  segue drain --admin http://127.0.0.1:9701
+
+It runs on the node's own machine. Progress goes to standard output. Exit status
+0: the node is gone, and every connection that could be carried goes on
+elsewhere, or has ended; 1: some could not be moved, and are served until the
+node's time is up. SIGTERM does the same, without a choice of the node.";
 
 const STATUS_EXAMPLES: &str = "\
 Examples:

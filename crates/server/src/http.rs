@@ -3,9 +3,10 @@
 //! Whether the stream is TLS, and what the answer means, is the caller's
 //! business.
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, HOST};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -44,10 +45,39 @@ pub(crate) async fn get<S>(stream: S, host: &str, path: &str) -> Result<Answer, 
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let request = Request::get(path)
-        .header(HOST, host)
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
+    ask(stream, host, Request::get(path), Bytes::new()).await
+}
+
+/// Tells `path` something in JSON and reads the whole answer; the connection is
+/// used up.
+///
+/// # Errors
+///
+/// As those of [`get`].
+pub(crate) async fn post_json<S>(
+    stream: S,
+    host: &str,
+    path: &str,
+    json: Vec<u8>,
+) -> Result<Answer, GetError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+    ask(stream, host, request, json.into()).await
+}
+
+async fn ask<S>(
+    stream: S,
+    host: &str,
+    request: Builder,
+    body: Bytes,
+) -> Result<Answer, GetError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let request =
+        request.header(HOST, host).header(CONNECTION, "close").body(Full::new(body))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async move {

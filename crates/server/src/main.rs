@@ -2,15 +2,17 @@
 //!
 //! In reading order: [`cli`] what can be asked; [`config`] and [`keyfile`]
 //! what a node is told; [`serve`] the node itself, with its [`front`],
-//! [`admin`] page and [`metrics`]; [`status`], [`check`] and [`keygen`] for
-//! its operators; [`demo`] and [`bench`] to see it work and measure it.
+//! [`admin`] page, [`metrics`] and live [`connections`]; [`status`], [`drain`], [`check`] and
+//! [`keygen`] for its operators; [`demo`] and [`bench`] to see it work and measure it.
 
 mod admin;
 mod bench;
 mod check;
 mod cli;
 mod config;
+mod connections;
 mod demo;
+mod drain;
 mod front;
 mod http;
 mod keyfile;
@@ -61,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(given) => check::run(&given.into()),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man => manual::page(),
+        Command::Drain(given) => drain::run(&given.admin, given.to),
         Command::Status(given) => status::run(&given.admin, given.json),
     }
 }

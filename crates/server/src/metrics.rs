@@ -4,6 +4,7 @@
 //! (<https://prometheus.io/docs/practices/naming/>).
 
 mod above;
+mod connections;
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -51,6 +52,7 @@ impl Collector for Metrics {
         self.links(&mut page)?;
         self.one_answer(&mut page)?;
         self.clients(&mut page)?;
+        self.connections(&mut page)?;
         let help = "How long a write took to be at another node, by its confirmation";
         page.histogram("replication_lag_seconds", help, &self.lag)?;
         let help = "How long a look-up at other nodes took, whatever came of it";
@@ -257,13 +259,7 @@ impl Metrics {
         page.gauge("tls_claims", help, tls.claims)?;
         page.gauge("tls_claims_capacity", "How many it can remember", tls.claims_capacity)?;
         let help = "Claims that it refused, as it can remember no further ones";
-        page.counter("tls_claims_refused", help, tls.claims_refused)?;
-
-        let connections = &self.status.connections;
-        page.gauge("connections_live", "Client connections that are open", connections.live)?;
-        let moved =
-            [("handed_over", connections.handed_over), ("taken_over", connections.taken_over)];
-        page.counters("connections_moved", "Connections that changed nodes", "how", &moved)
+        page.counter("tls_claims_refused", help, tls.claims_refused)
     }
 }
 
@@ -340,6 +336,11 @@ impl Page<'_> {
             family.encode_family(&[(label, of)])?.encode_gauge(&value)?;
         }
         Ok(())
+    }
+
+    /// A time in seconds.
+    fn second(&mut self, name: &str, help: &str, value: f64) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     fn info(&mut self, name: &str, help: &str, facts: &[(&str, &str)]) -> Result<(), Error> {

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The port of `[admin]` by default.
 const ADMIN_PORT: u16 = 9700;
 
+/// What is wrong with a URL that names none.
+pub(crate) const NO_HOST: &str = "a URL without a host";
+
 /// Prints the status of the node whose admin server is at `admin`.
 ///
 /// # Errors
@@ -35,24 +38,34 @@ pub(crate) fn run(admin: &Uri, json: bool) -> anyhow::Result<()> {
 
 /// The answer of the node's admin server.
 async fn ask(admin: &Uri) -> anyhow::Result<Bytes> {
-    let authority = admin.authority().context("a URL without a host")?;
-    let port = authority.port_u16().unwrap_or(ADMIN_PORT);
-    // An IPv6 address stands in brackets, which name resolution does not know.
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let exchange = async {
-        let stream = TcpStream::connect((host, port)).await.with_context(|| {
-            format!(
-                "no node answers at {host}:{port}; start one with `segue serve`, or give the \
-                 `admin` address of its `ready` line with --admin"
-            )
-        })?;
-        anyhow::Ok(http::get(stream, authority.as_str(), "/api/status").await?)
+        let stream = connect(admin).await?;
+        let host = admin.authority().context(NO_HOST)?.as_str();
+        anyhow::Ok(http::get(stream, host, "/api/status").await?)
     };
     let Answer { status, body } = timeout(PATIENCE, exchange)
         .await
         .with_context(|| format!("{admin}: no answer within {PATIENCE:?}"))??;
     ensure!(status.is_success(), "{admin} answers {status}: is it a node's admin address?");
     Ok(body)
+}
+
+/// A connection to a node's admin server.
+///
+/// # Errors
+///
+/// When nobody is there, with what to do about it.
+pub(crate) async fn connect(admin: &Uri) -> anyhow::Result<TcpStream> {
+    let authority = admin.authority().context(NO_HOST)?;
+    let port = authority.port_u16().unwrap_or(ADMIN_PORT);
+    // An IPv6 address stands in brackets, which name resolution does not know.
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    TcpStream::connect((host, port)).await.with_context(|| {
+        format!(
+            "no node answers at {host}:{port}; start one with `segue serve`, or give the \
+             `admin` address of its `ready` line with --admin"
+        )
+    })
 }
 
 /// A status as a table for the terminal.

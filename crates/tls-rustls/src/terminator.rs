@@ -14,7 +14,7 @@ use proto::time::Wall;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{HandshakeKind, RootCertStore, ServerConfig};
+use rustls::{HandshakeKind, NoKeyLog, RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
 use crate::certificates::{CertificateError, Certificates, Fingerprint, Identity};
@@ -263,6 +263,18 @@ impl Attempt {
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The same attempt for a connection that stays where it is: its secrets are
+    /// rustls' own.
+    #[must_use]
+    pub fn uncarried(mut self) -> Self {
+        if self.tap.take().is_some() {
+            let config = Arc::make_mut(&mut self.config);
+            config.enable_secret_extraction = false;
+            config.key_log = Arc::new(NoKeyLog);
+        }
+        self
     }
 
     /// Where the connection's secrets are once its handshake is done, if it is

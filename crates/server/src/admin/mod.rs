@@ -1,9 +1,11 @@
 //! The admin address: a node's state for its operators and their tools.
 //!
-//! Everything here only looks; nothing changes the node. In reading order:
-//! [`status`] the JSON, [`summary`] the same in words, [`page`] those words in
-//! a browser; and below, the routes and the bounds of their server.
+//! Everything here only looks, but for [`drain`], which ends the node. In
+//! reading order: [`status`] the JSON, [`summary`] the same in words, [`page`]
+//! those words in a browser; and below, the routes and the bounds of their
+//! server.
 
+mod drain;
 mod page;
 mod status;
 mod summary;
@@ -12,13 +14,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -30,7 +31,8 @@ use tokio::time::{sleep, timeout};
 use crate::metrics;
 use crate::serve::Server;
 
-pub(crate) use status::{Status, Upstream};
+pub(crate) use drain::{Order, Progress};
+pub(crate) use status::{Connections, Status, Upstream};
 pub(crate) use summary::{headline, sections};
 
 /// Connections served at once; more wait in the kernel. Operators and their
@@ -44,8 +46,11 @@ const CONNECTION_TIME: Duration = Duration::from_secs(10);
 /// How long it may take to ask.
 const ASKING_TIME: Duration = Duration::from_secs(2);
 
-/// The longest head of a request, in bytes. Bodies are never read.
+/// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// The longest body of a request, in bytes: a node's name is all that it has.
+const MAX_BODY_BYTES: usize = 1024;
 
 /// How long to rest when the kernel has no connection to give, as when all
 /// file descriptors are in use.
@@ -95,6 +100,8 @@ fn routes(server: Arc<Server>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/api/status", get(api_status))
+        .route("/api/drain", get(drain::progress).post(drain::begin))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(server)
 }
 
@@ -138,8 +145,9 @@ async fn serve(listener: TcpListener, routes: Router, mut stopped: oneshot::Rece
             _ = &mut stopped => break,
         };
         match accepted {
-            Some(Ok((stream, _))) => {
-                connections.spawn(answer(stream, routes.clone()));
+            Some(Ok((stream, peer))) => {
+                let routes = routes.clone().layer(Extension(drain::Caller(peer.ip())));
+                connections.spawn(answer(stream, routes));
             }
             Some(Err(error)) => {
                 tracing::warn!(%error, "the admin address cannot accept connections");

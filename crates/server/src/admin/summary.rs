@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use super::status::{Cache, Links, Member, Portion, Status, Upstream};
+use super::status::{Cache, Connections, Links, Member, Portion, Status, Upstream};
 
 /// A few rows under one title.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ pub(crate) fn sections(status: &Status) -> Vec<Section> {
     }
     sections.extend([questions(status), multicast(status), links(&status.links)]);
     sections.extend([one_answer(status), clients(status)]);
+    if status.connections.carried {
+        sections.push(connections(&status.connections));
+    }
     sections
 }
 
@@ -253,6 +256,34 @@ fn clients(status: &Status) -> Section {
         ),
     ];
     section("Clients", rows)
+}
+
+/// Connections that go on at other nodes.
+fn connections(connections: &Connections) -> Section {
+    let understudy = connections.understudy.clone().unwrap_or_else(|| "nobody".to_owned());
+    let pause =
+        connections.last_pause_ms.map(|ms| format!(", {ms:.1} ms the last")).unwrap_or_default();
+    let Connections { handed_over, taken_over, lost, left, alone, .. } = connections;
+    let rows = [
+        ("address", if connections.address { "here" } else { "elsewhere" }.to_owned()),
+        ("followed by", understudy),
+        (
+            "carried",
+            format!("{} protected, {} plain", connections.protected, connections.plain),
+        ),
+        ("of others", format!("{} followed", connections.followed)),
+        ("moved", format!("{handed_over} handed over, {taken_over} taken over{pause}")),
+        ("lost", lost.to_string()),
+        ("became plain", format!("{left} one by one, {alone} times all")),
+        (
+            "not held",
+            format!(
+                "{} connections, {} packets dropped, {} overruns",
+                connections.unheld, connections.refused, connections.overruns
+            ),
+        ),
+    ];
+    section("Live connections", rows)
 }
 
 fn section<const N: usize>(title: &'static str, rows: [(&str, String); N]) -> Section {

@@ -11,16 +11,19 @@ use std::time::Duration;
 use rustls::{AlertDescription, ServerConnection};
 use segue::{Deadlines, Found, Key, Kind};
 use tls_rustls::hello::{MAX_HELLO_BYTES, fatal_alert};
+use tls_rustls::records::SecretTap;
 use tls_rustls::{
     Attempt, Hello, HelloError, HelloReader, NewSession, Resumable, Scope, SessionId, Settled,
     Terminator, refuse_early_data,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::carried::{Ready, Shaken};
 use super::early::{self, EarlyStream};
 use super::figures::{EarlyRefusal, Failure, Handshake};
 use super::handshake::HandshakeStream;
@@ -40,6 +43,17 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a client waits for its sessions to be acknowledged as configured:
 /// it can do without, and at the last node of a farm nobody acknowledges.
 const STORE_PATIENCE: Duration = Duration::from_millis(250);
+
+/// A client that has connected.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Whether its connection is to be carried.
+    pub(super) is_carried: bool,
+    /// Its place among the front's connections.
+    pub(super) permit: OwnedSemaphorePermit,
+}
 
 /// Why a client got no handshake.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +98,8 @@ enum Greeted<'a> {
     Whole(Client<'a>),
     /// Its early data is accepted, and the handshake goes on.
     Early(Box<EarlyClient<'a>>),
+    /// Its handshake is done, and another goes on with it.
+    Carried(Box<Ready>),
 }
 
 struct Client<'a> {
@@ -100,9 +116,10 @@ struct EarlyClient<'a> {
 }
 
 /// Serves the client of `stream`, and counts what comes of it.
-pub(super) async fn serve(front: &Shared, stream: TcpStream, peer: SocketAddr, phase: Phase) {
+pub(super) async fn serve(front: &Shared, arrived: Arrived, phase: Phase) {
+    let Arrived { stream, peer, is_carried, permit } = arrived;
     let deadline = Instant::now() + front.handshake_timeout;
-    let greeted = timeout_at(deadline, greet(front, stream)).await;
+    let greeted = timeout_at(deadline, greet(front, stream, is_carried)).await;
     match greeted.unwrap_or(Err(Refusal::Timeout)) {
         Ok(Greeted::Whole(Client { stream, session })) => {
             let server = stream.get_ref().0.get_ref().local_addr();
@@ -113,8 +130,29 @@ pub(super) async fn serve(front: &Shared, stream: TcpStream, peer: SocketAddr, p
         Ok(Greeted::Early(client)) => {
             Box::pin(serve_early(front, *client, peer, phase, deadline)).await;
         }
+        Ok(Greeted::Carried(ready)) => {
+            if let Err(error) = hand_over(front, *ready, peer, permit) {
+                front.failed(Failure::Closed, &peer, &error);
+            }
+        }
         Err(refusal) => front.failed(refusal.failure(), &peer, &refusal),
     }
+}
+
+/// Has another go on with a client.
+fn hand_over(
+    front: &Shared,
+    ready: Ready,
+    client: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<()> {
+    let carrying = front.carrying.as_ref().expect("only a carrier's connections are taken");
+    let preface = if front.proxy_protocol {
+        relay::proxy_header(Ends { client, server: ready.server()? })
+    } else {
+        Vec::new()
+    };
+    ready.hand_over(carrying, preface, front.counters.hand_over(permit))
 }
 
 /// Answers a client while its handshake is still going on.
@@ -157,17 +195,25 @@ async fn settle_early(
     attempt: Attempt,
 ) -> Result<(), Refusal> {
     let kind = stream.handshaken().await?;
+    if let Some(tap) = attempt.tap() {
+        // A client that is answered already is served to its end here.
+        tap.forget();
+    }
     settle(front, &attempt.settle(kind, front.cache.now())).await;
     stream.let_go();
     Ok(())
 }
 
 /// Reads the hello and does the handshake; one timer bounds both.
-async fn greet(front: &Shared, mut stream: TcpStream) -> Result<Greeted<'_>, Refusal> {
+async fn greet(
+    front: &Shared,
+    mut stream: TcpStream,
+    is_carried: bool,
+) -> Result<Greeted<'_>, Refusal> {
     // Handshake flights are small, and each is waited for.
     stream.set_nodelay(true)?;
     match read_hello(&mut stream).await {
-        Ok(read) => shake_hands(front, read, stream).await,
+        Ok(read) => shake_hands(front, read, stream, is_carried).await,
         Err(refusal) => {
             if let Refusal::Hello(error) = &refusal {
                 // How a refused client takes it does not matter.
@@ -214,12 +260,17 @@ async fn shake_hands(
     front: &Shared,
     read: Read,
     stream: TcpStream,
+    is_carried: bool,
 ) -> Result<Greeted<'_>, Refusal> {
     let Read { hello, hello_len, bytes } = read;
     let terminator = front.terminator();
     let scope = terminator.scope(&hello);
     let resumable = find_session(front, &terminator, hello.candidates(), scope).await;
-    let mut attempt = terminator.attempt(scope, resumable);
+    let attempt_with = |resumable| {
+        let attempt = terminator.attempt(scope, resumable);
+        if is_carried { attempt } else { attempt.uncarried() }
+    };
+    let mut attempt = attempt_with(resumable);
     if hello.offers_early_data() {
         match early::claim(&front.cache, &attempt, &bytes[..hello_len]).await {
             Ok(connection) => {
@@ -233,10 +284,13 @@ async fn shake_hands(
             Err(cause) => {
                 front.counters.early_data_refused(cause);
                 if cause == EarlyRefusal::Claimed {
-                    attempt = terminator.attempt(scope, None);
+                    attempt = attempt_with(None);
                 }
             }
         }
+    }
+    if let Some(tap) = attempt.tap() {
+        return shake_by_hand(front, (attempt, tap), &bytes, stream).await;
     }
     let stream = HandshakeStream::new(bytes, stream, attempt.begun());
     let acceptor = TlsAcceptor::from(attempt.config());
@@ -249,6 +303,29 @@ async fn shake_hands(
     settle(front, &settled).await;
     stream.get_mut().0.let_go();
     stream.flush().await?;
+    Ok(Greeted::Whole(Client { session, stream }))
+}
+
+/// Shakes hands with a client whose connection is to be carried.
+async fn shake_by_hand<'a>(
+    front: &'a Shared,
+    (attempt, tap): (Attempt, SecretTap),
+    read: &[u8],
+    stream: TcpStream,
+) -> Result<Greeted<'a>, Refusal> {
+    let acceptor = TlsAcceptor::from(attempt.config());
+    let shaken = Shaken::shake(&attempt, read, stream).await?;
+    let kind = shaken.connection.handshake_kind().expect("a finished handshake is of some kind");
+    let settled = attempt.settle(kind, front.cache.now());
+    settle(front, &settled).await;
+    let takes = front.carrying.as_ref().is_some_and(|carrying| carrying.carrier.takes());
+    if takes && shaken.fits() {
+        return Ok(Greeted::Carried(Box::new(shaken.take(&tap).await?)));
+    }
+    let resumed = settled.resumed.then_some(Resumed { early_data: false });
+    let session =
+        Box::new(Session::new(&front.node, &shaken.connection, resumed, &settled.origin));
+    let stream = Box::new(Box::pin(shaken.keep(acceptor, &tap)).await?);
     Ok(Greeted::Whole(Client { session, stream }))
 }
 

@@ -1,11 +1,14 @@
 //! What a front is told, with every value resolved.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use segue::Ack;
+
+use crate::connections::Carry;
 
 /// What a [`super::Front`] is started with.
 #[derive(Debug)]
@@ -30,6 +33,21 @@ pub(crate) struct Config {
     pub(crate) handshake_timeout: Duration,
     /// How long live connections are given at shutdown. Default 10 s.
     pub(crate) drain_timeout: Duration,
+    /// The address that is listened on whether this machine has it or not, if
+    /// there is such a one. Default none.
+    pub(crate) floating: Option<IpAddr>,
+    /// Who gets the connections of that address after their handshake. `None`:
+    /// they are served here.
+    pub(crate) carrying: Option<Carrying>,
+}
+
+/// Who carries connections, and where their plain streams go.
+#[derive(Debug, Clone)]
+pub(crate) struct Carrying {
+    pub(crate) carrier: Arc<dyn Carry>,
+    /// The backend, by its address: at another node its name could mean another
+    /// server.
+    pub(crate) backend: SocketAddr,
 }
 
 impl Config {
@@ -44,6 +62,8 @@ impl Config {
             max_connections: 10_000,
             handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),
+            floating: None,
+            carrying: None,
         }
     }
 }

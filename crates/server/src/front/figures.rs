@@ -1,8 +1,10 @@
 //! What a front counts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tls_rustls::Miss;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Why a client was not served to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,21 @@ pub(super) struct Counters {
     unstored: AtomicU64,
     early_data_accepted: AtomicU64,
     early_data_refused: [AtomicU64; EarlyRefusal::ALL.len()],
+    handed: Arc<AtomicUsize>,
+}
+
+/// The place of a connection that was handed over: it counts for as long as this
+/// is kept.
+#[derive(Debug)]
+pub(super) struct HandedPlace {
+    _permit: OwnedSemaphorePermit,
+    handed: Arc<AtomicUsize>,
+}
+
+impl Drop for HandedPlace {
+    fn drop(&mut self) {
+        self.handed.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Counters {
@@ -122,6 +139,12 @@ impl Counters {
         self.early_data_refused[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A connection is handed over, and keeps its place.
+    pub(super) fn hand_over(&self, permit: OwnedSemaphorePermit) -> HandedPlace {
+        self.handed.fetch_add(1, Ordering::Relaxed);
+        HandedPlace { _permit: permit, handed: Arc::clone(&self.handed) }
+    }
+
     pub(super) fn read(&self, live: usize) -> Figures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Figures {
@@ -136,6 +159,7 @@ impl Counters {
             early_data_refused: EarlyRefusal::ALL
                 .map(|cause| (cause.name(), read(&self.early_data_refused[cause as usize]))),
             live,
+            handed: self.handed.load(Ordering::Relaxed).min(live),
         }
     }
 }
@@ -161,4 +185,6 @@ pub(crate) struct Figures {
     pub(crate) early_data_refused: [(&'static str, u64); EarlyRefusal::ALL.len()],
     /// Connections that are open.
     pub(crate) live: usize,
+    /// Those of them that a carrier has.
+    pub(crate) handed: usize,
 }

@@ -7,14 +7,17 @@
 //!
 //! In reading order: [`config`] what it is told; [`client`] one connection, and
 //! [`handshake`] its stream until it is begun, [`early`] where it begins before
-//! the handshake is done; [`pages`] and [`relay`] what is
+//! the handshake is done, [`carried`] where it
+//! goes on elsewhere; [`pages`] and [`relay`] what is
 //! behind the TLS; [`figures`] what is counted.
 
+mod carried;
 mod client;
 mod config;
 mod early;
 mod figures;
 mod handshake;
+mod listener;
 mod pages;
 mod relay;
 mod throttle;
@@ -28,17 +31,16 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use segue::{Ack, Cache};
 use tls_rustls::{ConfigError, Terminator};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-pub(crate) use config::{Backend, Config};
+pub(crate) use config::{Backend, Carrying, Config};
 pub(crate) use figures::Figures;
 use figures::{Counters, Failure};
+use client::Arrived;
+use listener::Listener;
 use throttle::Throttle;
-
-/// How many connections may wait in the kernel to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// How long a listener rests when the kernel cannot give it a connection, as
 /// when all file descriptors are in use.
@@ -81,6 +83,7 @@ struct Shared {
     terminator: RwLock<Arc<Terminator>>,
     backend: Option<Backend>,
     proxy_protocol: bool,
+    carrying: Option<Carrying>,
     ack: Ack,
     handshake_timeout: Duration,
     /// One permit a connection.
@@ -130,22 +133,29 @@ impl Front {
     /// [`StartError`] when the TLS configuration is unusable, or an address
     /// cannot be listened on; then nothing is served.
     pub(crate) fn start(config: Config, cache: Cache) -> Result<Self, StartError> {
-        let Config { listen, tls, backend, proxy_protocol, ack, .. } = config;
+        let Config { listen, tls, backend, proxy_protocol, ack, floating, carrying, .. } = config;
         let node = tls.node.clone();
         let terminator = RwLock::new(Arc::new(Terminator::new(tls)?));
         let listeners = listen
             .into_iter()
             .map(|address| {
-                listener(address).map_err(|source| StartError::Listen { address, source })
+                let carrying = carrying.as_ref().map(|carrying| &*carrying.carrier);
+                let listener = if floating == Some(address.ip()) {
+                    Listener::floating(address, carrying)
+                } else {
+                    Listener::open(address)
+                };
+                listener.map_err(|source| StartError::Listen { address, source })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let addresses = listeners.iter().map(|&(_, address)| address).collect();
+        let addresses = listeners.iter().map(|listener| listener.address).collect();
         let shared = Arc::new(Shared {
             node,
             cache,
             terminator,
             backend,
             proxy_protocol,
+            carrying,
             ack,
             handshake_timeout: config.handshake_timeout,
             connections: Arc::new(Semaphore::new(config.max_connections as usize)),
@@ -154,7 +164,7 @@ impl Front {
             own_lines: Throttle::default(),
         });
         let (phase, stage) = watch::channel(Stage::Open);
-        for (listener, _) in listeners {
+        for listener in listeners {
             tokio::spawn(accept(listener, Arc::clone(&shared), Phase(stage.clone())));
         }
         let Config { max_connections, drain_timeout, .. } = config;
@@ -165,6 +175,11 @@ impl Front {
     /// that the kernel chose.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// How long live connections are given at shutdown.
+    pub(crate) const fn drain_timeout(&self) -> Duration {
+        self.drain_timeout
     }
 
     /// What it has done so far.
@@ -229,25 +244,14 @@ impl Shared {
     }
 }
 
-/// Listens on `address`; gives the address with its real port.
-fn listener(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    // Accepted connections inherit it: a client that is gone without a word
-    // does not keep its place for ever.
-    socket.set_keepalive(true)?;
-    socket.bind(address)?;
-    let listener = socket.listen(BACKLOG)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
-}
-
 /// Accepts connections for as long as the front is open.
-async fn accept(listener: TcpListener, shared: Arc<Shared>, phase: Phase) {
+async fn accept(listener: Listener, shared: Arc<Shared>, phase: Phase) {
     let accepting = async {
         loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => admit(&shared, stream, peer, &phase).await,
+            match listener.socket.accept().await {
+                Ok((stream, peer)) => {
+                    admit(&shared, (stream, peer), listener.is_carried, &phase).await;
+                }
                 Err(error) => {
                     if let Some(suppressed) = shared.own_lines.pass(Instant::now()) {
                         tracing::warn!(%error, suppressed, "cannot accept connections");
@@ -264,25 +268,25 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, phase: Phase) {
 }
 
 /// Serves a connection as soon as there is a place for it.
-async fn admit(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr, phase: &Phase) {
+async fn admit(
+    shared: &Arc<Shared>,
+    (stream, peer): (TcpStream, SocketAddr),
+    is_carried: bool,
+    phase: &Phase,
+) {
     let permit = Arc::clone(&shared.connections)
         .acquire_owned()
         .await
         .expect("the semaphore is never closed");
-    tokio::spawn(serve(Arc::clone(shared), stream, peer, phase.clone(), permit));
+    let arrived = Arrived { stream, peer, is_carried, permit };
+    tokio::spawn(serve(Arc::clone(shared), arrived, phase.clone()));
 }
 
 /// Serves a connection, at the longest until the front closes. Its place is
 /// free afterwards.
-async fn serve(
-    shared: Arc<Shared>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    phase: Phase,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn serve(shared: Arc<Shared>, arrived: Arrived, phase: Phase) {
     tokio::select! {
-        () = client::serve(&shared, stream, peer, phase.clone()) => {}
+        () = client::serve(&shared, arrived, phase.clone()) => {}
         () = phase.closed() => {}
     }
 }

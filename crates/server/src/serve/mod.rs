@@ -2,26 +2,28 @@
 //! end.
 //!
 //! It starts the parts ([`parts`]), says when they serve, and does what
-//! signals ask ([`signals`]); what the parts do, they know themselves.
+//! signals and commands ask ([`signals`], [`leave`]); what the parts do, they know themselves.
 
+mod leave;
 mod parts;
 mod signals;
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use segue::{Keyring, Node, RekeyError};
 use zeroize::Zeroizing;
 
-use crate::admin::{Admin, Status};
+use crate::admin::{Admin, Progress, Status};
 use crate::config::{Config, Sections, Sources};
+use crate::connections::{self, Carry};
 use crate::front::Front;
 use crate::keyfile::Keys;
 use crate::log::Logging;
 use crate::metrics::Metrics;
 use crate::ready::Ready;
+use leave::{DrainError, Leave};
 use signals::{Order, Signals};
 
 /// Runs a node until a signal ends it.
@@ -58,9 +60,9 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
 pub(crate) struct Server {
     node: Node,
     front: Front,
-    /// Whether it takes leave: live clients are served, new ones should go
-    /// elsewhere.
-    draining: AtomicBool,
+    /// Who carries connections, if anybody does.
+    carrier: Option<Arc<dyn Carry>>,
+    leave: Leave,
 }
 
 impl Server {
@@ -73,7 +75,8 @@ impl Server {
     pub(crate) fn status(&self) -> Status {
         let node = self.node.status();
         let ready = self.takes_clients(&node);
-        Status::new(node, &self.front.figures(), ready)
+        let carried = self.carrier.as_ref().map(|carrier| carrier.figures());
+        Status::new(node, &self.front.figures(), carried, ready)
     }
 
     /// Its figures, with those that only collectors want.
@@ -81,11 +84,34 @@ impl Server {
         let (node, front) = (self.node.status(), self.front.figures());
         let (lag, lookup) = (node.lag.clone(), node.lookups.latency.clone());
         let ready = self.takes_clients(&node);
-        Metrics { status: Status::new(node, &front, ready), front, lag, lookup }
+        let carried = self.carrier.as_ref().map(|carrier| carrier.figures());
+        Metrics { status: Status::new(node, &front, carried, ready), front, lag, lookup }
+    }
+
+    /// Has the node leave: its live connections go to that node, or to the one
+    /// that follows.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError`] when they cannot go there; then nothing has changed.
+    pub(crate) fn drain(&self, to: Option<String>) -> Result<(), DrainError> {
+        if let Some(to) = &to {
+            leave::check(to, &self.node.status().members, self.carrier.is_some())?;
+        }
+        self.leave.ask(to);
+        Ok(())
+    }
+
+    /// How far its leave has come.
+    pub(crate) fn progress(&self) -> Progress {
+        let front = self.front.figures();
+        let carried = self.carrier.as_ref().map_or(0, |carrier| carrier.figures().live);
+        let left = (front.live - front.handed + carried) as u64;
+        self.leave.progress(left)
     }
 
     fn takes_clients(&self, node: &segue::Status) -> bool {
-        node.ready && !self.draining.load(Ordering::Relaxed)
+        node.ready && !self.leave.is_asked()
     }
 }
 
@@ -113,8 +139,13 @@ impl Running {
         for warning in node.warnings() {
             tracing::warn!("{warning}");
         }
-        let front = parts::front(config, &node)?;
-        let server = Arc::new(Server { node, front, draining: AtomicBool::new(false) });
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let carrying = connections::start(&config)?;
+        let carrier = carrying.as_ref().map(|carrying| Arc::clone(&carrying.carrier));
+        let front = parts::front(config, &node, carrying)?;
+        let server = Arc::new(Server { node, front, carrier, leave: Leave::default() });
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
         Ok(Self { sections, placement, server, admin })
     }
@@ -137,8 +168,15 @@ impl Running {
 
     /// Does what signals ask, until one asks for the end.
     async fn obey(&self, signals: &mut Signals, sources: &Sources, logging: &Logging) {
-        while signals.next().await == Order::Reload {
-            self.reload(sources, logging);
+        loop {
+            let order = tokio::select! {
+                order = signals.next() => order,
+                () = self.server.leave.asked() => Order::End,
+            };
+            match order {
+                Order::Reload => self.reload(sources, logging),
+                Order::End => return,
+            }
         }
     }
 
@@ -198,8 +236,20 @@ impl Running {
     /// Takes leave: of clients first, then of the farm.
     async fn end(self) {
         tracing::info!("draining");
-        self.server.draining.store(true, Ordering::Relaxed);
-        self.server.front.shut_down().await;
+        // Unless it was asked to already, with somebody to go to.
+        self.server.leave.ask(None);
+        let Server { node, front, carrier, leave } = &*self.server;
+        match carrier {
+            Some(carrier) => {
+                let alone = !node.status().members.iter().any(leave::is_there);
+                leave.move_all(&**carrier, alone, front.drain_timeout()).await;
+                tokio::join!(
+                    front.shut_down(),
+                    leave::until_none(&**carrier, front.drain_timeout())
+                );
+            }
+            None => front.shut_down().await,
+        }
         self.admin.stop().await;
         let server =
             Arc::into_inner(self.server).expect("the admin server was the only other holder");

@@ -15,7 +15,7 @@ use tls_rustls::Identity;
 use super::Server;
 use crate::admin::Admin;
 use crate::config::{Config, Keep, Sections, Transport, Wait};
-use crate::front::{self, Front};
+use crate::front::{self, Carrying, Front};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
@@ -78,7 +78,11 @@ fn portion(sections: &Sections) -> segue::Portion {
 }
 
 /// Starts the TLS front.
-pub(super) fn front(mut config: Config, node: &Node) -> anyhow::Result<Front> {
+pub(super) fn front(
+    mut config: Config,
+    node: &Node,
+    carrying: Option<Carrying>,
+) -> anyhow::Result<Front> {
     if config.identities.is_empty() {
         config.identities.push(self_signed(&config.name)?);
         tracing::info!("no certificate is configured: clients see one that signs itself");
@@ -87,6 +91,7 @@ pub(super) fn front(mut config: Config, node: &Node) -> anyhow::Result<Front> {
     let listen = given.listen.0.iter().map(|address| address.0).collect();
     let backend = given.backend.clone();
     let proxy_protocol = given.proxy_protocol;
+    let floating = config.sections.connections.as_ref().map(|given| given.address.address);
     let ack = match config.sections.writes.tls {
         Wait::Local => Ack::Local,
         Wait::One => Ack::One,
@@ -97,6 +102,8 @@ pub(super) fn front(mut config: Config, node: &Node) -> anyhow::Result<Front> {
         backend,
         proxy_protocol,
         ack,
+        floating,
+        carrying,
         ..front::Config::new(listen, tls(config, node.incarnation()))
     };
     Front::start(front, node.cache()).map_err(|error| match error {
@@ -128,6 +135,7 @@ pub(super) fn tls(config: Config, incarnation: Incarnation) -> tls_rustls::Confi
         alpn: alpn.into_iter().map(String::into_bytes).collect(),
         tickets: given.tickets as usize,
         lifetime: given.lifetime.0,
+        carried: config.sections.connections.is_some(),
         early_data_bytes: u32::try_from(given.early_data.0).expect("more is refused"),
         ..tls_rustls::Config::new(config.name, incarnation, config.identities)
     }

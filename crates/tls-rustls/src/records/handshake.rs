@@ -47,6 +47,12 @@ impl SecretTap {
         let mut tapped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tapped.client.take().zip(tapped.server.take())
     }
+
+    /// Forgets the secrets, where the connection is not carried after all: keys
+    /// that follow from them would otherwise never be gone.
+    pub fn forget(&self) {
+        drop(self.take());
+    }
 }
 
 impl KeyLog for SecretTap {
@@ -120,6 +126,13 @@ impl Inlet {
         self.kept.drain(..from);
         self.given += from as u64;
         Ok(!connection.is_handshaking())
+    }
+}
+
+impl From<Inlet> for Vec<u8> {
+    /// What rustls was not given, for a connection that goes on with it.
+    fn from(inlet: Inlet) -> Self {
+        inlet.kept
     }
 }
 

@@ -4,6 +4,7 @@
 //! The names are an interface: users and scripts rely on them.
 
 mod cache;
+mod connections;
 mod network;
 
 use std::net::SocketAddr;
@@ -11,8 +12,10 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cache::{ByKind, Cache, Lookups, Portion};
+pub(crate) use connections::Connections;
 pub(crate) use network::{Links, Multicast, Upstream};
 
+use crate::connections::Figures as Carried;
 use crate::front::Figures;
 
 /// A node's state and figures. Counters count since its start.
@@ -124,19 +127,15 @@ pub(crate) struct Tls {
     pub(crate) claims_refused: u64,
 }
 
-/// Client connections.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Connections {
-    pub(crate) live: u64,
-    pub(crate) handed_over: u64,
-    pub(crate) taken_over: u64,
-    pub(crate) last_pause_ms: Option<f64>,
-}
-
 impl Status {
-    /// The status that a node and its front make; `ready` is for clients, not
-    /// only for the farm.
-    pub(crate) fn new(node: segue::Status, front: &Figures, ready: bool) -> Self {
+    /// The status that a node, its front and what carries connections make;
+    /// `ready` is for clients, not only for the farm.
+    pub(crate) fn new(
+        node: segue::Status,
+        front: &Figures,
+        carried: Option<Carried>,
+        ready: bool,
+    ) -> Self {
         let portion = Portion::new(&node);
         let segue::Status { cache, lookups, multicast, one_answer, .. } = node;
         Self {
@@ -180,13 +179,7 @@ impl Status {
                 claims_capacity: node.claims.capacity as u64,
                 claims_refused: node.claims.refused,
             },
-            connections: Connections {
-                live: front.live as u64,
-                // Connections stay at the node that accepted them.
-                handed_over: 0,
-                taken_over: 0,
-                last_pause_ms: None,
-            },
+            connections: Connections::new(front, carried),
         }
     }
 }
