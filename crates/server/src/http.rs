@@ -67,17 +67,11 @@ where
     ask(stream, host, request, json.into()).await
 }
 
-async fn ask<S>(
-    stream: S,
-    host: &str,
-    request: Builder,
-    body: Bytes,
-) -> Result<Answer, GetError>
+async fn ask<S>(stream: S, host: &str, request: Builder, body: Bytes) -> Result<Answer, GetError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let request =
-        request.header(HOST, host).header(CONNECTION, "close").body(Full::new(body))?;
+    let request = request.header(HOST, host).header(CONNECTION, "close").body(Full::new(body))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async move {

@@ -267,10 +267,7 @@ fn connections(connections: &Connections) -> Section {
     let rows = [
         ("address", if connections.address { "here" } else { "elsewhere" }.to_owned()),
         ("followed by", understudy),
-        (
-            "carried",
-            format!("{} protected, {} plain", connections.protected, connections.plain),
-        ),
+        ("carried", format!("{} protected, {} plain", connections.protected, connections.plain)),
         ("of others", format!("{} followed", connections.followed)),
         ("moved", format!("{handed_over} handed over, {taken_over} taken over{pause}")),
         ("lost", lost.to_string()),

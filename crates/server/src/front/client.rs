@@ -323,8 +323,7 @@ async fn shake_by_hand<'a>(
         return Ok(Greeted::Carried(Box::new(shaken.take(&tap).await?)));
     }
     let resumed = settled.resumed.then_some(Resumed { early_data: false });
-    let session =
-        Box::new(Session::new(&front.node, &shaken.connection, resumed, &settled.origin));
+    let session = Box::new(Session::new(&front.node, &shaken.connection, resumed, &settled.origin));
     let stream = Box::new(Box::pin(shaken.keep(acceptor, &tap)).await?);
     Ok(Greeted::Whole(Client { session, stream }))
 }

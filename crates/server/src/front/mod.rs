@@ -35,10 +35,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use client::Arrived;
 pub(crate) use config::{Backend, Carrying, Config};
 pub(crate) use figures::Figures;
 use figures::{Counters, Failure};
-use client::Arrived;
 use listener::Listener;
 use throttle::Throttle;
 

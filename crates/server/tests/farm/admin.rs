@@ -11,7 +11,7 @@ use crate::nodes::{Farm, Node, segue};
 use crate::patience::{PATIENCE, until};
 
 /// The whole answer to a request that is sent as it is.
-fn exchange(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request).unwrap();
@@ -58,6 +58,9 @@ fn a_node_shows_itself_in_every_form() {
         "segue_tls_handshakes_total{kind=\"full\"} 1\n",
         "segue_replication_lag_seconds_bucket{le=\"+Inf\"} 1\n",
         "segue_replication_lag_seconds_count 1\n",
+        "segue_connections_address 0\n",
+        "segue_connections_moved_total{how=\"handed_over\"} 0\n",
+        "segue_connections_refused_packets_total 0\n",
         "# EOF",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
@@ -153,7 +156,9 @@ fn the_status_has_the_documented_shape() {
             "claims_refused",
         ],
     );
-    check("/connections", &["live", "handed_over", "taken_over", "last_pause_ms"]);
+    let connections = "live handed_over taken_over last_pause_ms carried address understudy \
+                       protected plain followed lost left alone refused unheld overruns";
+    check("/connections", &connections.split_whitespace().collect::<Vec<_>>());
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn every_command_explains_itself_with_examples() {
     let place = tempfile::tempdir().unwrap();
     check(place.path(), &["--help"], 0, "segue demo");
     check(place.path(), &["--version"], 0, concat!("segue ", env!("CARGO_PKG_VERSION")));
-    for command in ["serve", "demo", "keygen", "check", "status", "completions", "man"] {
+    for command in ["serve", "demo", "keygen", "check", "status", "drain", "completions", "man"] {
         let expected = format!("segue {command}");
         check(place.path(), &[command, "--help"], 0, &expected);
     }
@@ -111,6 +111,24 @@ fn a_good_configuration_is_called_good() {
     check(place.path(), &["check", "--config", "segue.toml"], 2, remedy);
 }
 
+/// What keeps nothing from starting is said beside that the configuration is good.
+#[test]
+fn what_is_probably_not_meant_is_warned_of() {
+    let place = tempfile::tempdir().unwrap();
+    let text = "[connections]\naddress = \"10.77.0.100/24\"\ninterface = \"nothere0\"\n";
+    fs::write(place.path().join("segue.toml"), text).unwrap();
+    let output = segue(place.path(), &["check", "--config", "segue.toml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let expected = "warning: segue.toml:1: connections: found connections without farm.keys";
+    assert!(said.contains(expected), "{said}");
+    // Whether the interface is there, who starts will see.
+    let free = ["farm.listen=127.0.0.1:0", "tls.listen=127.0.0.1:0", "admin.listen=127.0.0.1:0"];
+    let mut serve = vec!["serve", "--config", "segue.toml"];
+    serve.extend(free.iter().flat_map(|value| ["--set", value]));
+    check(place.path(), &serve, 1, "connections.interface: found nothere0, expected the name");
+}
+
 #[test]
 fn completions_and_the_manual_are_printed() {
     let place = tempfile::tempdir().unwrap();
@@ -125,5 +143,7 @@ fn completions_and_the_manual_are_printed() {
 fn status_says_what_to_do_without_a_node() {
     let place = tempfile::tempdir().unwrap();
     // Port 9 (discard) has no listener on a machine that runs tests.
-    check(place.path(), &["status", "--admin", "http://127.0.0.1:9"], 1, "segue serve");
+    for command in ["status", "drain"] {
+        check(place.path(), &[command, "--admin", "http://127.0.0.1:9"], 1, "segue serve");
+    }
 }

@@ -28,6 +28,7 @@ mod writer;
 mod admin;
 mod cli;
 mod demo;
+mod drain;
 mod early_data;
 mod keys;
 mod loss;

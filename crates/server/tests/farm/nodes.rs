@@ -236,8 +236,13 @@ impl Node {
     }
 
     /// Asks it to end, and waits for that.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
         self.terminate();
+        self.ended()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn ended(mut self) -> ExitStatus {
         until(
             || self.process.child.try_wait().unwrap(),
             || format!("node {} does not end", self.process.name),
