@@ -51,6 +51,9 @@ pub(crate) enum Command {
         /// What it is
         role: LookupRole,
     },
+    /// Takes the virtual address away when the node that started it was killed
+    #[command(hide = true)]
+    Guard,
     /// Make a farm key, or take the next step of a rotation of keys
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {

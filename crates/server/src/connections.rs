@@ -4,18 +4,27 @@
 //! A carrier gets a connection after its handshake and has it from then on, here
 //! or at another node. What a connection is on its way is not known here.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
 
 use anyhow::Context;
-use tls_rustls::records::Records;
-use zeroize::Zeroizing;
+use aws_lc_rs::digest::{SHA256, digest};
+use live::carrier::{Carrier, Service};
+use segue::Node;
+use tokio::net::lookup_host;
+use tokio::runtime::Handle;
 
-use crate::config::Config;
-use crate::front::Carrying;
+pub(crate) use live::carrier::{Figures, Handed};
+
+use crate::config::{Config, Connections};
+use crate::front::Backend;
+
+/// The command that stands by and takes the virtual address away when its parent
+/// was killed.
+pub(crate) const GUARD: &str = "guard";
 
 /// Who carries connections.
 pub(crate) trait Carry: fmt::Debug + Send + Sync {
@@ -39,72 +48,44 @@ pub(crate) trait Carry: fmt::Debug + Send + Sync {
 
     /// What it has done, and how it stands.
     fn figures(&self) -> Figures;
+
+    /// Lets the virtual address go and ends. Connections that are still here are
+    /// closed without a word.
+    fn stop(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// A client's connection whose TLS handshake is done.
-#[cfg_attr(not(test), expect(dead_code, reason = "for whoever carries it"))]
-pub(crate) struct Handed {
-    /// The client's socket; it does not block.
-    pub(crate) client: TcpStream,
-    /// What goes on with TLS.
-    pub(crate) records: Records,
-    /// What the client has said already: the backend gets it first.
-    pub(crate) plaintext: Zeroizing<Vec<u8>>,
-    /// What is still to be written to the client, before anything else.
-    pub(crate) unsent: Vec<u8>,
-    /// What the client has sent beyond the handshake, for [`Records::open`].
-    pub(crate) unread: Vec<u8>,
-    /// Where its plain stream goes.
-    pub(crate) backend: SocketAddr,
-    /// What the backend is told before all of that.
-    pub(crate) preface: Vec<u8>,
-    /// The connection counts as one of the front's until this is dropped.
-    pub(crate) permit: Box<dyn Any + Send>,
-}
+impl Carry for Carrier {
+    fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        Self::listen(self, address).map_err(io::Error::other)
+    }
 
-impl fmt::Debug for Handed {
-    /// What the client said is between it and the backend.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handed")
-            .field("client", &self.client)
-            .field("backend", &self.backend)
-            .finish_non_exhaustive()
+    fn takes(&self) -> bool {
+        true
+    }
+
+    fn carry(&self, handed: Handed) {
+        Self::carry(self, handed);
+    }
+
+    fn drain(&self, to: Option<String>) {
+        Self::drain(self, to);
+    }
+
+    fn figures(&self) -> Figures {
+        Self::figures(self)
+    }
+
+    fn stop(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(Self::stop(self))
     }
 }
 
-/// What a carrier has done, and how it stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Figures {
-    /// Connections that are here.
-    pub(crate) live: usize,
-    /// Those of them that the understudy could go on with.
-    pub(crate) protected: usize,
-    /// Connections of other nodes that this one could go on with.
-    pub(crate) followed: usize,
-    /// Connections that others went on with by plan.
-    pub(crate) handed_over: u64,
-    /// Connections of others that this node went on with.
-    pub(crate) taken_over: u64,
-    /// How long the last ones stood still, as far as this node knows.
-    pub(crate) last_pause: Option<Duration>,
-    /// Connections that came here and could not be gone on with.
-    pub(crate) lost: u64,
-    /// How often connections became unprotected while the understudy was there.
-    pub(crate) left: u64,
-    /// How often the understudy was given up.
-    pub(crate) alone: u64,
-    /// Packets that were dropped, to be sent again.
-    pub(crate) refused: u64,
-    /// Connections that began without being told, as there were too many.
-    pub(crate) unheld: u64,
-    /// How often packets were lost on their way to this process.
-    pub(crate) overruns: u64,
-    /// Whether the virtual address is here.
-    pub(crate) has_address: bool,
-    /// Who follows.
-    pub(crate) understudy: Option<String>,
-    /// Connections that are still to be moved, once all are.
-    pub(crate) to_move: Option<usize>,
+/// A carrier that has begun.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) carrier: Arc<dyn Carry>,
+    /// The TLS front's backend, if its connections can be carried.
+    pub(crate) backend: Option<SocketAddr>,
 }
 
 /// Has connections carried, if that is asked for. Where this machine cannot do
@@ -113,7 +94,7 @@ pub(crate) struct Figures {
 /// # Errors
 ///
 /// When the interface is not there: it is no matter of what the machine can do.
-pub(crate) fn start(config: &Config) -> anyhow::Result<Option<Carrying>> {
+pub(crate) async fn start(config: &Config, node: &Node) -> anyhow::Result<Option<Started>> {
     let Some(given) = &config.sections.connections else { return Ok(None) };
     let interface = &given.interface.0;
     interface.index().with_context(|| {
@@ -122,9 +103,75 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<Option<Carrying>> {
              interface of this machine; `ip address` lists them"
         )
     })?;
-    for missing in sys::requirements::requirements() {
+    let missing = sys::requirements::requirements();
+    for missing in &missing {
         tracing::warn!("connections: {missing}");
     }
-    tracing::warn!("connections are served by this node, and not carried to others");
-    Ok(None)
+    let started = if missing.is_empty() {
+        let backend = backend(config.sections.tls.backend.as_ref(), given.address.address).await;
+        let told = told(config, given, backend, node);
+        Carrier::start(told, node, &Handle::current())
+            .inspect_err(|error| tracing::warn!("connections: {error}"))
+            .ok()
+            .map(|carrier| (carrier, backend))
+    } else {
+        None
+    };
+    if started.is_none() {
+        tracing::warn!("connections are served by this node, and not carried to others");
+    }
+    Ok(started.map(|(carrier, backend)| Started { carrier: Arc::new(carrier), backend }))
+}
+
+/// What a carrier is told.
+fn told(
+    config: &Config,
+    given: &Connections,
+    backend: Option<SocketAddr>,
+    node: &Node,
+) -> live::carrier::Config {
+    let address = given.address.address;
+    let plain = given.plain.iter();
+    let plain = plain.map(|it| Service { listen: it.listen.0, backend: it.backend.0 });
+    let is_ours = |backend: &SocketAddr| !backend.ip().is_loopback();
+    let tls = config.sections.tls.listen.0.iter().map(|listen| listen.0);
+    let tls = tls.filter(|listen| listen.ip() == address);
+    let own = node.address().ip();
+    live::carrier::Config {
+        name: config.name.clone(),
+        own: Some(own).filter(|own| !own.is_unspecified()),
+        address,
+        interface: given.interface.0.clone(),
+        takeover: given.takeover,
+        plain: plain.filter(|service| is_ours(&service.backend)).collect(),
+        tls: backend
+            .map(|backend| tls.map(|listen| Service { listen, backend }).collect())
+            .unwrap_or_default(),
+        node: number(&config.name),
+        hold: given.hold_timeout.0,
+        silence: given.detect.0,
+        guardian: std::env::current_exe().ok().map(|program| (program, GUARD)),
+    }
+}
+
+/// The address of the TLS front's backend, if other nodes reach it too. It is
+/// asked for once: at another node its name could mean another server.
+async fn backend(given: Option<&Backend>, address: IpAddr) -> Option<SocketAddr> {
+    let Some(Backend::Tcp(given)) = given else { return None };
+    let found = match lookup_host(given).await {
+        Ok(mut found) => found.find(|found| found.is_ipv4() == address.is_ipv4()),
+        Err(error) => {
+            tracing::warn!(%error, "tls.backend: {given} has no address");
+            None
+        }
+    };
+    found.filter(|found| !found.ip().is_loopback())
+}
+
+/// The number that tells this node's rules from those of others on the machine:
+/// the same at each start, so that what was left is found.
+fn number(name: &str) -> u64 {
+    let digest = digest(&SHA256, name.as_bytes());
+    let first = digest.as_ref().first_chunk().expect("a digest is 32 bytes long");
+    u64::from_le_bytes(*first)
 }

@@ -58,6 +58,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BenchPeer(options) => bench::tls::peer(&options),
         Command::BenchMember => bench::multicast::member(),
         Command::BenchHolder { role } => bench::lookup::holder(role),
+        // What it cannot take away is beyond anybody who could be told.
+        Command::Guard => Ok(sys::guardian::run(std::io::stdin())?),
         Command::Keygen { out, rotate: true, config } => keygen::rotate(out, config),
         Command::Keygen { out, rotate: false, .. } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),

@@ -18,7 +18,9 @@ mod splice;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use parking_lot::Mutex;
 use segue::Node;
 use sys::call::CallError;
 use sys::carried::{self, Room};
+use sys::guardian::Guardian;
 use sys::interface::{Interface, InterfaceError};
 use sys::queue::{Limits, Queue};
 use sys::repair::Forge;
@@ -93,6 +96,9 @@ pub struct Config {
     pub hold: Duration,
     /// After how much silence another node is taken for gone.
     pub silence: Duration,
+    /// The program, and its argument, that takes the address away when this
+    /// process was killed: it calls [`sys::guardian::run`]. None: nobody does.
+    pub guardian: Option<(PathBuf, &'static str)>,
 }
 
 /// Why there is no carrier. The node serves on without.
@@ -159,6 +165,12 @@ impl Carrier {
                 .map_err(|source| StartError::Listen { address: service.listen, source })
         };
         let services = config.plain.iter().map(listen).collect::<Result<_, _>>()?;
+        let guardian = config.guardian.as_ref().map(|(program, argument)| {
+            let mut command = Command::new(program);
+            command.arg(argument);
+            Guardian::spawn(command)
+        });
+        let guardian = guardian.transpose()?;
         let address = node.address();
         let calls = stream::Listener::bind(address)
             .map_err(|source| StartError::Streams { address, source })?;
@@ -173,7 +185,7 @@ impl Carrier {
             orders: taken,
             hold,
             forge: Forge::open(MARK)?,
-            place: Place::open(config.address, interface)?,
+            place: Place::open(config.address, interface, guardian)?,
             services,
             calls,
             tls: stream::Tls::new()?,
@@ -186,6 +198,16 @@ impl Carrier {
         let driver = Driver::new(parts)?;
         std::thread::Builder::new().name("connections".to_owned()).spawn(|| driver.run())?;
         Ok(Self { orders, figures, _rules: rules })
+    }
+
+    /// A listener at the virtual address, whether that is here or not, whose
+    /// connections can be carried. It does not block.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn listen(&self, address: SocketAddr) -> Result<TcpListener, CallError> {
+        carried::listen(address, BACKLOG, ROOM)
     }
 
     /// Goes on with a connection whose TLS handshake is done.
@@ -207,7 +229,7 @@ impl Carrier {
 
     /// Lets the address go and ends. Connections that are still here are closed
     /// without a word: an understudy goes on with those that it has.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         let (stopped, wait) = oneshot::channel();
         if self.orders.give(Order::Stop(stopped)) {
             // An error says that the thread has ended before.

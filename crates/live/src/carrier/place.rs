@@ -1,10 +1,12 @@
 //! The virtual address at this machine: taken, told to the network, let go.
 
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use sys::address::{Addresses, Announcer, Found};
 use sys::call::CallError;
+use sys::guardian::{Guardian, Held};
 
 /// How often the address is announced: the first may be lost.
 const ANNOUNCEMENTS: u32 = 3;
@@ -18,6 +20,10 @@ const PROBE_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Place {
     address: IpAddr,
+    /// The index of the interface that it is on.
+    interface: u32,
+    /// Takes it away when this process was killed.
+    guardian: Option<Guardian>,
     addresses: Addresses,
     announcer: Announcer,
     here: bool,
@@ -28,11 +34,23 @@ pub(super) struct Place {
 impl Place {
     /// On the interface of that index. What an earlier start has left there is
     /// taken off.
-    pub(super) fn open(address: IpAddr, interface: u32) -> Result<Self, CallError> {
+    pub(super) fn open(
+        address: IpAddr,
+        interface: u32,
+        guardian: Option<Guardian>,
+    ) -> Result<Self, CallError> {
         let addresses = Addresses::of(interface)?;
         addresses.remove(address)?;
         let announcer = Announcer::open(interface)?;
-        Ok(Self { address, addresses, announcer, here: false, announcements: 0 })
+        Ok(Self {
+            address,
+            interface,
+            guardian,
+            addresses,
+            announcer,
+            here: false,
+            announcements: 0,
+        })
     }
 
     pub(super) const fn address(&self) -> IpAddr {
@@ -50,6 +68,7 @@ impl Place {
 
     /// Takes the address.
     pub(super) fn take(&mut self) -> Result<(), CallError> {
+        self.tell_guardian(Guardian::hold);
         self.addresses.add(self.address)?;
         self.here = true;
         self.announcements = ANNOUNCEMENTS;
@@ -68,6 +87,22 @@ impl Place {
     /// Lets it go.
     pub(super) fn leave(&mut self) -> Result<(), CallError> {
         self.here = false;
-        self.addresses.remove(self.address).map(drop)
+        self.addresses.remove(self.address)?;
+        self.tell_guardian(Guardian::release);
+        Ok(())
+    }
+
+    /// A guardian that is gone is done without: the address is what matters.
+    fn tell_guardian(&mut self, tell: fn(&mut Guardian, Held) -> io::Result<()>) {
+        let held = Held { address: self.address, interface: self.interface };
+        if let Some(guardian) = &mut self.guardian
+            && let Err(error) = tell(guardian, held)
+        {
+            tracing::warn!(
+                %error,
+                "nobody takes the virtual address away if this process is killed"
+            );
+            self.guardian = None;
+        }
     }
 }

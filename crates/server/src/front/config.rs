@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use segue::Ack;
 
-use crate::connections::Carry;
+use crate::connections::{Carry, Started};
 
 /// What a [`super::Front`] is started with.
 #[derive(Debug)]
@@ -48,6 +48,14 @@ pub(crate) struct Carrying {
     /// The backend, by its address: at another node its name could mean another
     /// server.
     pub(crate) backend: SocketAddr,
+}
+
+impl Carrying {
+    /// By a carrier that has begun, if the backend can be reached from other nodes.
+    pub(crate) fn of(started: Started) -> Option<Self> {
+        let Started { carrier, backend } = started;
+        backend.map(|backend| Self { carrier, backend })
+    }
 }
 
 impl Config {

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::admin::{Admin, Progress, Status};
 use crate::config::{Config, Sections, Sources};
 use crate::connections::{self, Carry};
-use crate::front::Front;
+use crate::front::{Carrying, Front};
 use crate::keyfile::Keys;
 use crate::log::Logging;
 use crate::metrics::Metrics;
@@ -142,8 +142,9 @@ impl Running {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let carrying = connections::start(&config)?;
-        let carrier = carrying.as_ref().map(|carrying| Arc::clone(&carrying.carrier));
+        let started = connections::start(&config, &node).await?;
+        let carrier = started.as_ref().map(|started| Arc::clone(&started.carrier));
+        let carrying = started.and_then(Carrying::of);
         let front = parts::front(config, &node, carrying)?;
         let server = Arc::new(Server { node, front, carrier, leave: Leave::default() });
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
@@ -247,6 +248,7 @@ impl Running {
                     front.shut_down(),
                     leave::until_none(&**carrier, front.drain_timeout())
                 );
+                carrier.stop().await;
             }
             None => front.shut_down().await,
         }

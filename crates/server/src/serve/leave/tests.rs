@@ -1,4 +1,5 @@
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -31,6 +32,10 @@ impl Carry for Counting {
 
     fn drain(&self, to: Option<String>) {
         *self.asked.lock() = Some(to);
+    }
+
+    fn stop(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
     }
 
     fn figures(&self) -> Figures {
