@@ -78,6 +78,9 @@ pub enum RulesError {
 /// The mark of what may pass: a connection that was closed for good, and what
 /// was forged. The letters "Segu", so that nobody else has it by accident.
 pub const MARK: u32 = 0x5365_6775;
+/// The mark of what may end its own direction and no more: [`MARK`] but for its
+/// last bit, so that one match takes both.
+const FINISH_MARK: u32 = MARK & !1;
 
 /// The two families' commands: one to look, one to change.
 const COMMANDS: [(&str, &str); 2] =
@@ -148,6 +151,17 @@ pub fn let_close(socket: impl AsFd) -> Result<(), CallError> {
     option::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_MARK, MARK).of("setsockopt SO_MARK")
 }
 
+/// Lets a socket's FIN through from here on, and no RST: that its own direction
+/// ends is known to whoever would go on with it, and the connection is open.
+///
+/// # Errors
+///
+/// `setsockopt`'s: EPERM without CAP_NET_ADMIN.
+pub fn let_finish(socket: impl AsFd) -> Result<(), CallError> {
+    option::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_MARK, FINISH_MARK)
+        .of("setsockopt SO_MARK")
+}
+
 impl Guard {
     fn is_v6(&self) -> bool {
         match self.connections {
@@ -178,9 +192,10 @@ impl Guard {
             }
         };
         let mut text = String::new();
-        let mut rule = |chain: &str, matches: &str, target: &str| {
-            let unmarked = format!("-m mark ! --mark {MARK:#x}");
-            writeln!(text, "-A {chain} -p tcp {matches} {unmarked} -j {target}")
+        let closes = format!("{MARK:#x}");
+        let finishes = format!("{FINISH_MARK:#x}/{:#x}", !(MARK ^ FINISH_MARK));
+        let mut rule = |chain: &str, matches: &str, target: &str, but: &str| {
+            writeln!(text, "-A {chain} -p tcp {matches} -m mark ! --mark {but} -j {target}")
                 .expect("a string takes all");
         };
         let (incoming, outgoing) = (incoming(node), outgoing(node));
@@ -188,11 +203,11 @@ impl Guard {
             let target = format!("NFQUEUE --queue-num {queue}");
             let program = if self.is_v6() { program::V6 } else { program::V4 };
             let speaks = format!("-m bpf --bytecode \"{}\"", program::text(program));
-            rule(&incoming, &format!("{arriving} {speaks}"), &target);
-            rule(&outgoing, &format!("{leaving} --tcp-flags {begins}"), &target);
+            rule(&incoming, &format!("{arriving} {speaks}"), &target, &closes);
+            rule(&outgoing, &format!("{leaving} --tcp-flags {begins}"), &target, &closes);
         }
-        for end in ["FIN", "RST"] {
-            rule(&outgoing, &format!("{leaving} --tcp-flags {end} {end}"), "DROP");
+        for (end, but) in [("FIN", &finishes), ("RST", &closes)] {
+            rule(&outgoing, &format!("{leaving} --tcp-flags {end} {end}"), "DROP", but);
         }
         Ok(text)
     }

@@ -162,7 +162,7 @@ impl Socket {
         }
         if self.unwritten_bytes == 0 && self.end == Ending::Due {
             // What closes it is with the understudy, so it may be told.
-            carried::let_end(&self.stream).map_err(|error| error.source)?;
+            carried::let_finish(&self.stream).map_err(|error| error.source)?;
             self.stream.shutdown(Shutdown::Write)?;
             self.end = Ending::Done;
         }
@@ -181,6 +181,17 @@ impl Socket {
                 self.unwritten.pop_front();
             }
         }
+    }
+
+    /// How many bytes were written, and the peer has not acknowledged.
+    pub(super) fn unacknowledged_bytes(&self) -> usize {
+        self.unwritten_bytes + carried::unacknowledged(&self.stream).unwrap_or(0)
+    }
+
+    /// Whether there is a connection; a reset leaves none, nor does a peer that
+    /// does not answer for long enough.
+    pub(super) fn is_connected(&self) -> bool {
+        self.stream.peer_addr().is_ok()
     }
 
     /// Up to where the peer has acknowledged; our end takes a position.

@@ -130,6 +130,17 @@ pub fn let_end(socket: &impl AsFd) -> Result<(), CallError> {
     SockRef::from(socket).set_linger(None).of("setsockopt SO_LINGER")
 }
 
+/// Lets our direction of a connection end, whose other one goes on: the FIN goes
+/// out. Nothing else is as at a connection's end: if the process is killed then,
+/// no reset says so, and nothing is left behind.
+///
+/// # Errors
+///
+/// EPERM without CAP_NET_ADMIN.
+pub fn let_finish(socket: &impl AsFd) -> Result<(), CallError> {
+    rules::let_finish(socket)
+}
+
 /// Ends a connection at once by a reset that the peer gets.
 ///
 /// # Errors
@@ -149,6 +160,23 @@ pub fn reset(socket: TcpStream) -> Result<(), CallError> {
 /// `ioctl`'s: EINVAL for a listener.
 pub fn unacknowledged(socket: &impl AsFd) -> Result<usize, CallError> {
     repair::unacknowledged(socket)
+}
+
+/// Whether the kernel may have something that came behind a gap: whoever reads
+/// the connection does not see it, and what closes the gap acknowledges it.
+///
+/// # Errors
+///
+/// `getsockopt`'s.
+pub fn may_have_gaps(socket: &impl AsFd) -> Result<bool, CallError> {
+    // The one says whether there ever were gaps; the other what packets take that
+    // were received and not read, those behind a gap among them (it is the first
+    // number of what the option gives).
+    Ok(repair::info(socket)?.tcpi_rcv_ooopack > 0 && received_memory(socket)? > 0)
+}
+
+fn received_memory(socket: &impl AsFd) -> Result<u32, CallError> {
+    option::get(socket.as_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO).of("getsockopt SO_MEMINFO")
 }
 
 /// A TCP socket of the address's family that does not block.

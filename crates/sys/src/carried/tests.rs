@@ -9,7 +9,7 @@ use super::*;
 use crate::address::Addresses;
 use crate::interface::Interface;
 use crate::process;
-use crate::repair::{Forge, Frozen, Restored, State, Thawed};
+use crate::repair::{Flags, Forge, Forged, Frozen, Restored, State, Thawed};
 use crate::rules::{Connections, Guard, MARK, Rules};
 use crate::testing::{Street, readable, run, street, until};
 
@@ -210,6 +210,51 @@ fn an_end_and_a_reset_reach_the_peer() {
     assert!(readable(&client));
     assert_eq!(client.read(&mut byte).unwrap_err().kind(), ErrorKind::ConnectionReset);
     drop(copy);
+}
+
+#[test]
+fn a_death_within_a_half_closed_connection_says_nothing() {
+    let Some(server) = Server::v4() else { return };
+    let mut byte = [0];
+    let (mut client, socket) = server.connect();
+    let_finish(&socket).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    assert!(readable(&client));
+    assert_eq!(client.read(&mut byte).unwrap(), 0, "its end is told");
+    // What is not read has the kernel send a reset when the socket is closed.
+    client.write_all(b"more").unwrap();
+    assert!(readable(&socket));
+    drop(socket);
+    assert!(sockets(&server).iter().all(|line| line.contains(" 0A ")), "only the listener");
+    client.write_all(b"and more").unwrap();
+    assert_eq!(client.take_error().unwrap().map(|error| error.kind()), None);
+}
+
+#[test]
+fn what_came_behind_a_gap_is_seen_until_the_gap_is_closed() {
+    let Some(server) = Server::v4() else { return };
+    let (mut client, mut socket) = server.connect();
+    assert!(!may_have_gaps(&socket).unwrap());
+    let (mut bytes, state) = ([0; 9], repair::look(&client).unwrap());
+    // The second half comes before the first.
+    let half = Forged {
+        from: client.local_addr().unwrap(),
+        to: server.at,
+        sequence: state.outgoing.first.wrapping_add(5),
+        acknowledged: state.incoming.next,
+        flags: Flags::Ack,
+        window: 500,
+        options: &[],
+        data: b"half",
+    };
+    server.street.outside().within(|| Forge::open(MARK).unwrap().send(&half).unwrap());
+    until(|| may_have_gaps(&socket).unwrap().then_some(()));
+    client.write_all(b"first").unwrap();
+    until(|| socket.peek(&mut bytes).is_ok_and(|count| count == 9).then_some(()));
+    assert!(may_have_gaps(&socket).unwrap(), "what is not read may be behind one");
+    socket.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"firsthalf");
+    assert!(!may_have_gaps(&socket).unwrap());
 }
 
 #[test]

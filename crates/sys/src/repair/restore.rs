@@ -176,7 +176,7 @@ impl Rest {
         setsockopt(socket, sockopt::SndBufForce, &send).of("setsockopt SO_SNDBUFFORCE")?;
         if self.closed {
             // The end is part of the state, so it may be told.
-            rules::let_close(socket)?;
+            rules::let_finish(socket)?;
             end(socket)?;
         }
         Ok(())
