@@ -3,6 +3,7 @@
 use proto::connection::owner::{Action, Written};
 use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End, GroupId};
+use sys::queue::Verdict;
 
 use super::Driver;
 use crate::carrier::hold::packet;
@@ -87,7 +88,7 @@ impl Driver {
 
     /// Closes a connection so that its peers hear nothing. Says whether it stood
     /// still.
-    fn forget_silently(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn forget_silently(&mut self, id: ConnectionId) -> bool {
         let Some(mut splice) = self.forget(id) else { return false };
         let was_still = splice.is_still();
         for end in End::BOTH {
@@ -139,8 +140,12 @@ impl Driver {
 
     /// Takes a connection out of everything that knows it.
     pub(super) fn forget(&mut self, id: ConnectionId) -> Option<Splice> {
-        let splice = self.splices.remove(&id)?;
+        let mut splice = self.splices.remove(&id)?;
         for end in End::BOTH {
+            // Nobody else knows of them: the kernel would keep them without end.
+            for packet in std::mem::take(&mut splice.side_mut(end).deferred) {
+                self.decide(packet, Verdict::Drop);
+            }
             if let Some(ends) = splice.side(end).ends
                 && self.by_ends.get(&ends) == Some(&(id, end))
             {

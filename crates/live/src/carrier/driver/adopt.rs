@@ -7,12 +7,13 @@
 
 use bytes::Bytes;
 use proto::connection::ledger::{
-    Broken, Change, Content, Ledger, MAX_CHUNK_BYTES, Marks, Produced, Received,
+    Broken, Change, Content, Ledger, MAX_CHUNK_BYTES, Marks, Produced, Received, WINDOW_BYTES,
 };
 use proto::connection::record::{EndHeader, Header};
 use proto::connection::sequence::{Initial, Position};
 use proto::connection::{ConnectionId, End, GroupId};
 use proto::secret::secret;
+use sys::carried;
 use sys::repair::{self, Frozen, State, Why};
 
 use super::Driver;
@@ -51,6 +52,9 @@ impl Driver {
         else {
             return;
         };
+        if !(is_readable_whole(client) && is_readable_whole(backend)) {
+            return;
+        }
         let seen = look_at(client).and_then(|client| Ok([client, look_at(backend)?]));
         let adopted = seen
             .map_err(|why| why.to_string())
@@ -110,6 +114,15 @@ impl Driver {
         side.link = Link::Still(stopped);
         Some(Seen { state, given, unwritten, ended })
     }
+}
+
+/// Whether all that the kernel has of an end can be read, and kept. It is looked
+/// at again with the next segment of its peer.
+fn is_readable_whole(socket: &Socket) -> bool {
+    // What came behind a gap is told by nobody, and acknowledged when the gap is
+    // closed. (An error shows when the end is read.)
+    let has_gaps = carried::may_have_gaps(socket.stream()).unwrap_or(false);
+    !has_gaps && socket.unacknowledged_bytes() <= WINDOW_BYTES
 }
 
 /// Reads an end, which goes on.

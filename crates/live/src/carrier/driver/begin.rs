@@ -13,13 +13,12 @@ use proto::secret::secret;
 use sys::carried;
 use sys::queue::PacketId;
 
+use super::Driver;
 use super::packets::Fate;
-use super::{Driver, Watched};
 use crate::carrier::ROOM;
 use crate::carrier::greeting::{Syn, end_header};
 use crate::carrier::hold::{Of, token};
 use crate::carrier::orders::Handed;
-use crate::carrier::socket::Socket;
 use crate::carrier::splice::{Ends, Link, Splice};
 
 /// How long a connection may be half open: a client that has not answered the
@@ -110,26 +109,38 @@ impl Driver {
         ends: Ends,
         backend: std::net::SocketAddr,
     ) -> io::Result<()> {
-        let id = match self.by_ends.get(&ends) {
-            Some((id, End::Client)) => *id,
-            Some(_) | None => {
-                // One that has begun without being told.
-                let id = ConnectionId(Self::name());
-                let mut splice = Splice::new(id, backend);
-                splice.side_mut(End::Client).ends = Some(ends);
-                self.splices.insert(id, splice);
-                self.by_ends.insert(ends, (id, End::Client));
-                id
+        let known = self.by_ends.get(&ends).map(|(id, _)| *id);
+        let told = known.filter(|id| self.is_awaited(*id));
+        if told.is_none()
+            && let Some(former) = known
+        {
+            // Its client has broken it off, which nobody has looked at yet.
+            self.break_off(former);
+        }
+        let id = told.unwrap_or_else(|| ConnectionId(Self::name()));
+        let socket = match self.watch((id, End::Client), client, (Position(0), false)) {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.break_off(id);
+                return Err(error);
             }
         };
-        let token = self.token(Watched::Socket(id, End::Client));
-        let socket =
-            Socket::watch(self.parts.poll.registry(), client, token, (Position(0), false))?;
-        if let Some(splice) = self.splices.get_mut(&id) {
-            splice.side_mut(End::Client).link = Link::Up(socket);
-        }
+        // One that is not told has begun without.
+        let splice = self.splices.entry(id).or_insert_with(|| Splice::new(id, backend));
+        let side = splice.side_mut(End::Client);
+        side.ends = Some(ends);
+        side.link = Link::Up(socket);
+        self.by_ends.insert(ends, (id, End::Client));
         self.reach_backend(id);
         Ok(())
+    }
+
+    /// Whether a client is known, and its socket is not here yet.
+    pub(super) fn is_awaited(&self, id: ConnectionId) -> bool {
+        self.splices.get(&id).is_some_and(|splice| {
+            let is_absent = matches!(splice.side(End::Client).link, Link::Absent);
+            is_absent && !splice.closing && !splice.restored
+        })
     }
 
     /// Goes on with a client whose TLS handshake is done.
@@ -141,11 +152,10 @@ impl Driver {
         let Ok(ends) = ends else { return };
         let mut splice = Splice::new(id, backend);
         splice.permit = Some(permit);
-        let given = Position(records.sent().stream - unsent.len() as u64);
-        let token = self.token(Watched::Socket(id, End::Client));
+        let given = Position(Position(records.sent().stream) - Position(unsent.len() as u64));
         let watched = client.set_nonblocking(true).and_then(|()| {
             carried::settle(&client, ROOM).map_err(|error| error.source)?;
-            Socket::watch(self.parts.poll.registry(), client, token, (given, false))
+            self.watch((id, End::Client), client, (given, false))
         });
         let mut socket = match watched {
             Ok(socket) => socket,
@@ -174,12 +184,10 @@ impl Driver {
     /// Begins the connection to the backend.
     pub(super) fn reach_backend(&mut self, id: ConnectionId) {
         let Some(server) = self.splices.get(&id).map(|splice| splice.server) else { return };
-        let token = self.token(Watched::Socket(id, End::Backend));
         let begun = carried::connect(self.parts.place.address(), server, ROOM);
         let begun = begun.map_err(|error| error.source).and_then(|begun| {
-            let registry = self.parts.poll.registry();
-            let given = (Position(0), false);
-            Ok((Socket::watch(registry, begun.socket, token, given)?, begun.local))
+            let socket = self.watch((id, End::Backend), begun.socket, (Position(0), false))?;
+            Ok((socket, begun.local))
         });
         match begun {
             Ok((socket, local)) => {

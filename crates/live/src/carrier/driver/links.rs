@@ -20,6 +20,10 @@ use crate::stream::{Accepted, Call, Ended, Frame, Stream};
 /// How many frames of one stream are taken in a turn.
 const MOST_FRAMES: usize = 256;
 
+/// How many calls are answered in a turn: whoever calls without end has the
+/// others wait no longer than that.
+const MOST_CALLS: usize = 64;
+
 /// A group that this node owns.
 pub(super) struct Owned {
     pub(super) owner: Owner,
@@ -70,7 +74,7 @@ impl Driver {
     /// Takes what others begin.
     pub(super) fn answer_calls(&mut self) {
         let now = self.now();
-        loop {
+        for _ in 0..MOST_CALLS {
             let Parts { calls, tls, identity, .. } = &mut self.parts;
             match calls.accept(tls, identity, now) {
                 Ok(Accepted::Call(stream)) => {
@@ -86,6 +90,8 @@ impl Driver {
                 }
             }
         }
+        // Epoll tells of new ones only.
+        self.left.calls = true;
     }
 
     fn add_line(&mut self, mut stream: Stream, role: Role) -> Option<Token> {
@@ -138,7 +144,11 @@ impl Driver {
         let Some(owned) = self.owners.get_mut(&group) else { return };
         match token {
             Some(token) => owned.calling = Some((token, epoch)),
-            None => owned.owner.leave_understudy(self.now),
+            None => {
+                owned.rests_until = self.now + super::terms::REST;
+                self.avoided.insert(understudy, self.now + super::terms::AVOIDED);
+                owned.owner.leave_understudy(self.now);
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 //! from one end to the other; [`act`] what owners decide; [`links`] streams to
 //! other nodes; [`follow`] what this node could go on with; [`restore`] going on;
 //! [`adopt`] taking in what has run by itself; [`terms`] who owns; [`leave`]
-//! moving everything elsewhere.
+//! moving everything elsewhere; [`look`] what is due in between.
 
 mod act;
 mod adopt;
@@ -15,21 +15,24 @@ mod begin;
 mod follow;
 mod leave;
 mod links;
+mod look;
 mod packets;
 mod relay;
 mod restore;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use parking_lot::Mutex;
+use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End, GroupId};
 use proto::time::{Instant, Now, Wall};
 use proto::wire::header::Incarnation;
@@ -46,6 +49,7 @@ use super::hold::Hold;
 use super::orders::Order;
 use super::place::Place;
 use super::registers::Registers;
+use super::socket::Socket;
 use super::splice::{Ends, Link, Splice};
 use super::{Config, Service};
 use crate::stream;
@@ -64,9 +68,6 @@ const MOST_ROUNDS: usize = 4;
 /// How long peers' answers are looked for without sleeping in between: on a LAN
 /// they are there by then, and a sleep is a millisecond at the least.
 const LOOKED_FOR: Duration = Duration::from_millis(2);
-/// How often the figures are told.
-const TELL: Duration = Duration::from_millis(50);
-
 pub(super) const WAKER: Token = Token(0);
 const QUEUE: Token = Token(1);
 const LISTENER: Token = Token(2);
@@ -85,13 +86,14 @@ enum Watched {
 #[derive(Debug, Default)]
 struct Left {
     packets: bool,
+    calls: bool,
     services: BTreeSet<usize>,
     streams: BTreeSet<Token>,
 }
 
 impl Left {
     fn is_empty(&self) -> bool {
-        !self.packets && self.services.is_empty() && self.streams.is_empty()
+        !self.packets && !self.calls && self.services.is_empty() && self.streams.is_empty()
     }
 }
 
@@ -144,6 +146,8 @@ pub(super) struct Driver {
     counts: Figures,
     told: Instant,
     looked: Instant,
+    /// Whose acknowledgements were looked at last.
+    swept: Option<ConnectionId>,
     stopped: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
@@ -187,6 +191,7 @@ impl Driver {
             counts: Figures::default(),
             told: Instant::from_micros(0),
             looked: Instant::from_micros(0),
+            swept: None,
             stopped: None,
         })
     }
@@ -207,6 +212,9 @@ impl Driver {
             self.now = self.read_clock();
             let left = std::mem::take(&mut self.left);
             let packets_wait = self.take_events(&events) | left.packets;
+            if left.calls {
+                self.answer_calls();
+            }
             left.services.into_iter().for_each(|index| self.accept(index));
             left.streams.into_iter().for_each(|token| self.serve_line(token));
             self.take_orders();
@@ -252,8 +260,7 @@ impl Driver {
                 token => match self.watched.get(&token).copied() {
                     Some(Watched::Service(index)) => self.accept(index),
                     Some(Watched::Socket(id, end)) => {
-                        let readable = event.is_readable() || event.is_error();
-                        self.note(id, end, readable, event.is_writable() || event.is_error());
+                        self.note((id, end), event);
                     }
                     Some(Watched::Stream) => self.serve_line(token),
                     None => {}
@@ -264,9 +271,16 @@ impl Driver {
     }
 
     /// Epoll has said something of an end.
-    fn note(&mut self, id: ConnectionId, end: End, readable: bool, writable: bool) {
+    fn note(&mut self, (id, end): (ConnectionId, End), event: &Event) {
+        let readable = event.is_readable() || event.is_error();
+        let writable = event.is_writable() || event.is_error();
         let Some(splice) = self.splices.get_mut(&id) else { return };
-        match &mut splice.side_mut(end).link {
+        let side = splice.side_mut(end);
+        match &mut side.link {
+            // Its end was read, so nobody would read that it is broken.
+            Link::Up(socket) if side.ended && event.is_error() && !socket.is_connected() => {
+                self.break_off(id);
+            }
             Link::Up(socket) => {
                 socket.readable |= readable;
                 if writable {
@@ -290,28 +304,6 @@ impl Driver {
         }
     }
 
-    /// Does what time asks for.
-    fn look_around(&mut self) {
-        self.tend_lines();
-        let asked: Vec<ConnectionId> = self.watching.iter().copied().collect();
-        for id in asked {
-            self.tend_asked(id);
-            self.note_acknowledged(id);
-            self.dirty.insert(id);
-        }
-        if self.now.saturating_since(self.looked) < WATCH {
-            return;
-        }
-        self.looked = self.now;
-        self.tend_owners();
-        self.tend_candidate();
-        self.tend_leaving();
-        self.expire_half_open();
-        if let Err(error) = self.parts.place.announce() {
-            tracing::warn!(%error, "the virtual address could not be announced");
-        }
-    }
-
     /// Lets the machines decide and does what they say, until nothing is left.
     fn work(&mut self) {
         for _ in 0..MOST_ROUNDS {
@@ -330,37 +322,6 @@ impl Driver {
         }
     }
 
-    /// Tells how it stands.
-    fn tell(&mut self) {
-        if self.now.saturating_since(self.told) < TELL {
-            return;
-        }
-        self.told = self.now;
-        let counts = self.figures();
-        *self.parts.figures.lock() = counts;
-    }
-
-    fn figures(&self) -> Figures {
-        let mut figures = self.counts.clone();
-        figures.live = self.splices.len();
-        figures.followed = self.studies.values().map(|study| study.machine.len()).sum();
-        for owned in self.owners.values() {
-            let (all, plain) = owned.owner.len();
-            figures.protected += if owned.line.is_some() { all - plain } else { 0 };
-            let counters = owned.owner.counters();
-            figures.left += counters.left;
-            figures.alone += counters.alone;
-            figures.refused += counters.refused;
-            let followed = owned.owner.term().and_then(|term| term.understudy);
-            figures.understudy =
-                figures.understudy.or_else(|| followed.and_then(|it| self.name_of(it)));
-        }
-        figures.has_address = self.parts.place.is_here();
-        figures.overruns = self.parts.hold.as_ref().map_or(0, |hold| hold.queue.overruns());
-        figures.to_move = self.leaving.as_ref().map(|_| self.splices.len());
-        figures
-    }
-
     /// Lets everything go.
     fn end(mut self) {
         if let Err(error) = self.parts.place.leave() {
@@ -375,6 +336,20 @@ impl Driver {
             // Who does not wait for it need not know.
             let _ = stopped.send(());
         }
+    }
+
+    /// Watches an end's socket.
+    fn watch(
+        &mut self,
+        at: (ConnectionId, End),
+        stream: TcpStream,
+        written: (Position, bool),
+    ) -> std::io::Result<Socket> {
+        let token = self.token(Watched::Socket(at.0, at.1));
+        let watched = Socket::watch(self.parts.poll.registry(), stream, token, written);
+        watched.inspect_err(|_| {
+            self.watched.remove(&token);
+        })
     }
 
     /// A token that nobody has.

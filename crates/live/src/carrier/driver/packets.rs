@@ -40,6 +40,10 @@ impl Driver {
                 }
             }
         }
+        // What was let through is in its socket before anybody looks what that has.
+        if let Err(error) = hold.queue.flush() {
+            tracing::warn!(%error, "verdicts about packets could not be given");
+        }
         self.parts.hold = Some(hold);
     }
 
@@ -94,14 +98,27 @@ impl Driver {
             }
             return Fate::ACCEPT;
         }
-        if let Some((id, _)) = known {
-            // A repetition: it waits as the first one did.
-            return if self.is_told(id) { Fate::ACCEPT } else { Fate::DROP };
+        if let Some((id, end)) = known {
+            if end == End::Backend || self.answers_as(id, segment) {
+                // A repetition: it waits as the first one did.
+                return if self.is_told(id) { Fate::ACCEPT } else { Fate::DROP };
+            }
+            // The kernel has let the former one go, and begun another.
+            self.break_off(id);
         }
         match self.greetings.take(ends) {
             Some(syn) => self.open(packet, ends, (Syn::of(segment), syn)),
             None => Fate::ACCEPT,
         }
+    }
+
+    /// Whether a connection is the one that a SYN-ACK is of.
+    fn answers_as(&self, id: ConnectionId, segment: &Segment<'_>) -> bool {
+        let group = self.splices.get(&id).and_then(|splice| splice.group);
+        let owner = group.and_then(|group| self.owners.get(&group)).map(|owned| &owned.owner);
+        let ledger = owner.and_then(|owner| owner.ledger(id));
+        // Of one that is loose nothing is known that could be wrong.
+        ledger.is_none_or(|ledger| ledger.header().client.sent.0 == segment.sequence)
     }
 
     /// Whether the understudy knows of a connection, or need not.
@@ -125,13 +142,18 @@ impl Driver {
         let Some(group) = splice.group else { return Fate::ACCEPT };
         let side = splice.side(end);
         let of = Of { group, connection: id, end };
-        let restored = splice.restored;
+        let (restored, ends) = (splice.restored, (segment.to, segment.from));
         match (segment.flags.syn(), segment.flags.ack()) {
-            (true, false) if restored => {
-                self.greet_again(id, segment);
+            (true, false) if end == End::Client && restored && self.greet_again(id, segment) => {
                 return Fate::DROP;
             }
-            (true, false) => return Fate::ACCEPT,
+            (true, false) => {
+                if end == End::Client && self.is_awaited(id) {
+                    // Should it be another one than the one that was answered.
+                    self.greetings.remember(self.now, ends, Syn::of(segment));
+                }
+                return Fate::ACCEPT;
+            }
             (true, true) => {
                 let Some((ends, ours)) = side.ends.zip(side.syn) else { return Fate::ACCEPT };
                 let header = end_header(ends, (ours, Syn::of(segment)), Self::clock());

@@ -102,7 +102,9 @@ impl Driver {
         let side = splice.side(from);
         if side.ended
             || splice.closing
-            || matches!(splice.side(to).link, Link::Absent | Link::Still(_))
+            // What cannot be written yet stays with its peer: a client that is quick
+            // would else fill this node's memory, before it is known who takes it.
+            || matches!(splice.side(to).link, Link::Absent | Link::Connecting(_) | Link::Still(_))
         {
             return Relayed::Nothing;
         }
@@ -192,8 +194,12 @@ impl Driver {
     fn has_room(&self, id: ConnectionId, to: End) -> bool {
         let Some(splice) = self.splices.get(&id) else { return false };
         let Some(group) = splice.group else {
-            let waiting = |end: End| {
-                splice.side(end).socket().map_or(0, crate::carrier::socket::Socket::unwritten_bytes)
+            // What is to be taken in has to fit into a ledger.
+            let is_due = self.parts.hold.is_some() && !splice.unfit;
+            let waiting = |end: End| match splice.side(end).socket() {
+                Some(socket) if is_due => socket.unacknowledged_bytes(),
+                Some(socket) => socket.unwritten_bytes(),
+                None => 0,
             };
             return waiting(to) <= MOST_UNWRITTEN && waiting(End::Client) <= 2 * MOST_UNWRITTEN;
         };
@@ -210,7 +216,13 @@ impl Driver {
             return;
         };
         for end in End::BOTH {
-            if let Some(socket) = splice.side(end).socket()
+            // A ledger without output has nothing to let go.
+            let is_empty = owned.owner.ledger(id).is_none_or(|ledger| {
+                let output = &ledger.side(end).output;
+                output.end() + usize::from(output.fin()) == output.acknowledged()
+            });
+            if !is_empty
+                && let Some(socket) = splice.side(end).socket()
                 && let Ok(position) = socket.acknowledged()
             {
                 owned.owner.handle_acknowledged(self.now, (id, end), position);
@@ -224,18 +236,21 @@ impl Driver {
             return false;
         }
         let Some(splice) = self.splices.get(&id) else { return false };
-        let over = End::BOTH.iter().all(|end| {
-            let socket = splice.side(*end).socket();
-            socket.is_some_and(|socket| {
-                let acknowledged = socket.acknowledged().unwrap_or(Position(0));
-                socket.unwritten_bytes() == 0 && acknowledged > socket.written()
-            })
-        });
-        if !over {
-            return false;
+        let mut over = true;
+        let mut broken = false;
+        for socket in End::BOTH.iter().filter_map(|end| splice.side(*end).socket()) {
+            let acknowledged = socket.acknowledged().unwrap_or(Position(0));
+            let is_over = socket.unwritten_bytes() == 0 && acknowledged > socket.written();
+            over &= is_over;
+            // Nothing is read any more that would say so.
+            broken |= !is_over && !socket.is_connected();
         }
-        self.close(id);
-        true
+        if broken {
+            self.break_off(id);
+        } else if over {
+            self.close(id);
+        }
+        broken || over
     }
 
     /// Whether both directions have ended, and only acknowledgements are missing.

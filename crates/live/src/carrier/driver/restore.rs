@@ -23,8 +23,7 @@ use sys::repair::{
 use tls_rustls::records::{Epoch, Records, Snapshot};
 
 use super::links::Owned;
-use super::{Driver, LOOKED_FOR, Watched};
-use crate::carrier::socket::Socket;
+use super::{Driver, LOOKED_FOR};
 use crate::carrier::splice::{Asked, Link, Splice};
 use crate::carrier::{PROMISED, ROOM};
 
@@ -71,7 +70,11 @@ impl Driver {
                 tracing::warn!(
                     connection = ?ledger.header().id, %error, "a connection could not be gone on with"
                 );
-                self.forget(ledger.header().id);
+                // What there is of it hears that it is over.
+                if let Some(splice) = self.splices.get_mut(&ledger.header().id) {
+                    splice.broken = true;
+                }
+                self.let_go(ledger.header().id);
             }
         }
         let config = Config { wait: self.parts.config.hold, ..Config::new(self.parts.me, group) };
@@ -112,7 +115,9 @@ impl Driver {
     fn revive(&mut self, group: GroupId, ledger: &Ledger) -> io::Result<()> {
         let header = ledger.header();
         let id = header.id;
-        self.forget(id);
+        // One that was moved may have come back.
+        let permit = self.splices.get_mut(&id).and_then(|former| former.permit.take());
+        self.forget_silently(id);
         let server = match &header.backend {
             Some(backend) => backend.peer,
             None => self.backend_of(header.client.local).ok_or(io::ErrorKind::NotFound)?,
@@ -120,6 +125,7 @@ impl Driver {
         let mut splice = Splice::new(id, server);
         splice.group = Some(group);
         splice.restored = true;
+        splice.permit = permit;
         if let Some(tls) = &header.tls {
             let snapshot = Snapshot::decode(tls).map_err(io::Error::other)?;
             // The farm has given this node the connection: nobody else has this
@@ -127,39 +133,47 @@ impl Driver {
             let epoch = Epoch(snapshot.epoch().0 + 1);
             splice.records = Some(Records::restore(snapshot, epoch).map_err(io::Error::other)?);
         }
+        self.splices.insert(id, splice);
         let ends = [(End::Client, Some(header.client)), (End::Backend, header.backend)];
         for (end, header) in ends {
             let Some(header) = header else { continue };
-            let side = ledger.side(end);
-            let state = state(&header, side);
-            let ends = (state.local, state.peer);
-            let restored =
-                Restored::restore(state, ROOM.buffers()).map_err(|error| error.source)?;
-            let thawed = restored.thaw(&self.parts.forge).map_err(|error| error.source)?;
-            let written = (side.output.end(), side.output.fin());
-            let link = match thawed {
-                Thawed::Going(stream) => {
-                    let token = self.token(Watched::Socket(id, end));
-                    carried::settle(&stream, ROOM).map_err(|error| error.source)?;
-                    Link::Up(Socket::watch(self.parts.poll.registry(), stream, token, written)?)
-                }
-                Thawed::Asking(asking) => {
-                    let (since, again) = (self.now, self.now + AGAIN);
-                    Link::Asking(Box::new(Asked { asking, since, again, pause: AGAIN, written }))
-                }
-            };
-            let place = splice.side_mut(end);
-            place.link = link;
-            place.ends = Some(ends);
-            place.read = side.input.consumed();
-            self.by_ends.insert(ends, (id, end));
+            self.revive_end((id, end), &header, ledger.side(end))?;
         }
-        self.splices.insert(id, splice);
         self.watching.insert(id);
         self.dirty.insert(id);
         if header.backend.is_none() {
             self.reach_backend(id);
         }
+        Ok(())
+    }
+
+    fn revive_end(
+        &mut self,
+        (id, end): (ConnectionId, End),
+        header: &EndHeader,
+        side: &Side,
+    ) -> io::Result<()> {
+        let state = state(header, side);
+        let ends = (state.local, state.peer);
+        let restored = Restored::restore(state, ROOM.buffers()).map_err(|error| error.source)?;
+        let thawed = restored.thaw(&self.parts.forge).map_err(|error| error.source)?;
+        let written = (side.output.end(), side.output.fin());
+        let link = match thawed {
+            Thawed::Going(stream) => {
+                carried::settle(&stream, ROOM).map_err(|error| error.source)?;
+                Link::Up(self.watch((id, end), stream, written)?)
+            }
+            Thawed::Asking(asking) => {
+                let (since, again) = (self.now, self.now + AGAIN);
+                Link::Asking(Box::new(Asked { asking, since, again, pause: AGAIN, written }))
+            }
+        };
+        let Some(splice) = self.splices.get_mut(&id) else { return Ok(()) };
+        let place = splice.side_mut(end);
+        place.link = link;
+        place.ends = Some(ends);
+        place.read = side.input.consumed();
+        self.by_ends.insert(ends, (id, end));
         Ok(())
     }
 
@@ -198,15 +212,16 @@ impl Driver {
 
     /// An end goes on: its peer has said how far it has come.
     fn answered(&mut self, id: ConnectionId, end: End) {
-        let token = self.token(Watched::Socket(id, end));
         let Some(splice) = self.splices.get_mut(&id) else { return };
         let side = splice.side_mut(end);
         let Link::Asking(asked) = std::mem::take(&mut side.link) else { return };
         let finished = asked.asking.finish(&self.parts.forge).map_err(io::Error::other);
         let up = finished.and_then(|stream| {
             carried::settle(&stream, ROOM).map_err(|error| error.source)?;
-            Socket::watch(self.parts.poll.registry(), stream, token, asked.written)
+            self.watch((id, end), stream, asked.written)
         });
+        let Some(splice) = self.splices.get_mut(&id) else { return };
+        let side = splice.side_mut(end);
         let deferred = std::mem::take(&mut side.deferred);
         match up {
             Ok(socket) => {
@@ -226,10 +241,14 @@ impl Driver {
         }
     }
 
-    /// A client still waits for the answer to its SYN: it gets it again.
-    pub(super) fn greet_again(&self, id: ConnectionId, segment: &Segment<'_>) {
+    /// A client still waits for the answer to its SYN: it gets it again. False: it
+    /// asks for another connection, which the kernel knows an answer to.
+    pub(super) fn greet_again(&self, id: ConnectionId, segment: &Segment<'_>) -> bool {
         let header = self.header_of(id);
-        let Some((header, side)) = header else { return };
+        let Some((header, side)) = header else { return false };
+        if header.received.0 != segment.sequence {
+            return false;
+        }
         let state = state(&header, &side);
         let syn_ack = SynAck {
             segment: segment.options.segment.unwrap_or(header.mss),
@@ -238,6 +257,7 @@ impl Driver {
         if let Err(error) = self.parts.forge.syn_ack(&state, syn_ack) {
             tracing::debug!(%error, "a client could not be answered again");
         }
+        true
     }
 
     fn header_of(&self, id: ConnectionId) -> Option<(EndHeader, Side)> {

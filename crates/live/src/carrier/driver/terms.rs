@@ -97,6 +97,7 @@ impl Driver {
     /// Has owners choose understudies, and lets time pass for them.
     pub(super) fn tend_owners(&mut self) {
         let main = self.candidate.group;
+        self.avoided.retain(|_, until| *until > self.now);
         let mut empty = Vec::new();
         let may_follow = self.parts.hold.is_some() || self.leaving.is_some();
         let next = if may_follow { self.next_understudy() } else { None };
@@ -132,6 +133,9 @@ impl Driver {
     fn next_understudy(&self) -> Option<Incarnation> {
         if let Some(leaving) = &self.leaving
             && let Some(to) = leaving.to()
+            // Where that one is gone, anybody is better than nobody.
+            && self.is_alive(to)
+            && !self.is_avoided(to)
         {
             return Some(to);
         }
