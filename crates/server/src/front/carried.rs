@@ -15,13 +15,16 @@ use tls_rustls::records::{Epoch, Extracted, Inlet, SecretTap, Suite, extract};
 use tls_rustls::{Attempt, Begun, refuse_early_data};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
+use super::Shared;
 use super::config::Carrying;
 use super::figures::HandedPlace;
 use super::handshake::HandshakeStream;
+use super::relay::{self, Ends};
 use crate::connections::Handed;
 
 /// What is read at once: the flights of clients are shorter, but for long
@@ -151,6 +154,22 @@ impl Ready {
         });
         Ok(())
     }
+}
+
+/// Has another go on with a client.
+pub(super) fn hand_over(
+    front: &Shared,
+    ready: Ready,
+    client: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<()> {
+    let carrying = front.carrying.as_ref().expect("only a carrier's connections are taken");
+    let preface = if front.proxy_protocol {
+        relay::proxy_header(Ends { client, server: ready.server()? })
+    } else {
+        Vec::new()
+    };
+    ready.hand_over(carrying, preface, front.counters.hand_over(permit))
 }
 
 /// Writes what rustls has to write; says how much that was.

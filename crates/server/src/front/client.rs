@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::carried::{Ready, Shaken};
+use super::carried::{self, Ready, Shaken};
 use super::early::{self, EarlyStream};
 use super::figures::{EarlyRefusal, Failure, Handshake};
 use super::handshake::HandshakeStream;
@@ -131,28 +131,12 @@ pub(super) async fn serve(front: &Shared, arrived: Arrived, phase: Phase) {
             Box::pin(serve_early(front, *client, peer, phase, deadline)).await;
         }
         Ok(Greeted::Carried(ready)) => {
-            if let Err(error) = hand_over(front, *ready, peer, permit) {
+            if let Err(error) = carried::hand_over(front, *ready, peer, permit) {
                 front.failed(Failure::Closed, &peer, &error);
             }
         }
         Err(refusal) => front.failed(refusal.failure(), &peer, &refusal),
     }
-}
-
-/// Has another go on with a client.
-fn hand_over(
-    front: &Shared,
-    ready: Ready,
-    client: SocketAddr,
-    permit: OwnedSemaphorePermit,
-) -> io::Result<()> {
-    let carrying = front.carrying.as_ref().expect("only a carrier's connections are taken");
-    let preface = if front.proxy_protocol {
-        relay::proxy_header(Ends { client, server: ready.server()? })
-    } else {
-        Vec::new()
-    };
-    ready.hand_over(carrying, preface, front.counters.hand_over(permit))
 }
 
 /// Answers a client while its handshake is still going on.
@@ -290,7 +274,8 @@ async fn shake_hands(
         }
     }
     if let Some(tap) = attempt.tap() {
-        return shake_by_hand(front, (attempt, tap), &bytes, stream).await;
+        let shaken = Shaken::shake(&attempt, &bytes, stream).await?;
+        return go_on(front, (attempt, tap), shaken).await;
     }
     let stream = HandshakeStream::new(bytes, stream, attempt.begun());
     let acceptor = TlsAcceptor::from(attempt.config());
@@ -306,15 +291,13 @@ async fn shake_hands(
     Ok(Greeted::Whole(Client { session, stream }))
 }
 
-/// Shakes hands with a client whose connection is to be carried.
-async fn shake_by_hand<'a>(
+/// Goes on with a client whose connection is to be carried, as far as it can be.
+async fn go_on<'a>(
     front: &'a Shared,
     (attempt, tap): (Attempt, SecretTap),
-    read: &[u8],
-    stream: TcpStream,
+    shaken: Shaken,
 ) -> Result<Greeted<'a>, Refusal> {
     let acceptor = TlsAcceptor::from(attempt.config());
-    let shaken = Shaken::shake(&attempt, read, stream).await?;
     let kind = shaken.connection.handshake_kind().expect("a finished handshake is of some kind");
     let settled = attempt.settle(kind, front.cache.now());
     settle(front, &settled).await;
