@@ -21,16 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// short of a netlink socket.
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// Gives such a network, or says why it cannot be had here and a test is
-/// skipped.
+/// Gives what stands on such a network, or says why it cannot be had here and a
+/// test is skipped.
 ///
 /// # Panics
 ///
 /// With `SEGUE_REQUIRE_NETNS=1` in the environment, when there is none.
-pub fn or_skip(network: Result<Network, NetworkError>) -> Option<Network> {
+pub fn or_skip<T>(ground: Result<T, NetworkError>) -> Option<T> {
     let required = std::env::var_os("SEGUE_REQUIRE_NETNS").is_some_and(|value| value == "1");
-    match network {
-        Ok(network) => Some(network),
+    match ground {
+        Ok(ground) => Some(ground),
         Err(reason) if required => panic!("SEGUE_REQUIRE_NETNS=1, but: {reason}"),
         Err(reason) => {
             // Without a standard error there is nobody to tell.

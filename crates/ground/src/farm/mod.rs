@@ -1,0 +1,344 @@
+//! A farm on machines of its own: three servers, a backend, and clients.
+//!
+//! The servers run the real program, which whoever builds the farm names. Where
+//! its virtual address is can be seen from outside, by the machine's own
+//! interface, so that no node is believed.
+
+mod error;
+mod node;
+mod settings;
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use rustls::{CipherSuite, ClientConfig, RootCertStore};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::SERVER_NAME;
+use crate::command::run;
+use crate::load::{Amount, Backend, Clients, Near, Plan, Security};
+use crate::network::Network;
+pub use error::FarmError;
+pub use node::Node;
+pub use settings::{Listeners, Settings};
+
+/// How many servers there are: the owner of a connection, its understudy, and
+/// one that neither is.
+pub const SERVERS: u8 = 3;
+
+/// The machine that clients are on.
+pub const CLIENTS: u8 = SERVERS;
+
+/// The machine that the backend is on.
+pub const BACKEND: u8 = SERVERS + 1;
+
+/// Names of the servers' nodes.
+const NAMES: [&str; SERVERS as usize] = ["a", "b", "c"];
+
+/// How long a farm may take to do what it should: far longer than it does on a
+/// busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a condition is looked at while it is waited for.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// Where the backend is, on its machine.
+const BACKEND_PORT: u16 = 9000;
+
+/// A farm, its backend, and its clients. Dropped, all of it is gone.
+#[derive(Debug)]
+pub struct Farm {
+    // Dropped in this order: nodes before the network that they are in.
+    nodes: [Option<Node>; SERVERS as usize],
+    /// What clients talk to, behind the servers.
+    pub backend: Backend,
+    clients: Clients,
+    /// The wire that all of it is on.
+    pub network: Network,
+    program: PathBuf,
+    settings: Settings,
+    directory: TempDir,
+    certificate: CertificateDer<'static>,
+}
+
+impl Farm {
+    /// A farm of that program, with no server started.
+    ///
+    /// # Errors
+    ///
+    /// Where there can be no such network, or `segue keygen` fails.
+    pub fn new(program: PathBuf, settings: Settings) -> Result<Self, FarmError> {
+        let network = Network::new(BACKEND + 1)?;
+        let (directory, certificate) = prepare(&program)?;
+        let at = SocketAddr::from((Network::address(BACKEND), BACKEND_PORT));
+        let backend = network.on(BACKEND, || Backend::start(at));
+        let backend = backend.map_err(FarmError::because("the backend"))?;
+        let clients = Clients::start().map_err(FarmError::because("the clients"))?;
+        let nodes = Default::default();
+        Ok(Self { nodes, backend, clients, network, program, settings, directory, certificate })
+    }
+
+    /// Starts all servers that do not run, and waits until they know each other
+    /// and one of them has the virtual address.
+    ///
+    /// # Errors
+    ///
+    /// When one does not start, or they do not come together: with their logs.
+    pub fn start(&mut self) -> Result<(), FarmError> {
+        (0..SERVERS).try_for_each(|server| self.start_one(server))?;
+        let all_alive = |status: &Value| {
+            let members = status["members"].as_array().into_iter().flatten();
+            let alive = members.filter(|other| other["state"] == "alive");
+            alive.count() + 1 == usize::from(SERVERS)
+        };
+        for server in 0..SERVERS {
+            self.until_status(server, all_alive)?;
+        }
+        if self.settings.listeners != Listeners::Ordinary {
+            self.until_owner(|_| true)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a server, unless it runs, and waits until it says that it serves.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn start_one(&mut self, server: u8) -> Result<(), FarmError> {
+        if self.nodes[usize::from(server)].is_some() {
+            return Ok(());
+        }
+        let name = NAMES[usize::from(server)];
+        let config = self.directory.path().join(format!("{name}.toml"));
+        let text = self.settings.of(server, name, self.backend.address());
+        fs::write(&config, text).map_err(FarmError::because("a configuration"))?;
+        let node = self.network.on(server, || Node::start(&self.program, name, &config))?;
+        self.nodes[usize::from(server)] = Some(node);
+        Ok(())
+    }
+
+    /// Ends a server's process at once (SIGKILL).
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn kill(&mut self, server: u8) {
+        let node = self.nodes[usize::from(server)].take();
+        drop(node.expect("a server is killed that runs"));
+    }
+
+    /// A running server's node.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    #[must_use]
+    pub fn node(&self, server: u8) -> &Node {
+        self.nodes[usize::from(server)].as_ref().expect("a server is asked that runs")
+    }
+
+    /// Puts a server that was killed or unplugged back, as a new start.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Farm::start`].
+    pub fn restore(&mut self, server: u8) -> Result<(), FarmError> {
+        self.nodes[usize::from(server)] = None;
+        self.network.plug(server)?;
+        self.start()
+    }
+
+    /// Has a server hand its connections over and end (`segue drain`), and
+    /// waits for that.
+    ///
+    /// # Errors
+    ///
+    /// When it fails, or the process does not end.
+    pub fn drain(&mut self, server: u8) -> Result<(), FarmError> {
+        let admin = format!("http://{}", Settings::admin(server));
+        let drain = || Command::new(&self.program).args(["drain", "--admin", &admin]).output();
+        let output = self.network.on(server, drain).map_err(FarmError::because("segue drain"))?;
+        if !output.status.success() {
+            return Err(FarmError::Failed {
+                what: "segue drain".to_owned(),
+                why: String::from_utf8_lossy(&output.stderr).into_owned(),
+            });
+        }
+        let node = self.nodes[usize::from(server)].take();
+        node.map_or(Ok(()), |node| node.until_ended(PATIENCE))
+    }
+
+    /// The server whose machine has the virtual address. While it moves, or if
+    /// more than one has it, none.
+    ///
+    /// # Errors
+    ///
+    /// That of `ip`.
+    pub fn owner(&self) -> Result<Option<u8>, FarmError> {
+        let address = self.settings.address();
+        let mut owners = Vec::new();
+        for server in 0..SERVERS {
+            let shown = self.network.on(server, || run("ip -o address show dev eth0"));
+            let shown = shown.map_err(crate::NetworkError::from)?;
+            // An unplugged machine may well keep it.
+            if shown.contains(&format!(" {address}/")) && self.runs(server) {
+                owners.push(server);
+            }
+        }
+        Ok(Some(owners).filter(|owners| owners.len() == 1).map(|owners| owners[0]))
+    }
+
+    /// Waits until one server has the virtual address, and it is one that is
+    /// wanted.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than [`PATIENCE`].
+    pub fn until_owner(&self, wanted: impl Fn(u8) -> bool) -> Result<u8, FarmError> {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            if let Some(owner) = self.owner()?.filter(|&owner| wanted(owner)) {
+                return Ok(owner);
+            }
+            if Instant::now() > limit {
+                return Err(self.failed("no server has the virtual address alone"));
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// Waits until so many of a server's connections are protected.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than [`PATIENCE`].
+    pub fn until_protected(&self, server: u8, count: u64) -> Result<(), FarmError> {
+        let wanted =
+            |status: &Value| status["connections"]["protected"].as_u64().unwrap_or(0) >= count;
+        self.until_status(server, wanted).map(drop)
+    }
+
+    /// What a server says of itself.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn status(&self, server: u8) -> Result<Value, FarmError> {
+        self.network.on(server, || node::status(Settings::admin(server)))
+    }
+
+    /// Waits until a server's status is as wanted, and gives it.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than [`PATIENCE`].
+    pub fn until_status(
+        &self,
+        server: u8,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value, FarmError> {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let status = self.status(server)?;
+            if wanted(&status) {
+                return Ok(status);
+            }
+            if Instant::now() > limit {
+                return Err(self.failed(&format!("{} says {status:#}", NAMES[usize::from(server)])));
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// Has a client connect and begin.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers.
+    pub fn connect(&self, plan: &Plan) -> Result<Near, FarmError> {
+        let near = self.network.on(CLIENTS, || self.clients.connect(plan));
+        near.map_err(FarmError::because("a client's connection"))
+    }
+
+    /// A connection to the listener without TLS.
+    #[must_use]
+    pub fn plain(&self, upload: Amount, download: Amount) -> Plan {
+        Plan { to: self.settings.plain(), security: Security::Plain, upload, download }
+    }
+
+    /// A connection to the listener with TLS 1.3, by that cipher suite.
+    #[must_use]
+    pub fn tls(&self, suite: CipherSuite, upload: Amount, download: Amount) -> Plan {
+        let security = Security::Tls(Arc::new(self.client(suite)));
+        Plan { to: self.settings.tls(), security, upload, download }
+    }
+
+    /// Whether a server's process was started and not ended from here.
+    #[must_use]
+    pub fn runs(&self, server: u8) -> bool {
+        self.nodes[usize::from(server)].is_some()
+    }
+
+    /// Where its clients connect without TLS.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.settings.address()
+    }
+
+    /// A file of this name in the farm's directory, which is every node's.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn client(&self, suite: CipherSuite) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).expect("it was made here");
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|one| one.suite() == suite);
+        ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("it is a suite of TLS 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+
+    /// That something did not happen, with what the nodes have logged.
+    fn failed(&self, what: &str) -> FarmError {
+        let logs = self.nodes.iter().flatten().map(Node::logged);
+        let logs: Vec<_> = logs.collect();
+        FarmError::Failed { what: what.to_owned(), why: logs.join("\n") }
+    }
+}
+
+/// A directory with the farm's key and the nodes' certificate.
+fn prepare(program: &PathBuf) -> Result<(TempDir, CertificateDer<'static>), FarmError> {
+    let directory = tempfile::Builder::new().prefix("segue-ground-").tempdir();
+    let directory = directory.map_err(FarmError::because("a directory"))?;
+    let key = directory.path().join("farm.key");
+    let made = Command::new(program).arg("keygen").arg("--out").arg(key).output();
+    let made = made.map_err(FarmError::because("segue keygen"))?;
+    if !made.status.success() {
+        let why = String::from_utf8_lossy(&made.stderr).into_owned();
+        return Err(FarmError::Failed { what: "segue keygen".to_owned(), why });
+    }
+    let certificate = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()]);
+    let certificate = certificate.map_err(|error| FarmError::Failed {
+        what: "a certificate".to_owned(),
+        why: error.to_string(),
+    })?;
+    for (name, pem) in
+        [("cert.pem", certificate.cert.pem()), ("key.pem", certificate.signing_key.serialize_pem())]
+    {
+        fs::write(directory.path().join(name), pem).map_err(FarmError::because(name))?;
+    }
+    Ok((directory, certificate.cert.der().clone()))
+}

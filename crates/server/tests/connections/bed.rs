@@ -1,0 +1,38 @@
+//! What the tests share: a farm that takes turns with others, and how
+//! connections are judged.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ground::farm::Settings;
+use ground::load::{Near, Outcome};
+use ground::{Farm, FarmError};
+
+/// Farms take turns: a machine that runs several at once tells little of each.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A farm that nobody else disturbs.
+pub(crate) struct Bed {
+    pub(crate) farm: Farm,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// A farm whose servers all run; nothing, with a printed reason, where there can
+/// be no machines.
+pub(crate) fn bed(settings: Settings) -> Option<Bed> {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut farm =
+        ground::or_skip(match Farm::new(PathBuf::from(env!("CARGO_BIN_EXE_segue")), settings) {
+            Err(FarmError::Network(error)) => Err(error),
+            other => Ok(other.expect("there are machines")),
+        })?;
+    farm.start().expect("a farm comes together");
+    Some(Bed { farm, _turn: turn })
+}
+
+/// Ends connections, each of which has to have come right.
+pub(crate) fn check_right(farm: &Farm, connections: &[Near]) {
+    for connection in connections {
+        assert_eq!(connection.outcome(&farm.backend), Outcome::Right, "{}", connection.id());
+    }
+}
