@@ -57,6 +57,14 @@ pub enum NetworkError {
     /// A program of the system is missing or fails.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The kernel refused a figure.
+    #[error("{path}: {why}")]
+    Figure {
+        /// Where it stands.
+        path: String,
+        /// What the kernel said.
+        why: io::Error,
+    },
     /// A link was made that carries nothing.
     #[error("the link of machine {0} does not come up")]
     Link(u8),
@@ -195,6 +203,38 @@ impl Network {
     pub fn plug(&self, machine: u8) -> Result<(), NetworkError> {
         self.street.within(|| run(&format!("ip link set port{machine} up")))?;
         self.until_it_carries(machine)
+    }
+
+    /// Whether a machine's plug is pulled.
+    ///
+    /// # Errors
+    ///
+    /// That of `ip`.
+    pub fn is_unplugged(&self, machine: u8) -> Result<bool, NetworkError> {
+        let port = self.street.within(|| run(&format!("ip link show port{machine}")))?;
+        Ok(!port.contains("state UP"))
+    }
+
+    /// Sets one of the kernel's figures for a machine's network, as
+    /// `ipv4/tcp_sack`.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has none of that name, or refuses.
+    pub fn set(&self, machine: u8, figure: &str, value: u32) -> Result<(), NetworkError> {
+        let path = format!("/proc/sys/net/{figure}");
+        let written = self.on(machine, || std::fs::write(&path, value.to_string()));
+        written.map_err(|why| NetworkError::Figure { path, why })
+    }
+
+    /// Has a machine announce that it takes segments of so many bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// That of `ip`.
+    pub fn take_segments(&self, machine: u8, bytes: u16) -> Result<(), NetworkError> {
+        self.on(machine, || run(&format!("ip route change 10.77.0.0/24 dev eth0 advmss {bytes}")))?;
+        Ok(())
     }
 
     /// How many packets a machine has lost by [`Network::lose`],

@@ -7,6 +7,7 @@
 mod error;
 mod node;
 mod settings;
+mod trial;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -24,10 +25,11 @@ use tempfile::TempDir;
 use crate::SERVER_NAME;
 use crate::command::run;
 use crate::load::{Amount, Backend, Clients, Near, Plan, Security};
-use crate::network::Network;
+use crate::network::{Network, NetworkError};
 pub use error::FarmError;
 pub use node::Node;
 pub use settings::{Listeners, Settings};
+pub use trial::{Exit, Trial};
 
 /// How many servers there are: the owner of a connection, its understudy, and
 /// one that neither is.
@@ -152,6 +154,14 @@ impl Farm {
     /// As for [`Farm::start`].
     pub fn restore(&mut self, server: u8) -> Result<(), FarmError> {
         self.nodes[usize::from(server)] = None;
+        let limit = Instant::now() + PATIENCE;
+        // With the plug in, it would be there twice.
+        while self.has_address(server)? {
+            if Instant::now() > limit {
+                return Err(self.failed("a killed server's virtual address goes away"));
+            }
+            thread::sleep(GLANCE);
+        }
         self.network.plug(server)?;
         self.start()
     }
@@ -176,24 +186,26 @@ impl Farm {
         node.map_or(Ok(()), |node| node.until_ended(PATIENCE))
     }
 
-    /// The server whose machine has the virtual address. While it moves, or if
-    /// more than one has it, none.
+    /// The server on the wire whose machine has the virtual address. While it
+    /// moves, or if more than one has it, none.
     ///
     /// # Errors
     ///
     /// That of `ip`.
     pub fn owner(&self) -> Result<Option<u8>, FarmError> {
-        let address = self.settings.address();
         let mut owners = Vec::new();
         for server in 0..SERVERS {
-            let shown = self.network.on(server, || run("ip -o address show dev eth0"));
-            let shown = shown.map_err(crate::NetworkError::from)?;
-            // An unplugged machine may well keep it.
-            if shown.contains(&format!(" {address}/")) && self.runs(server) {
+            if self.has_address(server)? && !self.network.is_unplugged(server)? {
                 owners.push(server);
             }
         }
         Ok(Some(owners).filter(|owners| owners.len() == 1).map(|owners| owners[0]))
+    }
+
+    fn has_address(&self, server: u8) -> Result<bool, FarmError> {
+        let shown = self.network.on(server, || run("ip -o address show dev eth0"));
+        let shown = shown.map_err(NetworkError::from)?;
+        Ok(shown.contains(&format!(" {}/", self.settings.address())))
     }
 
     /// Waits until one server has the virtual address, and it is one that is

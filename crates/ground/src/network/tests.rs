@@ -36,6 +36,7 @@ fn an_unplugged_machine_hears_nothing_until_it_is_plugged_in() {
     let Some(network) = or_skip(Network::new(2)) else { return };
     assert!(arrives(&network, 0, 1));
     network.unplug(1).unwrap();
+    assert!(network.is_unplugged(1).unwrap() && !network.is_unplugged(0).unwrap());
     assert!(!arrives(&network, 0, 1));
     network.plug(1).unwrap();
     assert!(arrives(&network, 0, 1));
