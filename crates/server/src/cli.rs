@@ -141,6 +141,8 @@ pub(crate) enum Subject {
     Tls,
     /// How long a record takes to be found that another node has
     Lookup,
+    /// Connections that go on at another server, and what that costs
+    Connections(ConnectionsBench),
 }
 
 /// Options of `segue bench multicast`. With a loss or a rate it measures that
@@ -168,6 +170,31 @@ impl Default for MulticastBench {
     /// As without options.
     fn default() -> Self {
         Self { receivers: 3, loss: None, size: 200, only: None, rate: None }
+    }
+}
+
+/// Options of `segue bench connections`.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionsBench {
+    /// How often a server goes away: by turns its process and its host, without
+    /// loss and with
+    #[arg(long, value_name = "COUNT", default_value_t = 24)]
+    pub(crate) take_overs: u32,
+    /// How often a server hands over by plan
+    #[arg(long, value_name = "COUNT", default_value_t = 6)]
+    pub(crate) planned: u32,
+    /// How often the link between two servers is cut
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    pub(crate) cuts: u32,
+    /// How many connections rest
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) idle: u32,
+}
+
+impl Default for ConnectionsBench {
+    /// As without options.
+    fn default() -> Self {
+        Self { take_overs: 24, planned: 6, cuts: 5, idle: 10_000 }
     }
 }
 
@@ -272,6 +299,7 @@ Examples:
   segue bench multicast                       on machines of its own as root, else on loopback
   segue bench multicast --receivers 2 --loss 0.05 --rate 5000
   segue bench multicast --only stalled        what a receiver that stands still costs
+  segue bench connections --take-overs 1000   as root
   segue bench table --json > table.json
 
 A debug build measures the compiler: use --release. Progress goes to standard

@@ -71,6 +71,21 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(hard)
 }
 
+/// Lets this process and those that it starts open so many files, if it may, and
+/// gives how many they may.
+///
+/// # Errors
+///
+/// `setrlimit`'s.
+pub fn allow_open_files(count: u64) -> io::Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    // More than the hard limit takes CAP_SYS_RESOURCE.
+    if count > hard && setrlimit(Resource::RLIMIT_NOFILE, count, count).is_ok() {
+        return Ok(count);
+    }
+    raise_open_files()
+}
+
 /// Makes the child that `command` starts die (SIGKILL) when its parent does,
 /// however that ends.
 ///
@@ -159,6 +174,8 @@ mod tests {
     fn the_limit_of_open_files_rises() {
         let hard = raise_open_files().unwrap();
         assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
+        assert!(allow_open_files(hard + 1).unwrap() >= hard);
+        assert!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0 >= hard);
     }
 
     #[test]

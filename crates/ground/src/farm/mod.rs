@@ -305,6 +305,12 @@ impl Farm {
         self.settings.address()
     }
 
+    /// Whether its connections go on at another server when theirs dies.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.settings.listeners == Listeners::TakenOver
+    }
+
     /// A file of this name in the farm's directory, which is every node's.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

@@ -82,6 +82,24 @@ impl Node {
         sys::process::go_on(self.pid()).map_err(FarmError::because("SIGCONT"))
     }
 
+    /// The processor time that it has used.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn processor(&self) -> Result<Duration, FarmError> {
+        sys::process::cpu_time(self.pid()).map_err(FarmError::because("a node's processor time"))
+    }
+
+    /// How much memory it has, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn memory_bytes(&self) -> Result<u64, FarmError> {
+        sys::process::resident_bytes(self.pid()).map_err(FarmError::because("a node's memory"))
+    }
+
     /// What it and its earlier starts have logged.
     #[must_use]
     pub fn logged(&self) -> String {

@@ -3,13 +3,14 @@
 //! A bench measures and reports; whether a goal is met is the reader's
 //! business, so it ends well whatever it found.
 
+mod connections;
 pub(crate) mod lookup;
 pub(crate) mod multicast;
 mod report;
 mod table;
 pub(crate) mod tls;
 
-use crate::cli::{Bench, MulticastBench, Subject};
+use crate::cli::{Bench, ConnectionsBench, MulticastBench, Subject};
 
 /// Runs the bench that is asked for, or all of them one after the other.
 ///
@@ -23,11 +24,13 @@ pub(crate) fn run(given: &Bench) -> anyhow::Result<()> {
         Some(Subject::Multicast(options)) => multicast::run(options, json),
         Some(Subject::Tls) => tls::run(json),
         Some(Subject::Lookup) => lookup::run(json),
+        Some(Subject::Connections(options)) => connections::run(options, json),
         None => {
             table::run(json)?;
             multicast::run(&MulticastBench::default(), json)?;
             tls::run(json)?;
-            lookup::run(json)
+            lookup::run(json)?;
+            connections::run(&ConnectionsBench::default(), json)
         }
     }
 }
