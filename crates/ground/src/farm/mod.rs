@@ -79,7 +79,12 @@ impl Farm {
     pub fn new(program: PathBuf, settings: Settings) -> Result<Self, FarmError> {
         let network = Network::new(BACKEND + 1)?;
         let (directory, certificate) = prepare(&program)?;
-        let at = SocketAddr::from((Network::address(BACKEND), BACKEND_PORT));
+        // Of the family that its connections will be of.
+        let at: IpAddr = match settings.v6 {
+            false => Network::address(BACKEND).into(),
+            true => Network::address_v6(BACKEND).into(),
+        };
+        let at = SocketAddr::new(at, BACKEND_PORT);
         let backend = network.on(BACKEND, || Backend::start(at));
         let backend = backend.map_err(FarmError::because("the backend"))?;
         let clients = Clients::start().map_err(FarmError::because("the clients"))?;

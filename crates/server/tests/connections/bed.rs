@@ -36,3 +36,9 @@ pub(crate) fn check_right(farm: &Farm, connections: &[Near]) {
         assert_eq!(connection.outcome(&farm.backend), Outcome::Right, "{}", connection.id());
     }
 }
+
+/// Tells whoever runs the tests (with `--nocapture`) a figure.
+#[expect(clippy::print_stderr, reason = "what is told is meant for the terminal")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -3,8 +3,12 @@
 //! them.
 //!
 //! - [`bed`]: what the subjects share;
-//! - [`ordinary`]: the ground itself, by a front that carries nothing.
+//! - [`ordinary`]: the ground itself, by a front that carries nothing;
+//! - [`takeover`]: servers that go away under full load;
+//! - [`odd`]: odd moments for that, and odd clients.
 
 mod bed;
 
+mod odd;
 mod ordinary;
+mod takeover;
