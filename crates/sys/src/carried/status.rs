@@ -20,6 +20,8 @@ pub struct Status {
     pub timestamps: bool,
     /// How often the oldest unacknowledged byte was sent again.
     pub repeated: u8,
+    /// How many segments have come for it; it wraps.
+    pub arrived: u32,
 }
 
 /// A connection's state (RFC 9293, section 3.3.2).
@@ -100,5 +102,6 @@ pub fn status(socket: impl AsFd) -> Result<Status, CallError> {
         scales: agreed.scales,
         timestamps: agreed.timestamps,
         repeated: info.tcpi_retransmits,
+        arrived: info.tcpi_segs_in,
     })
 }

@@ -31,6 +31,7 @@ impl Driver {
         }
         self.looked = self.now;
         self.sweep();
+        self.tend_unheard();
         self.tend_owners();
         self.tend_candidate();
         self.tend_leaving();

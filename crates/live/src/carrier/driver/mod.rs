@@ -5,7 +5,8 @@
 //! out once a turn, so that what comes together goes together. In reading order:
 //! [`packets`] what is held back; [`begin`] connections that begin; [`relay`]
 //! from one end to the other; [`act`] what owners decide; [`links`] streams to
-//! other nodes; [`follow`] what this node could go on with; [`restore`] going on;
+//! other nodes; [`follow`] what this node could go on with; [`restore`] going on, and [`heed`] whether
+//! that is heard;
 //! [`adopt`] taking in what has run by itself; [`terms`] who owns; [`leave`]
 //! moving everything elsewhere; [`look`] what is due in between.
 
@@ -13,6 +14,7 @@ mod act;
 mod adopt;
 mod begin;
 mod follow;
+mod heed;
 mod leave;
 mod links;
 mod look;
@@ -40,6 +42,7 @@ use segue::Neighbours;
 use sys::repair::Forge;
 
 use self::follow::Study;
+use self::heed::Unheard;
 use self::leave::Leaving;
 use self::links::{Line, Owned};
 use self::terms::Candidate;
@@ -136,6 +139,8 @@ pub(super) struct Driver {
     watching: BTreeSet<ConnectionId>,
     /// Connections whose clients have not answered yet, by age.
     half_open: VecDeque<(Instant, ConnectionId)>,
+    /// Ends that were restored, and are not known to be heard.
+    unheard: BTreeMap<(ConnectionId, End), Unheard>,
     /// Until when answers of peers are looked for without sleeping.
     answers_until: Instant,
     /// What was not taken whole, and epoll does not tell of again.
@@ -184,6 +189,7 @@ impl Driver {
             dirty: BTreeSet::new(),
             watching: BTreeSet::new(),
             half_open: VecDeque::new(),
+            unheard: BTreeMap::new(),
             answers_until: Instant::from_micros(0),
             left: Left::default(),
             avoided: BTreeMap::new(),
@@ -236,7 +242,8 @@ impl Driver {
         if self.now < self.answers_until {
             return Duration::ZERO;
         }
-        let rest = if self.watching.is_empty() { LOOK_AROUND } else { WATCH };
+        let rest =
+            if self.watching.is_empty() && self.unheard.is_empty() { LOOK_AROUND } else { WATCH };
         let owners = self.owners.values().filter_map(|owned| owned.owner.poll_timeout());
         let studies = self.studies.values().filter_map(|study| study.machine.poll_timeout());
         let lines = self.lines.values().map(|line| line.stream.poll_timeout());

@@ -6,6 +6,7 @@
 //! answered, what it sends waits.
 
 use std::io;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use proto::connection::epoch::Term;
@@ -13,12 +14,14 @@ use proto::connection::ledger::{Ledger, Side};
 use proto::connection::owner::{Config, Owner};
 use proto::connection::record::EndHeader;
 use proto::connection::segment::Segment;
+use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End, GroupId};
 use proto::time::Instant;
 use sys::carried;
 use sys::queue::Verdict;
 use sys::repair::{
-    Incoming, Options, Outgoing, Restored, Scales, State, SynAck, Thawed, Timestamp, Windows,
+    Asking, Incoming, Options, Outgoing, Restored, Scales, State, SynAck, Thawed, Timestamp,
+    Windows,
 };
 use tls_rustls::records::{Epoch, Records, Snapshot};
 
@@ -158,22 +161,56 @@ impl Driver {
         let restored = Restored::restore(state, ROOM.buffers()).map_err(|error| error.source)?;
         let thawed = restored.thaw(&self.parts.forge).map_err(|error| error.source)?;
         let written = (side.output.end(), side.output.fin());
-        let link = match thawed {
-            Thawed::Going(stream) => {
-                carried::settle(&stream, ROOM).map_err(|error| error.source)?;
-                Link::Up(self.watch((id, end), stream, written)?)
-            }
-            Thawed::Asking(asking) => {
-                let (since, again) = (self.now, self.now + AGAIN);
-                Link::Asking(Box::new(Asked { asking, since, again, pause: AGAIN, written }))
-            }
-        };
         let Some(splice) = self.splices.get_mut(&id) else { return Ok(()) };
         let place = splice.side_mut(end);
-        place.link = link;
         place.ends = Some(ends);
         place.read = side.input.consumed();
         self.by_ends.insert(ends, (id, end));
+        match thawed {
+            Thawed::Going(stream) => self.go_on((id, end), stream, written),
+            Thawed::Asking(asking) => {
+                self.ask((id, end), asking, written);
+                Ok(())
+            }
+        }
+    }
+
+    /// An end's peer is being asked how far it has come.
+    pub(super) fn ask(
+        &mut self,
+        (id, end): (ConnectionId, End),
+        asking: Asking,
+        written: (Position, bool),
+    ) {
+        let Some(splice) = self.splices.get_mut(&id) else { return };
+        let (since, again) = (self.now, self.now + AGAIN);
+        let asked = Asked { asking, since, again, pause: AGAIN, written };
+        splice.side_mut(end).link = Link::Asking(Box::new(asked));
+        self.watching.insert(id);
+        self.answers_until = self.read_clock() + LOOKED_FOR;
+    }
+
+    /// An end goes on by that socket; what waited for it does as well.
+    pub(super) fn go_on(
+        &mut self,
+        (id, end): (ConnectionId, End),
+        stream: TcpStream,
+        written: (Position, bool),
+    ) -> io::Result<()> {
+        carried::settle(&stream, ROOM).map_err(|error| error.source)?;
+        let socket = self.watch((id, end), stream, written)?;
+        let Some(splice) = self.splices.get_mut(&id) else { return Ok(()) };
+        let side = splice.side_mut(end);
+        side.link = Link::Up(socket);
+        let (early, fin) = (std::mem::take(&mut side.early), side.early_fin);
+        let deferred = std::mem::take(&mut side.deferred);
+        // A failure is seen when it is read.
+        let _ = side.write(early, fin);
+        self.dirty.insert(id);
+        self.heed(id, end);
+        for packet in deferred {
+            self.decide(packet, Verdict::Accept);
+        }
         Ok(())
     }
 
@@ -216,28 +253,10 @@ impl Driver {
         let side = splice.side_mut(end);
         let Link::Asking(asked) = std::mem::take(&mut side.link) else { return };
         let finished = asked.asking.finish(&self.parts.forge).map_err(io::Error::other);
-        let up = finished.and_then(|stream| {
-            carried::settle(&stream, ROOM).map_err(|error| error.source)?;
-            self.watch((id, end), stream, asked.written)
-        });
-        let Some(splice) = self.splices.get_mut(&id) else { return };
-        let side = splice.side_mut(end);
-        let deferred = std::mem::take(&mut side.deferred);
-        match up {
-            Ok(socket) => {
-                side.link = Link::Up(socket);
-                let (early, fin) = (std::mem::take(&mut side.early), side.early_fin);
-                // A failure is seen when it is read.
-                let _ = side.write(early, fin);
-                self.dirty.insert(id);
-            }
-            Err(error) => {
-                tracing::debug!(connection = ?id, %error, "a connection could not be gone on with");
-                self.break_off(id);
-            }
-        }
-        for packet in deferred {
-            self.decide(packet, Verdict::Accept);
+        let gone = finished.and_then(|stream| self.go_on((id, end), stream, asked.written));
+        if let Err(error) = gone {
+            tracing::debug!(connection = ?id, %error, "a connection could not be gone on with");
+            self.break_off(id);
         }
     }
 
