@@ -51,10 +51,13 @@ pub use splice::Permit;
 /// How far a peer may be ahead of what was read, and how much may be under way to
 /// it. Both are below what a ledger keeps, with a record that has begun and a
 /// chunk that is being read.
-const ROOM: Room = Room { ahead: 700 << 10, unacknowledged: 2 << 20 };
-/// How far past what was answered a peer may have been promised room: the room,
-/// and a record that was read and is not whole.
-const PROMISED: usize = ROOM.ahead + (17 << 10);
+const ROOM: Room = Room { ahead: PROMISED as usize, unacknowledged: 2 << 20 };
+/// How far past what has come a peer may have been promised room. Who was
+/// promised by had read all that had come, at the most: how much of it nobody
+/// else knows, as the kernel promises anew when it is read and not when that is
+/// told. (What a peer sends beyond, its acknowledgements with it, would be out of
+/// the window and ignored.)
+const PROMISED: u32 = 700 << 10;
 /// How many connections may wait in the kernel to be accepted.
 const BACKLOG: i32 = 1_024;
 /// How many packets may wait for a verdict, and how many bytes of them to be

@@ -295,8 +295,6 @@ fn state(header: &EndHeader, side: &Side) -> State {
     }
     let mut sent = Vec::new();
     output.chunks().for_each(|chunk| sent.extend_from_slice(chunk));
-    // What it has promised at the most, from the next byte on.
-    let promised = (input.consumed() + PROMISED) - input.end();
     State {
         local: header.local,
         peer: header.peer,
@@ -321,7 +319,7 @@ fn state(header: &EndHeader, side: &Side) -> State {
             }),
         },
         windows: Windows {
-            promised: u32::try_from(promised).unwrap_or(u32::MAX),
+            promised: PROMISED,
             peer: USUAL_WINDOW,
             peer_largest: USUAL_WINDOW,
         },
