@@ -183,6 +183,7 @@ pub struct Claim {
     /// What is asked next, and when.
     next: Operation,
     due: Instant,
+    since: Instant,
     /// The number of the latest question.
     number: u64,
 }
@@ -192,7 +193,7 @@ impl Claim {
     #[must_use]
     pub fn new(now: Instant, group: GroupId, expected: Option<Term>, new: Term) -> Self {
         let next = Operation::CompareAndSet { expected, new };
-        Self { group, expected, new, next, due: now, number: 0 }
+        Self { group, expected, new, next, due: now, since: now, number: 0 }
     }
 
     /// The term that is claimed.
@@ -218,6 +219,22 @@ impl Claim {
         self.next = Operation::Read;
         self.due = now + ANSWER_WITHIN;
         Some(ask)
+    }
+
+    /// When the claim began.
+    #[must_use]
+    pub const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// What was answered until now may be so no more: it is asked again.
+    pub const fn doubt(&mut self, now: Instant) {
+        if self.number > 0 {
+            // An answer that is still on its way has the earlier number.
+            self.number += 1;
+            self.next = Operation::Read;
+            self.due = now;
+        }
     }
 
     /// Takes the answer to a question; one to an earlier question says nothing
@@ -335,5 +352,22 @@ mod tests {
         assert_eq!(claim.handle_answer(late, first.number, Answer::NotSet), None);
         let verdict = claim.handle_answer(late, second.number, Answer::Found(Some(new)));
         assert_eq!(verdict, Some(Verdict::Won(new)));
+    }
+
+    #[test]
+    fn an_answer_from_before_a_doubt_says_nothing() {
+        let (now, new) = (Instant::default(), Term::after(None, ONE, None));
+        let mut claim = Claim::new(now, GroupId(1), None, new);
+        claim.doubt(now);
+        let before = claim.poll_ask(now).unwrap();
+        assert_eq!(before.operation, Operation::CompareAndSet { expected: None, new });
+        claim.doubt(now);
+        assert_eq!(claim.handle_answer(now, before.number, Answer::Set), None);
+        let after = claim.poll_ask(now).unwrap();
+        assert_eq!(after.operation, Operation::Read);
+        assert_eq!(claim.handle_answer(now, before.number, Answer::Set), None);
+        let later = Term::after(Some(new), TWO, None);
+        let verdict = claim.handle_answer(now, after.number, Answer::Found(Some(later)));
+        assert_eq!(verdict, Some(Verdict::Lost));
     }
 }

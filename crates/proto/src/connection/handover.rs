@@ -118,6 +118,12 @@ impl Handovers {
         }
     }
 
+    /// What was answered until now may be so no more.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        let claims = self.batches.values_mut().filter_map(|batch| batch.claim.as_mut());
+        claims.for_each(|claim| claim.doubt(now));
+    }
+
     pub(super) fn poll_timeout(&self, wait: Duration) -> Option<Instant> {
         let due = |batch: &Batch| match &batch.claim {
             Some(claim) => claim.poll_timeout(),

@@ -213,6 +213,12 @@ impl Understudy {
         self.taking.values().map(|taking| taking.claim.poll_timeout()).min()
     }
 
+    /// This node stood still: others may have gone on with what the farm has given
+    /// it meanwhile, so it asks again.
+    pub fn doubt(&mut self, now: Instant) {
+        self.taking.values_mut().for_each(|taking| taking.claim.doubt(now));
+    }
+
     /// What the farm has answered.
     pub fn handle_answer(&mut self, now: Instant, ask: &Ask, answer: Answer) {
         let group = ask.group;

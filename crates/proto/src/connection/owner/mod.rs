@@ -13,10 +13,15 @@
 //! ([`super::epoch`]). Plain becomes kept when all of it is told, a few at a
 //! time; from that moment on it waits like any other.
 //!
+//! An owner that cannot know whether its term still stands, as its node stood
+//! still or reaches nobody, does nothing until the next term is claimed
+//! (`doubt`).
+//!
 //! The understudy is waited for so long, then the next term is claimed without
 //! it. Who loses a claim is fenced: all connections are gone at once, and what
 //! waits is forgotten.
 
+mod doubt;
 mod log;
 mod serve;
 mod standing;
@@ -136,6 +141,8 @@ pub struct Owner {
     config: Config,
     standing: Standing,
     claim: Option<Claim>,
+    /// Whether nothing is done before that is decided.
+    doubted: bool,
     /// Who is to be the understudy, as soon as there is none.
     wish: Option<Incarnation>,
     connections: BTreeMap<ConnectionId, Carried>,
@@ -196,6 +203,7 @@ impl Owner {
             config,
             standing: Standing::Alone(None),
             claim: None,
+            doubted: false,
             wish: None,
             connections: BTreeMap::new(),
             plain: 0,
@@ -292,7 +300,7 @@ impl Owner {
 
     /// What is to be done next.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.ready.pop_front()
+        if self.doubted { None } else { self.ready.pop_front() }
     }
 
     /// What is to be told the understudy next, over the stream that is up.

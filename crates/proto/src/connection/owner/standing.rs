@@ -32,8 +32,7 @@ impl Owner {
         if let Standing::Followed(term) = self.standing
             && self.claim.is_none()
         {
-            let alone = Term::after(Some(term), self.config.me, None);
-            self.claim = Some(Claim::new(now, self.config.group, Some(term), alone));
+            self.claim_alone(now, term);
         }
     }
 
@@ -77,6 +76,7 @@ impl Owner {
                 if since.is_some_and(|since| since + self.config.wait <= now) {
                     self.leave_understudy(now);
                 }
+                self.doubt_late_claim(now);
                 self.seed_some(now);
             }
             Standing::Alone(term) if self.claim.is_none() => {
@@ -114,6 +114,7 @@ impl Owner {
         let Some(claim) = &mut self.claim else { return };
         let Some(verdict) = claim.handle_answer(now, ask.number, answer) else { return };
         self.claim = None;
+        self.doubted = false;
         match verdict {
             Verdict::Won(term) => self.enter(now, term),
             Verdict::Lost => self.fence(now),

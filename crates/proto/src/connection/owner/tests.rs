@@ -38,8 +38,9 @@ fn answer(owner: &mut Owner, now: Instant, answer: Answer) {
     owner.handle_answer(now, &ask, answer);
 }
 
-/// An owner in its first term, followed, that has just moved its only connection.
-fn moving() -> (Owner, Instant) {
+/// An owner in its first term, followed, with one connection whose beginning the
+/// understudy holds, and which waits for nothing but to be asked for.
+fn followed() -> (Owner, Instant) {
     let now = Instant::from_micros(1_000_000);
     let mut owner = Owner::new(Config::new(ME, GROUP));
     owner.choose_understudy(UNDERSTUDY);
@@ -48,6 +49,12 @@ fn moving() -> (Owner, Instant) {
     owner.handle_stream_up();
     owner.open(now, header(), Token(1));
     owner.handle_reply(now, Reply::Held { epoch: 1, count: 1 });
+    (owner, now)
+}
+
+/// An owner in its first term, followed, that has just moved its only connection.
+fn moving() -> (Owner, Instant) {
+    let (mut owner, now) = followed();
     assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
     owner.hand_over(now, BATCH, &[CONNECTION]).expect("it is protected");
     (owner, now)
@@ -107,4 +114,70 @@ fn a_batch_that_was_apart_is_decided_by_itself() {
     let ask = asks_for_batch(&mut owner, now + LONG).expect("it is apart");
     owner.handle_answer(now, &ask, Answer::Found(Some(Term::after(None, UNDERSTUDY, None))));
     assert_eq!(owner.poll_action(), Some(Action::Abandon(vec![CONNECTION])));
+}
+
+#[test]
+fn who_stood_still_does_nothing_before_the_term_is_known_to_stand() {
+    let (mut owner, now) = followed();
+    let late = now + LONG;
+    owner.doubt(late);
+    assert!(owner.is_doubted());
+    assert_eq!(owner.poll_action(), None, "it was decided before");
+    let ask = owner.poll_ask(late).expect("the next term is claimed");
+    owner.handle_answer(late, &ask, Answer::Set);
+    assert!(!owner.is_doubted());
+    assert_eq!(owner.term().map(|term| (term.epoch, term.understudy)), Some((2, None)));
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
+}
+
+#[test]
+fn who_stood_still_and_has_a_successor_never_speaks_again() {
+    let (mut owner, now) = followed();
+    owner.doubt(now + LONG);
+    answer(&mut owner, now + LONG, Answer::NotSet);
+    let found = Term { epoch: 2, owner: UNDERSTUDY, understudy: None };
+    answer(&mut owner, now + LONG, Answer::Found(Some(found)));
+    assert!(owner.is_fenced() && !owner.is_doubted());
+    assert_eq!(owner.poll_action(), Some(Action::Abandon(vec![CONNECTION])));
+    assert_eq!(owner.poll_action(), None);
+}
+
+#[test]
+fn a_term_that_was_won_before_a_doubt_is_asked_for_again() {
+    let (mut owner, now) = followed();
+    owner.leave_understudy(now);
+    let before = owner.poll_ask(now).expect("the next term is claimed");
+    owner.doubt(now + LONG);
+    owner.handle_answer(now + LONG, &before, Answer::Set);
+    assert!(owner.is_doubted(), "that was before");
+    let alone = Term { epoch: 2, owner: ME, understudy: None };
+    answer(&mut owner, now + LONG, Answer::Found(Some(alone)));
+    assert_eq!(owner.term(), Some(alone));
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
+}
+
+#[test]
+fn who_cannot_leave_its_understudy_in_time_is_silent() {
+    let (mut owner, now) = followed();
+    owner.leave_understudy(now);
+    let ask = owner.poll_ask(now).expect("the next term is claimed");
+    owner.handle_answer(now, &ask, Answer::Unknown);
+    owner.handle_timeout(now);
+    assert!(!owner.is_doubted());
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
+    let late = now + owner.config.wait;
+    owner.handle_timeout(late);
+    assert!(owner.is_doubted());
+    answer(&mut owner, late, Answer::Found(Some(Term { epoch: 2, owner: ME, understudy: None })));
+    assert!(!owner.is_doubted());
+}
+
+#[test]
+fn there_is_nothing_to_doubt_in_what_nobody_else_knows() {
+    let now = Instant::from_micros(1_000_000);
+    let mut owner = Owner::new(Config::new(ME, GROUP));
+    owner.open(now, header(), Token(1));
+    owner.doubt(now);
+    assert_eq!((owner.is_doubted(), owner.poll_ask(now)), (false, None));
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
 }
