@@ -59,7 +59,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BenchMember => bench::multicast::member(),
         Command::BenchHolder { role } => bench::lookup::holder(role),
         // What it cannot take away is beyond anybody who could be told.
-        Command::Guard => Ok(sys::guardian::run(std::io::stdin())?),
+        Command::Guard => Ok(sys::guardian::run(std::io::stdin(), std::io::stdout())?),
         Command::Keygen { out, rotate: true, config } => keygen::rotate(out, config),
         Command::Keygen { out, rotate: false, .. } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sys::address::LinkState;
+
 /// What a carrier has done, and how it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -32,6 +34,11 @@ pub struct Figures {
     pub overruns: u64,
     /// Whether the virtual address is here.
     pub has_address: bool,
+    /// Whether the interface that it belongs on is connected.
+    pub link: Option<LinkState>,
+    /// How often this node could not know whether others have gone on with what it
+    /// has: it stood still, or was cut off.
+    pub doubts: u64,
     /// Who follows.
     pub understudy: Option<String>,
     /// Connections that are still to be moved, while the node is drained.

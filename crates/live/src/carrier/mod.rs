@@ -20,16 +20,15 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::Poll;
 use parking_lot::Mutex;
 use segue::Node;
+use sys::address::LinkWatch;
 use sys::call::CallError;
 use sys::carried::{self, Room};
-use sys::guardian::Guardian;
 use sys::interface::{Interface, InterfaceError};
 use sys::queue::{Limits, Queue};
 use sys::repair::Forge;
@@ -100,7 +99,7 @@ pub struct Config {
     /// After how much silence another node is taken for gone.
     pub silence: Duration,
     /// The program, and its argument, that takes the address away when this
-    /// process was killed: it calls [`sys::guardian::run`]. None: nobody does.
+    /// process was killed or is stopped: it calls [`sys::guardian::run`]. None: nobody does.
     pub guardian: Option<(PathBuf, &'static str)>,
 }
 
@@ -114,6 +113,14 @@ pub enum StartError {
     /// The kernel refused something.
     #[error("{0}")]
     Call(#[from] CallError),
+    /// The kernel gives no queue for packets that wait.
+    #[error("connections.takeover: netfilter queue {number}: {source}{}", remedy(.source))]
+    Queue {
+        /// Its number.
+        number: u16,
+        /// What the kernel said.
+        source: CallError,
+    },
     /// The firewall did.
     #[error("{0}")]
     Rules(#[from] RulesError),
@@ -144,8 +151,6 @@ pub enum StartError {
 pub struct Carrier {
     orders: Orders,
     figures: Arc<Mutex<Figures>>,
-    // Taken out when the thread has ended.
-    _rules: Rules,
 }
 
 impl Carrier {
@@ -157,23 +162,18 @@ impl Carrier {
     pub fn start(config: Config, node: &Node, runtime: &Handle) -> Result<Self, StartError> {
         let interface = config.interface.index()?;
         let queue = queue_number(config.node);
-        let rules = Rules::install(config.node, &guards(&config, queue))?;
+        // Before the rules: if this node runs already, they are that process's.
         let hold = match config.takeover {
-            true => Some(Hold::new(Queue::open(queue, LIMITS)?)),
+            true => Some(Hold::new(open_queue(queue)?)),
             false => None,
         };
+        let rules = Rules::install(config.node, &guards(&config, queue))?;
         let listen = |service: &Service| {
             carried::listen(service.listen, BACKLOG, ROOM)
                 .map(|listener| (*service, listener))
                 .map_err(|source| StartError::Listen { address: service.listen, source })
         };
         let services = config.plain.iter().map(listen).collect::<Result<_, _>>()?;
-        let guardian = config.guardian.as_ref().map(|(program, argument)| {
-            let mut command = Command::new(program);
-            command.arg(argument);
-            Guardian::spawn(command)
-        });
-        let guardian = guardian.transpose()?;
         let address = node.address();
         let calls = stream::Listener::bind(address)
             .map_err(|source| StartError::Streams { address, source })?;
@@ -188,7 +188,8 @@ impl Carrier {
             orders: taken,
             hold,
             forge: Forge::open(MARK)?,
-            place: Place::open(config.address, interface, guardian)?,
+            place: Place::open(config.address, interface, config.guardian.clone())?,
+            link: LinkWatch::of(interface)?,
             services,
             calls,
             tls: stream::Tls::new()?,
@@ -198,9 +199,9 @@ impl Carrier {
             figures: Arc::clone(&figures),
             config,
         };
-        let driver = Driver::new(parts)?;
+        let driver = Driver::new(parts, rules)?;
         std::thread::Builder::new().name("connections".to_owned()).spawn(|| driver.run())?;
-        Ok(Self { orders, figures, _rules: rules })
+        Ok(Self { orders, figures })
     }
 
     /// A listener at the virtual address, whether that is here or not, whose
@@ -249,6 +250,21 @@ fn guards(config: &Config, queue: u16) -> Vec<Guard> {
     let backends: BTreeSet<SocketAddr> = services().map(|service| service.backend).collect();
     let backends = backends.into_iter().map(|to| Connections::From(config.address, to));
     clients.chain(backends).map(|connections| Guard { connections, queue }).collect()
+}
+
+fn open_queue(number: u16) -> Result<Queue, StartError> {
+    Queue::open(number, LIMITS).map_err(|source| StartError::Queue { number, source })
+}
+
+/// What is to be done where there is no queue.
+fn remedy(error: &CallError) -> &'static str {
+    if error.is(libc::EBUSY) || error.is(libc::EPERM) {
+        "; either this process lacks CAP_NET_ADMIN, or another one has the queue: a node of the \
+         same name on this machine, which is to be stopped or given another `node.name`"
+    } else {
+        "; the kernel needs CONFIG_NETFILTER_NETLINK_QUEUE (`modprobe nfnetlink_queue`), or set \
+         connections.takeover = false"
+    }
 }
 
 /// The queue of a node: from its number, as the numbers of queues are those of

@@ -1,12 +1,19 @@
 //! The virtual address at this machine: taken, told to the network, let go.
+//!
+//! While it is in doubt whether it may be here, it is not, and the wish stays. The
+//! guardian takes it off where this process cannot.
 
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use sys::address::{Addresses, Announcer, Found};
 use sys::call::CallError;
 use sys::guardian::{Guardian, Held};
+
+use super::StartError;
 
 /// How often the address is announced: the first may be lost.
 const ANNOUNCEMENTS: u32 = 3;
@@ -16,17 +23,27 @@ const ANNOUNCEMENTS: u32 = 3;
 const PROBES: u32 = 3;
 const PROBE_PAUSE: Duration = Duration::from_millis(20);
 
+/// How soon a guardian that is gone is started again, if another has just been.
+const RESPAWN: Duration = Duration::from_secs(1);
+
+/// What is started as guardian: a program, and its argument.
+pub(super) type Program = (PathBuf, &'static str);
+
 /// Where the virtual address is, or is not.
 #[derive(Debug)]
 pub(super) struct Place {
     address: IpAddr,
     /// The index of the interface that it is on.
     interface: u32,
-    /// Takes it away when this process was killed.
+    /// What takes it away when this process was killed or stopped.
+    program: Option<Program>,
     guardian: Option<Guardian>,
+    spawned: Instant,
     addresses: Addresses,
     announcer: Announcer,
     here: bool,
+    /// Whether it is to be here, once nothing speaks against it.
+    wanted: bool,
     /// How often it is still to be announced.
     announcements: u32,
 }
@@ -37,18 +54,22 @@ impl Place {
     pub(super) fn open(
         address: IpAddr,
         interface: u32,
-        guardian: Option<Guardian>,
-    ) -> Result<Self, CallError> {
+        program: Option<Program>,
+    ) -> Result<Self, StartError> {
         let addresses = Addresses::of(interface)?;
         addresses.remove(address)?;
         let announcer = Announcer::open(interface)?;
+        let guardian = program.as_ref().map(spawn).transpose()?;
         Ok(Self {
             address,
             interface,
+            program,
             guardian,
+            spawned: Instant::now(),
             addresses,
             announcer,
             here: false,
+            wanted: false,
             announcements: 0,
         })
     }
@@ -64,6 +85,16 @@ impl Place {
     /// Whether another machine has it.
     pub(super) fn probe(&self) -> Result<Found, CallError> {
         self.announcer.probe(self.address, PROBES, PROBE_PAUSE)
+    }
+
+    /// Whether it is to be here and is not.
+    pub(super) const fn is_missing(&self) -> bool {
+        self.wanted && !self.here
+    }
+
+    /// It is to be here.
+    pub(super) const fn want(&mut self) {
+        self.wanted = true;
     }
 
     /// Takes the address.
@@ -84,25 +115,73 @@ impl Place {
         Ok(())
     }
 
+    /// Takes it off for as long as it is in doubt who owns it.
+    pub(super) fn suspend(&mut self) -> Result<(), CallError> {
+        self.here = false;
+        // The guardian goes on holding it: there is nothing to lose.
+        self.addresses.remove(self.address).map(drop)
+    }
+
     /// Lets it go.
     pub(super) fn leave(&mut self) -> Result<(), CallError> {
+        self.wanted = false;
         self.here = false;
         self.addresses.remove(self.address)?;
         self.tell_guardian(Guardian::release);
         Ok(())
     }
 
-    /// A guardian that is gone is done without: the address is what matters.
-    fn tell_guardian(&mut self, tell: fn(&mut Guardian, Held) -> io::Result<()>) {
-        let held = Held { address: self.address, interface: self.interface };
-        if let Some(guardian) = &mut self.guardian
-            && let Err(error) = tell(guardian, held)
-        {
-            tracing::warn!(
-                %error,
-                "nobody takes the virtual address away if this process is killed"
-            );
-            self.guardian = None;
+    /// Tells the guardian that this process runs, and will within that time.
+    pub(super) fn pulse(&mut self, within: Duration) {
+        if self.guardian.is_none() && self.spawned.elapsed() >= RESPAWN {
+            self.start_guardian();
+        }
+        self.tell_guardian(|guardian, _| guardian.pulse(within));
+    }
+
+    /// A guardian that is gone is started again. Until then it is done without: the
+    /// address is what matters.
+    fn tell_guardian(&mut self, tell: impl FnOnce(&mut Guardian, Held) -> io::Result<()>) {
+        let held = self.held();
+        let Some(guardian) = &mut self.guardian else { return };
+        let Err(error) = tell(guardian, held) else { return };
+        tracing::warn!(%error, "the guardian of the virtual address is started again");
+        // Nothing that it has begun may come later.
+        if let Some(Err(error)) = self.guardian.take().map(Guardian::dismiss) {
+            tracing::warn!(%error, "the guardian could not be ended");
+        }
+        if self.spawned.elapsed() >= RESPAWN {
+            self.start_guardian();
         }
     }
+
+    fn start_guardian(&mut self) {
+        let (here, held) = (self.here, self.held());
+        self.spawned = Instant::now();
+        let Some(spawned) = self.program.as_ref().map(spawn) else { return };
+        let spawned = spawned.and_then(|mut guardian| {
+            if here {
+                guardian.hold(held)?;
+            }
+            Ok(guardian)
+        });
+        self.guardian = spawned
+            .inspect_err(|error| {
+                tracing::warn!(
+                    %error,
+                    "nobody takes the virtual address away if this process is killed"
+                );
+            })
+            .ok();
+    }
+
+    const fn held(&self) -> Held {
+        Held { address: self.address, interface: self.interface }
+    }
+}
+
+fn spawn((program, argument): &Program) -> io::Result<Guardian> {
+    let mut command = Command::new(program);
+    command.arg(argument);
+    Guardian::spawn(command)
 }

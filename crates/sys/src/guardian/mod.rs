@@ -1,29 +1,38 @@
-//! A process that takes addresses away when its parent is gone.
+//! A process that takes addresses away when its parent is gone or stands still.
 //!
 //! An address outlives the process that has put it on an interface. When that
 //! is killed, the machine goes on answering for it, with nobody behind: to a
 //! client it is where its connections are reset. So a child stands by
 //! ([`Guardian::spawn`]) that does nothing but wait for the end of a pipe
 //! ([`run`]): the kernel closes the other end with the parent, however that
-//! ends. Why an address is held, and who has it next, is not known here.
+//! ends. A parent that was stopped does not end, and the machine goes on sending
+//! from its sockets: so it may say again and again that it runs
+//! ([`Guardian::pulse`]), and when it does not, its addresses are taken away
+//! as well. Why an address is held, and who has it next, is not known here.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::setsid;
+use socket2::SockRef;
 
 use crate::address::Addresses;
-use crate::call::CallError;
+use crate::call::{CallError, Named as _};
 
 /// The parent's side. Dropping it is the parent's end to the guardian.
 #[derive(Debug)]
 pub struct Guardian {
     child: Child,
     orders: ChildStdin,
+    answers: ChildStdout,
 }
 
 /// An address on the interface of an index.
@@ -41,6 +50,16 @@ const ORDER_BYTES: usize = 1 + 4 + 16;
 
 const HOLD: u8 = 1;
 const RELEASE: u8 = 2;
+/// With a number of milliseconds in place of an interface.
+const PULSE: u8 = 3;
+
+/// What is answered to [`HOLD`].
+const HOLDS: u8 = 1;
+
+/// How long the answer is waited for. It takes a tenth of a millisecond, or a few
+/// where all processors are busy; a client waits for it when its connection goes
+/// elsewhere.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(50);
 
 /// What would end the guardian before its time: what is sent to a service as a
 /// whole, or to all that a terminal has.
@@ -51,38 +70,63 @@ const CLOSE_AT_EXEC: libc::c_uint = 1 << 2;
 
 impl Guardian {
     /// Starts the process, which has to call [`run`] with its standard input. It
-    /// has nothing of ours but that pipe, and belongs to a session of its own.
+    /// has nothing of ours but that and its standard output, on which it answers,
+    /// and belongs to a session of its own.
     ///
     /// # Errors
     ///
     /// As [`Command::spawn`].
     pub fn spawn(mut command: Command) -> io::Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         // SAFETY: between fork and exec the closure makes a few system calls and
         // allocates nothing: its errors are plain numbers.
         unsafe { command.pre_exec(part) };
         let mut child = command.spawn()?;
         let orders = child.stdin.take().expect("it is piped");
-        Ok(Self { child, orders })
+        let answers = child.stdout.take().expect("it is piped");
+        // A guardian that does not read must not hold us up.
+        SockRef::from(&orders).set_nonblocking(true)?;
+        Ok(Self { child, orders, answers })
     }
 
     /// Has it take this away when we are gone. To be called before the address is
-    /// put on.
+    /// put on: when this is done, nothing that it began to take away earlier is
+    /// still to come.
     ///
     /// # Errors
     ///
-    /// EPIPE: the guardian itself is gone.
+    /// EPIPE: the guardian itself is gone; a time-out, EAGAIN: it stands still.
     pub fn hold(&mut self, held: Held) -> io::Result<()> {
-        self.orders.write_all(&held.order(HOLD))
+        self.orders.write_all(&held.order(HOLD))?;
+        let until = Instant::now() + ANSWERS_WITHIN;
+        if !readable(self.answers.as_fd(), Some(until))? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut answer = [0];
+        self.answers.read_exact(&mut answer)
     }
 
     /// Has it leave this alone from here on: somebody else has the address.
     ///
     /// # Errors
     ///
-    /// EPIPE: the guardian itself is gone.
+    /// EPIPE: the guardian itself is gone; EAGAIN: it stands still.
     pub fn release(&mut self, held: Held) -> io::Result<()> {
         self.orders.write_all(&held.order(RELEASE))
+    }
+
+    /// Says that we run, and will say so again `within` that time, or else are
+    /// taken for one that stands still: then it takes away what it holds, until
+    /// it is told to hold that again. Without a first pulse none is missed.
+    ///
+    /// # Errors
+    ///
+    /// EPIPE: the guardian itself is gone; EAGAIN: it stands still.
+    pub fn pulse(&mut self, within: Duration) -> io::Result<()> {
+        let mut order = [PULSE; ORDER_BYTES];
+        let millis = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        order[1..5].copy_from_slice(&millis.to_ne_bytes());
+        self.orders.write_all(&order)
     }
 
     /// The process's number.
@@ -100,35 +144,73 @@ impl Guardian {
         Ok(self.child.try_wait()?.is_some())
     }
 
+    /// Ends it at once: it takes nothing away any more.
+    ///
+    /// # Errors
+    ///
+    /// `wait`'s.
+    pub fn dismiss(mut self) -> io::Result<ExitStatus> {
+        self.child.kill()?;
+        self.child.wait()
+    }
+
     /// Has it take away what it still holds, and waits for its end.
     ///
     /// # Errors
     ///
     /// `wait`'s.
     pub fn end(self) -> io::Result<ExitStatus> {
-        let Self { mut child, orders } = self;
+        let Self { mut child, orders, .. } = self;
         drop(orders);
         child.wait()
     }
 }
 
-/// What the child does: it waits for the end of its orders, and then takes away
-/// what it holds.
+/// What the child does: it waits for the end of its orders, or of its parent's
+/// pulses, and then takes away what it holds.
 ///
 /// # Errors
 ///
-/// What could not be taken away last; the rest is all the same.
-pub fn run(mut orders: impl Read) -> Result<(), CallError> {
+/// What could not be taken away last; the rest is all the same. Or that there
+/// are no files to read from and answer to.
+pub fn run(orders: impl AsFd, answers: impl AsFd) -> Result<(), CallError> {
+    let own = |file: &dyn AsFd| file.as_fd().try_clone_to_owned().map(File::from).of("fcntl");
+    let (mut orders, mut answers) = (own(&orders)?, own(&answers)?);
     let mut all = BTreeSet::new();
+    let mut silent_from = None;
     let mut order = [0; ORDER_BYTES];
-    // Whatever keeps it from reading on is an end: an order is written at once.
-    while orders.read_exact(&mut order).is_ok() {
+    loop {
+        match readable(orders.as_fd(), silent_from) {
+            Ok(true) => {}
+            Ok(false) => {
+                silent_from = None;
+                // It is tried again at the end.
+                let _ = remove(&all);
+                continue;
+            }
+            Err(_) => break,
+        }
+        // Whatever keeps it from reading on is an end: an order is written at once.
+        if orders.read_exact(&mut order).is_err() {
+            break;
+        }
         match Held::ordered(order) {
-            (HOLD, held) => _ = all.insert(held),
+            (HOLD, held) => {
+                all.insert(held);
+                // Who does not hear it is gone.
+                let _ = answers.write_all(&[HOLDS]);
+            }
             (RELEASE, held) => _ = all.remove(&held),
+            (PULSE, Held { interface: millis, .. }) => {
+                silent_from = Some(Instant::now() + Duration::from_millis(millis.into()));
+            }
             (_, _) => {}
         }
     }
+    remove(&all)
+}
+
+fn remove(all: &BTreeSet<Held>) -> Result<(), CallError> {
     let mut outcome = Ok(());
     for held in all {
         let removed = Addresses::of(held.interface).and_then(|from| from.remove(held.address));
@@ -137,6 +219,26 @@ pub fn run(mut orders: impl Read) -> Result<(), CallError> {
         }
     }
     outcome
+}
+
+/// Waits until there is something to read, an end as well, or until then. What is
+/// there at that very time counts.
+fn readable(file: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<bool> {
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        // Rounded up, so that it does not spin at the end.
+        let millis = left.map(|left| left.as_nanos().div_ceil(1_000_000));
+        let timeout = millis.map_or(PollTimeout::NONE, |millis| {
+            PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+        });
+        let mut files = [PollFd::new(file, PollFlags::POLLIN)];
+        match poll(&mut files, timeout) {
+            Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(false),
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 impl Held {

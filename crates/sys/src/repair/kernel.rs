@@ -166,14 +166,14 @@ pub(crate) fn info(socket: impl AsFd) -> Result<libc::tcp_info, CallError> {
     get(&socket, libc::TCP_INFO, "getsockopt TCP_INFO")
 }
 
-/// Lets a socket have an address that this machine does not have yet.
-pub(super) fn set_transparent(socket: impl AsFd, v4: bool) -> Result<(), CallError> {
+/// Whether a socket may have an address that this machine does not have.
+pub(super) fn set_transparent(socket: impl AsFd, v4: bool, may: bool) -> Result<(), CallError> {
     let (level, name, call) = if v4 {
         (libc::IPPROTO_IP, libc::IP_TRANSPARENT, "setsockopt IP_TRANSPARENT")
     } else {
         (libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, "setsockopt IPV6_TRANSPARENT")
     };
-    option::set(socket.as_fd(), level, name, 1_i32).of(call)
+    option::set(socket.as_fd(), level, name, i32::from(may)).of(call)
 }
 
 /// Takes a socket off its connection: under repair without a word to the peer,

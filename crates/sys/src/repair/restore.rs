@@ -98,7 +98,7 @@ impl Restored {
         // Whenever it is dropped, nothing stays that would speak later.
         socket.set_linger(Some(Duration::ZERO)).of("setsockopt SO_LINGER")?;
         fence::raise(&socket)?;
-        kernel::set_transparent(&socket, v4)?;
+        kernel::set_transparent(&socket, v4, true)?;
         if (MIN_SEGMENT..=MAX_SEGMENT).contains(&state.options.segment) {
             // The repair option alone would change what was agreed on, and not
             // the size that the kernel has worked out of it.
@@ -128,7 +128,8 @@ impl Restored {
         Ok(Self { socket: silent, rest: Rest::of(state, buffers) })
     }
 
-    /// Lets it speak and hear. The address has to be this machine's by now.
+    /// Lets it speak and hear. The address has to be this machine's by now: when it
+    /// is taken off, the socket is silent.
     /// A window probe goes out at once, so that the peer learns where the
     /// connection is and says where it is itself.
     ///
@@ -137,6 +138,9 @@ impl Restored {
     /// The call that was refused; the connection is then closed.
     pub fn thaw(self, forge: &Forge) -> Result<Thawed, CallError> {
         let Self { socket, rest } = self;
+        // From here on it is silent without the address, as any other is.
+        let local = socket.get().local_addr().of("getsockname")?;
+        kernel::set_transparent(socket.get(), local.is_ipv4(), false)?;
         match &rest.question {
             Some(question) => question.open(socket.get())?,
             None => fence::lower(socket.get())?,

@@ -112,13 +112,14 @@ impl Driver {
         for id in rest.map(|splice| splice.id).collect::<Vec<_>>() {
             self.forget_silently(id);
         }
-        if group == self.candidate.group() {
+        let owns_none = self.owners.values().all(|owned| owned.owner.is_fenced());
+        if group == self.candidate.group() || owns_none {
             self.leave_address();
         }
     }
 
     pub(super) fn leave_address(&mut self) {
-        if self.parts.place.is_here()
+        if (self.parts.place.is_here() || self.parts.place.is_missing())
             && let Err(error) = self.parts.place.leave()
         {
             tracing::warn!(%error, "the virtual address could not be taken off");

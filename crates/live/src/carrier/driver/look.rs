@@ -33,6 +33,7 @@ impl Driver {
         self.sweep();
         self.tend_unheard();
         self.tend_owners();
+        self.tend_address();
         self.tend_candidate();
         self.tend_leaving();
         self.expire_half_open();

@@ -5,14 +5,15 @@
 //! out once a turn, so that what comes together goes together. In reading order:
 //! [`packets`] what is held back; [`begin`] connections that begin; [`relay`]
 //! from one end to the other; [`act`] what owners decide; [`links`] streams to
-//! other nodes; [`follow`] what this node could go on with; [`restore`] going on, and [`heed`] whether
-//! that is heard;
+//! other nodes; [`follow`] what this node could go on with; [`restore`] going on,
+//! [`heed`] whether that is heard, and [`doubt`] whether it still stands;
 //! [`adopt`] taking in what has run by itself; [`terms`] who owns; [`leave`]
 //! moving everything elsewhere; [`look`] what is due in between.
 
 mod act;
 mod adopt;
 mod begin;
+mod doubt;
 mod follow;
 mod heed;
 mod leave;
@@ -39,7 +40,9 @@ use proto::connection::{ConnectionId, End, GroupId};
 use proto::time::{Instant, Now, Wall};
 use proto::wire::header::Incarnation;
 use segue::Neighbours;
+use sys::address::LinkWatch;
 use sys::repair::Forge;
+use sys::rules::Rules;
 
 use self::follow::Study;
 use self::heed::Unheard;
@@ -74,7 +77,8 @@ const LOOKED_FOR: Duration = Duration::from_millis(2);
 pub(super) const WAKER: Token = Token(0);
 const QUEUE: Token = Token(1);
 const LISTENER: Token = Token(2);
-const FIRST: usize = 3;
+const LINK: Token = Token(3);
+const FIRST: usize = 4;
 
 /// What a token of epoll's is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +113,7 @@ pub(super) struct Parts {
     pub(super) hold: Option<Hold>,
     pub(super) forge: Forge,
     pub(super) place: Place,
+    pub(super) link: LinkWatch,
     pub(super) services: Vec<(Service, TcpListener)>,
     pub(super) calls: stream::Listener,
     pub(super) tls: stream::Tls,
@@ -153,11 +158,16 @@ pub(super) struct Driver {
     looked: Instant,
     /// Whose acknowledgements were looked at last.
     swept: Option<ConnectionId>,
+    /// When this thread last said that it runs, and whether it was late.
+    beaten: Instant,
+    away: bool,
     stopped: Option<tokio::sync::oneshot::Sender<()>>,
+    /// The last to go: they keep in what sockets say that are closed.
+    _rules: Rules,
 }
 
 impl Driver {
-    pub(super) fn new(mut parts: Parts) -> std::io::Result<Self> {
+    pub(super) fn new(mut parts: Parts, rules: Rules) -> std::io::Result<Self> {
         let registry = parts.poll.registry();
         let mut watched = BTreeMap::new();
         let mut next_token = FIRST;
@@ -171,6 +181,9 @@ impl Driver {
             let descriptor = hold.queue.as_fd().as_raw_fd();
             registry.register(&mut SourceFd(&descriptor), QUEUE, Interest::READABLE)?;
         }
+        let descriptor = parts.link.as_fd().as_raw_fd();
+        registry.register(&mut SourceFd(&descriptor), LINK, Interest::READABLE)?;
+        let link = parts.link.ask().map_err(std::io::Error::other)?;
         registry.register(&mut parts.calls, LISTENER, Interest::READABLE)?;
         Ok(Self {
             candidate: Candidate::new(&parts.config),
@@ -194,17 +207,21 @@ impl Driver {
             left: Left::default(),
             avoided: BTreeMap::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
-            counts: Figures::default(),
+            counts: Figures { link: Some(link), ..Figures::default() },
             told: Instant::from_micros(0),
             looked: Instant::from_micros(0),
             swept: None,
+            beaten: Instant::from_micros(0),
+            away: false,
             stopped: None,
+            _rules: rules,
         })
     }
 
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(256);
+        self.beaten = self.read_clock();
         while self.stopped.is_none() {
             let timeout = self.timeout();
             match self.parts.poll.poll(&mut events, Some(timeout)) {
@@ -212,10 +229,14 @@ impl Driver {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     tracing::error!(%error, "live connections end: epoll");
-                    return;
+                    break;
                 }
             }
+            self.beat();
             self.now = self.read_clock();
+            if self.away {
+                self.doubt("this process stood still");
+            }
             let left = std::mem::take(&mut self.left);
             let packets_wait = self.take_events(&events) | left.packets;
             if left.calls {
@@ -264,6 +285,7 @@ impl Driver {
                 WAKER => {}
                 QUEUE => queue_is_ready = true,
                 LISTENER => self.answer_calls(),
+                LINK => self.note_link(),
                 token => match self.watched.get(&token).copied() {
                     Some(Watched::Service(index)) => self.accept(index),
                     Some(Watched::Socket(id, end)) => {

@@ -67,6 +67,7 @@ impl Driver {
         let count = ledgers.len();
         let ahead = before.map_or(0, |before| before.ahead.wrapping_add(CLOCK_MARGIN));
         for ledger in &mut ledgers {
+            self.beat();
             ledger.advance_clocks(ahead);
             if let Err(error) = self.revive(group, ledger) {
                 self.counts.lost += 1;
@@ -102,17 +103,6 @@ impl Driver {
         for id in unknown {
             owned.owner.close(self.now, id);
         }
-    }
-
-    fn take_address(&mut self) -> bool {
-        if self.parts.place.is_here() {
-            return true;
-        }
-        self.parts
-            .place
-            .take()
-            .inspect_err(|error| tracing::error!(%error, "the virtual address"))
-            .is_ok()
     }
 
     fn revive(&mut self, group: GroupId, ledger: &Ledger) -> io::Result<()> {
@@ -227,6 +217,9 @@ impl Driver {
             let Some(splice) = self.splices.get_mut(&id) else { return };
             let side = splice.side_mut(end);
             let Link::Asking(asked) = &mut side.link else { continue };
+            if !self.parts.place.is_here() {
+                continue;
+            }
             let answered = asked.asking.answered(&self.parts.forge);
             let late = asked.since + PATIENCE <= self.now;
             match answered {
@@ -318,11 +311,7 @@ fn state(header: &EndHeader, side: &Side) -> State {
                 microseconds: false,
             }),
         },
-        windows: Windows {
-            promised: PROMISED,
-            peer: USUAL_WINDOW,
-            peer_largest: USUAL_WINDOW,
-        },
+        windows: Windows { promised: PROMISED, peer: USUAL_WINDOW, peer_largest: USUAL_WINDOW },
     }
 }
 

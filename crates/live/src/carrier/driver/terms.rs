@@ -56,6 +56,13 @@ impl Candidate {
         }
     }
 
+    /// What was answered until now may be so no more.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        if let Some(claim) = &mut self.claim {
+            claim.doubt(now);
+        }
+    }
+
     /// The group of the address.
     pub(super) const fn group(&self) -> GroupId {
         self.group
@@ -219,7 +226,7 @@ impl Driver {
             return;
         }
         let since = *self.candidate.vacant_since.get_or_insert(self.now);
-        if since + VACANT > self.now || (heard.is_none() && self.is_occupied()) {
+        if since + VACANT > self.now || (heard.is_none() && self.has_none() && self.is_occupied()) {
             return;
         }
         let new = Term::after(heard, self.parts.me, None);
@@ -228,6 +235,12 @@ impl Driver {
 
     fn is_alive(&self, incarnation: Incarnation) -> bool {
         self.neighbour(incarnation).is_some_and(|it| it.alive)
+    }
+
+    /// Whether nothing of this node stands still while it looks around: no
+    /// connection of its own, and none of others.
+    fn has_none(&self) -> bool {
+        self.splices.is_empty() && self.studies.is_empty()
     }
 
     /// Whether a machine that is none of the farm's has the address.
