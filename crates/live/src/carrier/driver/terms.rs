@@ -183,8 +183,12 @@ impl Driver {
     pub(super) fn take_answer(&mut self, asker: Asker, ask: &Ask, answer: Answer) {
         match asker {
             Asker::Owner(group) => {
-                if let Some(owned) = self.owners.get_mut(&group) {
-                    owned.owner.handle_answer(self.now, ask, answer);
+                let Some(owned) = self.owners.get_mut(&group) else { return };
+                owned.owner.handle_answer(self.now, ask, answer);
+                if owned.owner.is_fenced() {
+                    // At once, and before one without connections is forgotten: the
+                    // address is another node's.
+                    self.act();
                 }
             }
             Asker::Study(group, epoch) => {
