@@ -61,8 +61,8 @@ pub enum RulesError {
     },
     /// The command failed: by lack of CAP_NET_ADMIN, or of a kernel's part.
     #[error(
-        "{command}: {said}; it takes CAP_NET_ADMIN and a kernel with the matches `mark` and \
-         `bpf` and the target `NFQUEUE`"
+        "{command}: {said}; it takes CAP_NET_ADMIN and a kernel with the matches `mark`, `bpf` \
+         and `addrtype` and the target `NFQUEUE`"
     )]
     Failed {
         /// Its name.
@@ -199,6 +199,11 @@ impl Guard {
                 .expect("a string takes all");
         };
         let (incoming, outgoing) = (incoming(node), outgoing(node));
+        if self.is_v6() {
+            // Whose address is not here is silent. Of IPv4 the kernel sees to that
+            // itself.
+            rule(&outgoing, &format!("{leaving} -m addrtype ! --src-type LOCAL"), "DROP", &closes);
+        }
         if let Some(queue) = self.queue {
             let target = format!("NFQUEUE --queue-num {queue}");
             let program = if self.is_v6() { program::V6 } else { program::V4 };

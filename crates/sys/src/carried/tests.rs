@@ -364,3 +364,63 @@ fn a_killed_process_leaves_nothing_behind() {
 fn a_killed_process_with_something_unread_leaves_nothing_behind() {
     check_killed(b"unread");
 }
+
+/// How many packets were kept in for want of their address: the kernel had no way
+/// for them, or the rule has dropped them.
+fn kept_in(v4: bool) -> u64 {
+    let number = |words: &str, place: usize| -> u64 {
+        words.split_whitespace().nth(place).unwrap().parse().unwrap()
+    };
+    if v4 {
+        let said = run("cat /proc/net/snmp");
+        let mut lines = said.lines().filter(|line| line.starts_with("Ip:"));
+        let (names, counts) = (lines.next().unwrap(), lines.next().unwrap());
+        let place = names.split(' ').position(|name| name == "OutNoRoutes").unwrap();
+        return number(counts, place);
+    }
+    let said = run("ip6tables -t mangle -L -n -v -x");
+    number(said.lines().find(|line| line.contains("!LOCAL")).unwrap(), 0)
+}
+
+/// Without its address nothing leaves, whether a connection was accepted here or
+/// restored; with it all goes on.
+fn check_silent(address: &str) {
+    let Some(server) = Server::new(address) else { return };
+    let (client, socket) = server.connect();
+    let (other, moved) = server.connect();
+    let state = Frozen::freeze(moved).unwrap().close();
+    let sockets = [socket, server.restore(state)];
+    let machine = server.street.machine(0);
+    let interface = machine.within(|| Interface::Name("eth0".into()).index().unwrap());
+    let addresses = machine.within(|| Addresses::of(interface).unwrap());
+    let ip = server.at.ip();
+    machine.within(|| {
+        assert!(addresses.remove(ip).unwrap());
+        let tables = if ip.is_ipv4() { "iptables" } else { "ip6tables" };
+        run(&format!("{tables} -I OUTPUT -s {ip} -j ACCEPT"));
+        for mut socket in &sockets {
+            socket.write_all(b"heard later").unwrap();
+        }
+        // Each has tried, and tried again.
+        until(|| (kept_in(ip.is_ipv4()) >= 4).then_some(()));
+        let counted = run(&format!("{tables} -L OUTPUT -n -v -x"));
+        let packets = counted.lines().nth(2).unwrap().split_whitespace().next().unwrap();
+        assert_eq!(packets, "0", "{counted}");
+        assert!(addresses.add(ip).unwrap());
+    });
+    for mut client in [client, other] {
+        let mut heard = [0; 11];
+        client.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"heard later");
+    }
+}
+
+#[test]
+fn without_its_address_a_socket_is_silent() {
+    check_silent("10.1.0.100:7000");
+}
+
+#[test]
+fn without_its_address_a_socket_of_ipv6_is_silent() {
+    check_silent("[fd77::100]:7000");
+}

@@ -113,4 +113,20 @@ impl Driver {
             self.adopt_still(id, group);
         }
     }
+
+    /// Lets everything go.
+    pub(super) fn end(mut self) {
+        if let Err(error) = self.parts.place.leave() {
+            tracing::warn!(%error, "the virtual address could not be taken off");
+        }
+        *self.parts.figures.lock() = self.figures();
+        let stopped = self.stopped.take();
+        // Sockets are gone before anybody takes out the rule that keeps their
+        // resets in.
+        drop(self);
+        if let Some(stopped) = stopped {
+            // Who does not wait for it need not know.
+            let _ = stopped.send(());
+        }
+    }
 }

@@ -8,7 +8,8 @@
 //! other nodes; [`follow`] what this node could go on with; [`restore`] going on,
 //! [`heed`] whether that is heard, and [`doubt`] whether it still stands;
 //! [`adopt`] taking in what has run by itself; [`terms`] who owns; [`leave`]
-//! moving everything elsewhere; [`look`] what is due in between.
+//! moving everything elsewhere; [`look`] what is due in between; [`tell`] how it
+//! stands.
 
 mod act;
 mod adopt;
@@ -22,6 +23,7 @@ mod look;
 mod packets;
 mod relay;
 mod restore;
+mod tell;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -351,22 +353,6 @@ impl Driver {
         }
     }
 
-    /// Lets everything go.
-    fn end(mut self) {
-        if let Err(error) = self.parts.place.leave() {
-            tracing::warn!(%error, "the virtual address could not be taken off");
-        }
-        *self.parts.figures.lock() = self.figures();
-        let stopped = self.stopped.take();
-        // Sockets are gone before anybody takes out the rule that keeps their
-        // resets in.
-        drop(self);
-        if let Some(stopped) = stopped {
-            // Who does not wait for it need not know.
-            let _ = stopped.send(());
-        }
-    }
-
     /// Watches an end's socket.
     fn watch(
         &mut self,
@@ -387,11 +373,6 @@ impl Driver {
         self.next_token += 1;
         self.watched.insert(token, watched);
         token
-    }
-
-    fn name_of(&self, incarnation: Incarnation) -> Option<String> {
-        let neighbours = self.parts.neighbours.list();
-        neighbours.into_iter().find(|it| it.incarnation == incarnation).map(|it| it.name)
     }
 
     /// Both clocks.
