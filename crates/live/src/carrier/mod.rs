@@ -273,3 +273,6 @@ fn queue_number(node: u64) -> u16 {
     let [high, low, ..] = node.to_le_bytes();
     u16::from_le_bytes([high, low])
 }
+
+#[cfg(test)]
+mod tests;
