@@ -178,7 +178,7 @@ impl Farm {
     ///
     /// When it fails, or the process does not end.
     pub fn drain(&mut self, server: u8) -> Result<(), FarmError> {
-        let admin = format!("http://{}", Settings::admin(server));
+        let admin = format!("http://{}", Settings::ADMIN);
         let drain = || Command::new(&self.program).args(["drain", "--admin", &admin]).output();
         let output = self.network.on(server, drain).map_err(FarmError::because("segue drain"))?;
         if !output.status.success() {
@@ -249,7 +249,7 @@ impl Farm {
     ///
     /// When it does not answer.
     pub fn status(&self, server: u8) -> Result<Value, FarmError> {
-        self.network.on(server, || node::status(Settings::admin(server)))
+        self.network.on(server, || node::status(Settings::ADMIN))
     }
 
     /// Waits until a server's status is as wanted, and gives it.

@@ -38,11 +38,9 @@ pub enum Listeners {
 }
 
 impl Settings {
-    /// Where a node's admin server is.
-    #[must_use]
-    pub fn admin(server: u8) -> SocketAddr {
-        (Network::address(server), ADMIN_PORT).into()
-    }
+    /// Where a node's admin server is, on each machine: who orders something
+    /// has to be on the same.
+    pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
 
     /// Where the nodes' clients connect.
     pub(super) fn address(&self) -> IpAddr {
@@ -83,7 +81,7 @@ impl Settings {
                 "certificates": [{ "cert": "cert.pem", "key": "key.pem" }],
                 "backend": backend,
             },
-            "admin": { "listen": Self::admin(server) },
+            "admin": { "listen": Self::ADMIN },
             "log": { "level": "info" },
         });
         if self.listeners != Listeners::Ordinary {
