@@ -105,3 +105,6 @@ impl Greetings {
         self.syns.remove(&ends).map(|(_, syn)| syn)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,6 @@ fn produce(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

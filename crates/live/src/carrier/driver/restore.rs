@@ -280,7 +280,7 @@ impl Driver {
 }
 
 /// What a kernel goes on with.
-fn state(header: &EndHeader, side: &Side) -> State {
+pub(super) fn state(header: &EndHeader, side: &Side) -> State {
     let (input, output) = (&side.input, &side.output);
     let mut unread = Vec::new();
     for (_, bytes) in input.pieces().take_while(|(position, _)| *position < input.end()) {
