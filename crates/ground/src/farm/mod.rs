@@ -70,6 +70,10 @@ pub struct Farm {
     certificate: CertificateDer<'static>,
 }
 
+/// For how long servers have to agree on who votes: longer than from one change of
+/// it to the next.
+const SETTLED: Duration = Duration::from_millis(1_200);
+
 impl Farm {
     /// A farm of that program, with no server started.
     ///
@@ -109,9 +113,39 @@ impl Farm {
             self.until_status(server, all_alive)?;
         }
         if self.settings.listeners != Listeners::Ordinary {
+            self.until_whole()?;
             self.until_owner(|_| true)?;
         }
         Ok(())
+    }
+
+    /// Waits until the servers agree on who votes, all of them do, and each has
+    /// what is agreed on: before that another loss may be one too many.
+    fn until_whole(&self) -> Result<(), FarmError> {
+        let limit = Instant::now() + PATIENCE;
+        let mut since = Instant::now();
+        let mut known = None;
+        loop {
+            let mut seen = (0..SERVERS).map(|server| {
+                let agreed = self.status(server)?["one_answer"].take();
+                let field = |name: &str| agreed[name].as_u64().unwrap_or(0);
+                let all = u64::from(SERVERS);
+                let is_whole = field("voters") == all && field("voters_alive") == all;
+                Ok(is_whole.then(|| (field("roster"), field("registers"))))
+            });
+            let first = seen.next().transpose()?.flatten();
+            let same = seen.try_fold(first.is_some(), |same, one| Ok(same && one? == first))?;
+            // A roster changes twice when a server is another start of itself.
+            if !same || first != known {
+                (known, since) = (first.filter(|_| same), Instant::now());
+            } else if since.elapsed() > SETTLED {
+                return Ok(());
+            }
+            if Instant::now() > limit {
+                return Err(self.failed("all servers vote"));
+            }
+            thread::sleep(GLANCE);
+        }
     }
 
     /// Starts a server, unless it runs, and waits until it says that it serves.
