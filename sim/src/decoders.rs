@@ -5,7 +5,9 @@
 //! fuzzers and the tests call the same functions.
 
 use proto::agree::message::Envelope;
+use proto::connection::record;
 use proto::connection::segment::{Checksum, Segment};
+use proto::connection::stream::{LENGTH_BYTES, Message as Told, Reply, message_len};
 use proto::keyring::{FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
 use proto::record::{Key, Kind};
@@ -23,7 +25,7 @@ const RECEIVED: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// Reads bytes as everything that a peer's bytes are read as.
 pub fn all(bytes: &[u8]) {
-    for decode in [header, frames, fragment, control, page, link, agree, segment] {
+    for decode in [header, frames, fragment, control, page, link, agree, segment, connection] {
         decode(bytes);
     }
 }
@@ -52,6 +54,33 @@ pub fn segment(bytes: &[u8]) {
     }
     if let Ok(verified) = Segment::decode(bytes, Checksum::Verify) {
         assert_eq!(Ok(verified), trusted);
+    }
+}
+
+/// What owners and understudies of live connections tell each other, and the
+/// record of a connection.
+///
+/// # Panics
+///
+/// When something does not read as what it was written as.
+pub fn connection(bytes: &[u8]) {
+    let again = |written: &[u8]| {
+        let (length, rest) = written.split_first_chunk::<LENGTH_BYTES>().expect("it has a length");
+        assert_eq!(message_len(*length), Ok(rest.len()));
+        rest.to_vec()
+    };
+    let mut written = Vec::new();
+    if let Ok(message) = Told::decode(bytes) {
+        message.encode(&mut written);
+        assert_eq!(Told::decode(&again(&written)), Ok(message));
+    }
+    written.clear();
+    if let Ok(reply) = Reply::decode(bytes) {
+        reply.encode(&mut written);
+        assert_eq!(Reply::decode(&again(&written)), Ok(reply));
+    }
+    if let Ok(header) = record::Header::from_payload(bytes) {
+        assert_eq!(record::Header::from_payload(&header.payload()), Ok(header));
     }
 }
 

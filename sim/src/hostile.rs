@@ -9,6 +9,10 @@ use proto::agree::members::{Member, Standing};
 use proto::agree::{Agree, Config, Figures};
 use proto::cluster::identity::Identity;
 use proto::cluster::swim::Swim;
+use proto::connection::GroupId;
+use proto::connection::epoch::{Answer, Term};
+use proto::connection::stream::{Message, Reply};
+use proto::connection::understudy::Understudy;
 use proto::node::Counters;
 use proto::rng::Rng;
 use proto::time::{Instant, Now, Wall};
@@ -123,4 +127,36 @@ pub fn agreeing(mut bytes: &[u8]) -> Figures {
         }
     }
     *machine.figures()
+}
+
+/// Gives an understudy messages of an owner that says whatever it likes, each
+/// behind two bytes that tell its length; what it asks the farm it wins. Gives
+/// how many it took.
+///
+/// # Panics
+///
+/// When it says that it holds more than it was told.
+pub fn following(mut bytes: &[u8]) -> u64 {
+    let (me, owner, group) = (Incarnation(1), Incarnation(2), GroupId(3));
+    let term = Term::after(None, owner, Some(me));
+    let mut study = Understudy::begin(me, group, term, 1).expect("it is named");
+    let now = Instant::from_micros(1);
+    let (mut told, mut taken) = (0, 0);
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let len = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (message, rest) = rest.split_at(len);
+        bytes = rest;
+        let Ok(message) = Message::decode(message) else { continue };
+        told += 1;
+        taken += u64::from(study.handle_message(now, message).is_ok());
+        while let Some(reply) = study.poll_reply() {
+            assert!(!matches!(reply, Reply::Held { count, .. } if count > told));
+        }
+    }
+    study.take_over(now);
+    while let Some(ask) = study.poll_ask(now) {
+        study.handle_answer(now, &ask, Answer::Set);
+    }
+    while study.poll_event().is_some() {}
+    taken
 }

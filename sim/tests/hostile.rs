@@ -208,6 +208,10 @@ fn the_corpus_does_no_harm() {
     replay("link", decoders::link);
     replay("upstream", decoders::upstream);
     replay("segment", decoders::segment);
+    replay("connection", |bytes| {
+        decoders::connection(bytes);
+        hostile::following(bytes);
+    });
     replay("agree", |bytes| {
         decoders::agree(bytes);
         hostile::agreeing(bytes);
