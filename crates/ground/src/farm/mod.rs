@@ -126,15 +126,10 @@ impl Farm {
         let mut since = Instant::now();
         let mut known = None;
         loop {
-            let mut seen = (0..SERVERS).map(|server| {
-                let agreed = self.status(server)?["one_answer"].take();
-                let field = |name: &str| agreed[name].as_u64().unwrap_or(0);
-                let all = u64::from(SERVERS);
-                let is_whole = field("voters") == all && field("voters_alive") == all;
-                Ok(is_whole.then(|| (field("roster"), field("registers"))))
-            });
-            let first = seen.next().transpose()?.flatten();
-            let same = seen.try_fold(first.is_some(), |same, one| Ok(same && one? == first))?;
+            let seen = (0..SERVERS).map(|server| self.agreed(server));
+            let seen = seen.collect::<Result<Vec<_>, _>>()?;
+            let first = seen.first().copied().flatten();
+            let same = first.is_some() && seen.iter().all(|one| *one == first);
             // A roster changes twice when a server is another start of itself.
             if !same || first != known {
                 (known, since) = (first.filter(|_| same), Instant::now());
@@ -146,6 +141,16 @@ impl Farm {
             }
             thread::sleep(GLANCE);
         }
+    }
+
+    /// Which roster a server goes by and how many registers it has, if all of that
+    /// roster are heard.
+    fn agreed(&self, server: u8) -> Result<Option<(u64, u64)>, FarmError> {
+        let agreed = self.status(server)?["one_answer"].take();
+        let field = |name: &str| agreed[name].as_u64().unwrap_or(0);
+        let all = u64::from(SERVERS);
+        let is_whole = field("voters") == all && field("voters_alive") == all;
+        Ok(is_whole.then(|| (field("roster"), field("registers"))))
     }
 
     /// Starts a server, unless it runs, and waits until it says that it serves.
