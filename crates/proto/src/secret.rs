@@ -2,10 +2,27 @@
 //! messages about it.
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 /// A copy that leaves nothing behind when the last of those who share it goes.
 #[must_use]
 pub fn secret(bytes: &[u8]) -> Bytes {
-    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
+    Bytes::from_owner(Wiped(bytes.to_vec()))
+}
+
+/// Bytes that are overwritten when they are dropped. `Zeroizing<Vec<u8>>` does it
+/// byte by byte, which was a third of an understudy's time: of a slice it is as
+/// fast as filling it.
+struct Wiped(Vec<u8>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
 }
