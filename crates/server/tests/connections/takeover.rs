@@ -8,7 +8,7 @@ use rustls::CipherSuite;
 use crate::bed::{bed, say};
 
 /// How often a server goes away.
-const TIMES: u64 = 10;
+const TIMES: u64 = 4;
 
 /// It goes away when a connection has received some of so many bytes more than
 /// none: within them are a record's begin and end, and several windows.

@@ -225,7 +225,7 @@ impl Driver {
         }
         self.candidate.looked = self.now;
         let heard = self.parts.registers.heard(group);
-        if heard.is_some_and(|term| self.is_alive(term.owner)) {
+        if heard.is_some_and(|term| self.has_heir(term)) {
             self.candidate.vacant_since = None;
             return;
         }
@@ -245,6 +245,14 @@ impl Driver {
     /// connection of its own, and none of others.
     fn has_none(&self) -> bool {
         self.splices.is_empty() && self.studies.is_empty()
+    }
+
+    /// Whether somebody else has the address by that term, or is to have it. An
+    /// owner that this node does not hear may be heard by its understudy, which
+    /// then knows better.
+    fn has_heir(&self, term: Term) -> bool {
+        let understudy = term.understudy.is_some_and(|it| self.is_alive(it));
+        understudy || self.is_alive(term.owner)
     }
 
     /// Whether a machine that is none of the farm's has the address.
