@@ -55,6 +55,7 @@ fn check(exit: Exit, loss: f64, plans: &[fn(&Farm) -> Plan]) {
 }
 
 #[test]
+#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn plain_connections_survive_their_server() {
     check(Exit::Process, 0.0, &[plain, plain]);
 }
@@ -66,6 +67,7 @@ fn tls_connections_survive_their_server() {
 }
 
 #[test]
+#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn connections_survive_their_servers_host() {
     check(Exit::Host, 0.0, &[plain, aes]);
 }
