@@ -1,10 +1,10 @@
 //! The carrier: a node's live connections, from the address that clients know.
 //!
 //! [`Carrier::start`] opens everything that is needed and leaves it to a thread
-//! of its own ([`driver`]); what stands here is how others talk to it. In reading
-//! order: [`orders`] what they want; [`splice`] and [`socket`] a connection that
-//! is here; [`greeting`] what two ends agree on; [`hold`] packets that wait;
-//! [`place`] the address; [`registers`] the farm's word on who owns; [`figures`].
+//! of its own (`driver`); what stands here is how others talk to it. In reading
+//! order: `orders` what they want; `splice` and `socket` a connection that
+//! is here; `greeting` what two ends agree on; `hold` packets that wait;
+//! `place` the address; `registers` the farm's word on who owns; `figures`.
 
 mod driver;
 mod figures;

@@ -1,7 +1,7 @@
 //! Streams: what the carriers of two nodes tell each other.
 //!
-//! A stream is a TCP connection with TLS 1.3 in it ([`tls`]), on which both ends
-//! have proven the farm's key ([`proof`]) and then send frames ([`frame`]):
+//! A stream is a TCP connection with TLS 1.3 in it (`tls`), on which both ends
+//! have proven the farm's key (`proof`) and then send frames (`frame`):
 //! messages, and pulses that say that there is still somebody. A connection that
 //! closes is known at once, a host that is gone after [`SILENCE`]. Nothing here
 //! blocks, reads a clock or knows what a message says; the owner of the
