@@ -60,7 +60,6 @@ fn check_odd(settings: Settings, make_odd: impl Fn(&Farm) -> Result<(), NetworkE
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn before_the_first_byte() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::Nothing, Amount::Nothing);
@@ -69,7 +68,6 @@ fn before_the_first_byte() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn half_closed_by_the_client() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::Bytes(10), Amount::Bytes(32 * MUCH));
@@ -83,7 +81,6 @@ fn half_closed_by_the_client() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn half_closed_by_the_backend() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::Bytes(10));
@@ -99,7 +96,6 @@ fn half_closed_by_the_backend() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn with_the_end_in_flight() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -110,7 +106,6 @@ fn with_the_end_in_flight() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn with_a_client_that_does_not_read() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -127,7 +122,6 @@ fn with_a_client_that_does_not_read() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn with_a_backend_that_does_not_read() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -143,7 +137,6 @@ fn with_a_backend_that_does_not_read() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn broken_off_by_the_client_meanwhile() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -163,7 +156,6 @@ fn broken_off_by_the_client_meanwhile() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn again_as_soon_as_it_can_be_and_back() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -179,7 +171,6 @@ fn again_as_soon_as_it_can_be_and_back() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn an_owner_that_stood_still_is_fenced() {
     let Some(bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -197,7 +188,6 @@ fn an_owner_that_stood_still_is_fenced() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn an_unplugged_owner_that_comes_back_is_fenced() {
     let Some(mut bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -211,7 +201,6 @@ fn an_unplugged_owner_that_comes_back_is_fenced() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn a_cut_between_two_that_live_leaves_one_owner() {
     let Some(bed) = bed(Settings::default()) else { return };
     let connections = begin(&bed.farm, Amount::UntilEnd, Amount::UntilEnd);
@@ -229,31 +218,26 @@ fn a_cut_between_two_that_live_leaves_one_owner() {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn of_ipv6() {
     check_odd(Settings { v6: true, ..Settings::default() }, |_| Ok(()));
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn without_timestamps() {
     check_odd(Settings::default(), |farm| farm.network.set(CLIENTS, "ipv4/tcp_timestamps", 0));
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn without_selective_acknowledgements() {
     check_odd(Settings::default(), |farm| farm.network.set(CLIENTS, "ipv4/tcp_sack", 0));
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn without_window_scaling() {
     check_odd(Settings::default(), |farm| farm.network.set(CLIENTS, "ipv4/tcp_window_scaling", 0));
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn with_small_segments() {
     check_odd(Settings::default(), |farm| farm.network.take_segments(CLIENTS, 536));
 }

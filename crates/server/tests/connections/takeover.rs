@@ -55,37 +55,31 @@ fn check(exit: Exit, loss: f64, plans: &[fn(&Farm) -> Plan]) {
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn plain_connections_survive_their_server() {
     check(Exit::Process, 0.0, &[plain, plain]);
 }
 
 #[test]
-#[ignore = "does not always come to its end: docs/connections.md, Known gaps"]
 fn tls_connections_survive_their_server() {
     check(Exit::Process, 0.0, &[aes, chacha]);
 }
 
 #[test]
-#[ignore = "takes a machine to itself: docs/connections.md, Known gaps"]
 fn connections_survive_their_servers_host() {
     check(Exit::Host, 0.0, &[plain, aes]);
 }
 
 #[test]
-#[ignore = "does not always come to its end: docs/connections.md, Known gaps"]
 fn connections_survive_their_server_where_packets_are_lost() {
     check(Exit::Process, 0.01, &[plain, chacha]);
 }
 
 #[test]
-#[ignore = "does not always come to its end: docs/connections.md, Known gaps"]
 fn connections_survive_their_servers_host_where_packets_are_lost() {
     check(Exit::Host, 0.01, &[plain, aes]);
 }
 
 #[test]
-#[ignore = "does not always come to its end: docs/connections.md, Known gaps"]
 fn connections_move_when_their_server_is_drained() {
     check(Exit::Drained, 0.0, &[plain, aes, chacha]);
 }
