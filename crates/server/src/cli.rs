@@ -191,13 +191,6 @@ pub(crate) struct ConnectionsBench {
     pub(crate) idle: u32,
 }
 
-impl Default for ConnectionsBench {
-    /// As without options.
-    fn default() -> Self {
-        Self { take_overs: 24, planned: 6, cuts: 5, idle: 10_000 }
-    }
-}
-
 /// A part of `segue bench multicast` that can be measured alone.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum MulticastPart {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use proto::connection::epoch::Term;
 use proto::connection::ledger::{Ledger, Side};
-use proto::connection::owner::{Config, Owner};
+use proto::connection::owner::Owner;
 use proto::connection::record::EndHeader;
 use proto::connection::segment::Segment;
 use proto::connection::sequence::Position;
@@ -81,8 +81,7 @@ impl Driver {
                 self.let_go(ledger.header().id);
             }
         }
-        let config = Config { wait: self.parts.config.hold, ..Config::new(self.parts.me, group) };
-        let owner = Owner::resume(config, term, ledgers);
+        let owner = Owner::resume(self.owner_config(group), term, ledgers);
         self.owners.insert(group, Owned::new(owner));
         self.close_unknown(group);
         self.answers_until = self.read_clock() + LOOKED_FOR;

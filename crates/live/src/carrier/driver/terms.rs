@@ -97,6 +97,7 @@ impl Driver {
         Some(group)
     }
 
+    /// What owners of this node are told.
     pub(super) fn owner_config(&self, group: GroupId) -> Config {
         Config { wait: self.parts.config.hold, ..Config::new(self.parts.me, group) }
     }
