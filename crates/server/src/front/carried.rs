@@ -15,7 +15,6 @@ use tls_rustls::records::{Epoch, Extracted, Inlet, SecretTap, Suite, extract};
 use tls_rustls::{Attempt, Begun, refuse_early_data};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
@@ -24,6 +23,7 @@ use super::Shared;
 use super::config::Carrying;
 use super::figures::HandedPlace;
 use super::handshake::HandshakeStream;
+use super::places::Place;
 use super::relay::{self, Ends};
 use crate::connections::Handed;
 
@@ -161,7 +161,7 @@ pub(super) fn hand_over(
     front: &Shared,
     ready: Ready,
     client: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) -> io::Result<()> {
     let carrying = front.carrying.as_ref().expect("only a carrier's connections are taken");
     let preface = if front.proxy_protocol {
@@ -169,7 +169,7 @@ pub(super) fn hand_over(
     } else {
         Vec::new()
     };
-    ready.hand_over(carrying, preface, front.counters.hand_over(permit))
+    ready.hand_over(carrying, preface, front.counters.hand_over(place))
 }
 
 /// Writes what rustls has to write; says how much that was.

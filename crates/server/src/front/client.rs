@@ -18,7 +18,6 @@ use tls_rustls::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -28,6 +27,7 @@ use super::early::{self, EarlyStream};
 use super::figures::{EarlyRefusal, Failure, Handshake};
 use super::handshake::HandshakeStream;
 use super::pages::{self, Resumed, Session};
+use super::places::Place;
 use super::relay::{self, Ends};
 use super::{Phase, Shared};
 
@@ -52,7 +52,7 @@ pub(super) struct Arrived {
     /// Whether its connection is to be carried.
     pub(super) is_carried: bool,
     /// Its place among the front's connections.
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
 /// Why a client got no handshake.
@@ -117,7 +117,7 @@ struct EarlyClient<'a> {
 
 /// Serves the client of `stream`, and counts what comes of it.
 pub(super) async fn serve(front: &Shared, arrived: Arrived, phase: Phase) {
-    let Arrived { stream, peer, is_carried, permit } = arrived;
+    let Arrived { stream, peer, is_carried, place } = arrived;
     let deadline = Instant::now() + front.handshake_timeout;
     let greeted = timeout_at(deadline, greet(front, stream, is_carried)).await;
     match greeted.unwrap_or(Err(Refusal::Timeout)) {
@@ -131,7 +131,7 @@ pub(super) async fn serve(front: &Shared, arrived: Arrived, phase: Phase) {
             Box::pin(serve_early(front, *client, peer, phase, deadline)).await;
         }
         Ok(Greeted::Carried(ready)) => {
-            if let Err(error) = carried::hand_over(front, *ready, peer, permit) {
+            if let Err(error) = carried::hand_over(front, *ready, peer, place) {
                 front.failed(Failure::Closed, &peer, &error);
             }
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::places::Place;
 use tls_rustls::Miss;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Why a client was not served to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub(super) struct Counters {
 /// is kept.
 #[derive(Debug)]
 pub(super) struct HandedPlace {
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
     handed: Arc<AtomicUsize>,
 }
 
@@ -140,9 +140,9 @@ impl Counters {
     }
 
     /// A connection is handed over, and keeps its place.
-    pub(super) fn hand_over(&self, permit: OwnedSemaphorePermit) -> HandedPlace {
+    pub(super) fn hand_over(&self, place: Place) -> HandedPlace {
         self.handed.fetch_add(1, Ordering::Relaxed);
-        HandedPlace { _permit: permit, handed: Arc::clone(&self.handed) }
+        HandedPlace { _place: place, handed: Arc::clone(&self.handed) }
     }
 
     pub(super) fn read(&self, live: usize) -> Figures {

@@ -19,6 +19,7 @@ mod figures;
 mod handshake;
 mod listener;
 mod pages;
+mod places;
 mod relay;
 mod throttle;
 
@@ -32,7 +33,7 @@ use parking_lot::RwLock;
 use segue::{Ack, Cache};
 use tls_rustls::{ConfigError, Terminator};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use client::Arrived;
@@ -40,6 +41,7 @@ pub(crate) use config::{Backend, Carrying, Config};
 pub(crate) use figures::Figures;
 use figures::{Counters, Failure};
 use listener::Listener;
+use places::Places;
 use throttle::Throttle;
 
 /// How long a listener rests when the kernel cannot give it a connection, as
@@ -69,7 +71,6 @@ pub(crate) struct Front {
     shared: Arc<Shared>,
     phase: watch::Sender<Stage>,
     addresses: Vec<SocketAddr>,
-    max_connections: u32,
     drain_timeout: Duration,
 }
 
@@ -86,8 +87,7 @@ struct Shared {
     carrying: Option<Carrying>,
     ack: Ack,
     handshake_timeout: Duration,
-    /// One permit a connection.
-    connections: Arc<Semaphore>,
+    places: Places,
     counters: Counters,
     /// For lines about clients, and about what the front itself needs.
     client_lines: Throttle,
@@ -158,7 +158,7 @@ impl Front {
             carrying,
             ack,
             handshake_timeout: config.handshake_timeout,
-            connections: Arc::new(Semaphore::new(config.max_connections as usize)),
+            places: Places::new(config.max_connections),
             counters: Counters::default(),
             client_lines: Throttle::default(),
             own_lines: Throttle::default(),
@@ -167,8 +167,7 @@ impl Front {
         for listener in listeners {
             tokio::spawn(accept(listener, Arc::clone(&shared), Phase(stage.clone())));
         }
-        let Config { max_connections, drain_timeout, .. } = config;
-        Ok(Self { shared, phase, addresses, max_connections, drain_timeout })
+        Ok(Self { shared, phase, addresses, drain_timeout: config.drain_timeout })
     }
 
     /// Where it listens, in the order of the configuration, with the ports
@@ -184,8 +183,7 @@ impl Front {
 
     /// What it has done so far.
     pub(crate) fn figures(&self) -> Figures {
-        let free = self.shared.connections.available_permits();
-        self.shared.counters.read((self.max_connections as usize).saturating_sub(free))
+        self.shared.counters.read(self.shared.places.taken())
     }
 
     /// Takes over certificates, client CA and rules for sessions, for all
@@ -204,7 +202,7 @@ impl Front {
     /// and then ends them.
     pub(crate) async fn shut_down(&self) {
         self.phase.send_replace(Stage::Draining);
-        let all_ended = self.shared.connections.acquire_many(self.max_connections);
+        let all_ended = self.shared.places.until_none_is_taken();
         if timeout(self.drain_timeout, all_ended).await.is_err() {
             let live = self.figures().live;
             tracing::info!(live, "connections are still open and end now");
@@ -274,11 +272,8 @@ async fn admit(
     is_carried: bool,
     phase: &Phase,
 ) {
-    let permit = Arc::clone(&shared.connections)
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
-    let arrived = Arrived { stream, peer, is_carried, permit };
+    let place = shared.places.take().await;
+    let arrived = Arrived { stream, peer, is_carried, place };
     tokio::spawn(serve(Arc::clone(shared), arrived, phase.clone()));
 }
 
