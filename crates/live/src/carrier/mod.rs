@@ -30,6 +30,7 @@ use sys::address::LinkWatch;
 use sys::call::CallError;
 use sys::carried::{self, Room};
 use sys::interface::{Interface, InterfaceError};
+use sys::process;
 use sys::queue::{Limits, Queue};
 use sys::repair::Forge;
 use sys::rules::{Connections, Guard, MARK, Rules, RulesError};
@@ -200,7 +201,12 @@ impl Carrier {
             config,
         };
         let driver = Driver::new(parts, rules)?;
-        std::thread::Builder::new().name("connections".to_owned()).spawn(|| driver.run())?;
+        std::thread::Builder::new().name("connections".to_owned()).spawn(|| {
+            if let Err(error) = process::prefer_this_thread() {
+                tracing::info!(%error, "on a busy machine connections may move without need");
+            }
+            driver.run();
+        })?;
         Ok(Self { orders, figures })
     }
 

@@ -26,6 +26,7 @@ use proto::keyring::FarmKey;
 use proto::time::{Instant, Now};
 use proto::wire::link::Introduction;
 use segue::Identity;
+use sys::recovery;
 
 pub use call::Call;
 pub use ended::Ended;
@@ -92,6 +93,7 @@ impl Stream {
     /// When the address cannot be called at all.
     pub fn call(call: &Call, tls: &Tls, identity: Identity, now: Now) -> io::Result<Self> {
         let socket = call.connect()?;
+        recovery::hasten(&socket).map_err(|error| error.source)?;
         Ok(Self::new(socket, tls.caller()?, (identity, Proof::caller()), None, now))
     }
 
@@ -102,6 +104,7 @@ impl Stream {
         now: Now,
     ) -> io::Result<Self> {
         socket.set_nodelay(true)?;
+        recovery::hasten(&socket).map_err(|error| error.source)?;
         let told = (identity.clone(), Proof::called());
         Ok(Self::new(socket, tls.called()?, told, Some(place), now))
     }
