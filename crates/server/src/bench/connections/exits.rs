@@ -65,10 +65,9 @@ fn once(kind: &Kind, farm: &mut Option<Farm>) -> Result<Trial, FarmError> {
         Some(farm) => farm,
         None => farm.insert(super::farm(Listeners::TakenOver, kind.loss)?),
     };
-    let owner = farm.until_owner(|_| true)?;
     let random = getrandom::u64()
         .map_err(|why| FarmError::System { what: "a random number".to_owned(), why: why.into() })?;
     let trial = farm.try_exit(&super::loaded(farm), kind.exit, random % WITHIN_BYTES)?;
-    farm.restore(owner)?;
+    farm.restore(trial.server)?;
     Ok(trial)
 }
