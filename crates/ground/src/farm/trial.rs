@@ -83,7 +83,10 @@ impl Farm {
         for near in &connections {
             near.until(HUNG, |account| account.received >= after_bytes);
         }
+        // On a busy machine they may have moved, and not be followed yet: what goes away
+        // then is a second loss, and no trial of one.
         let owner = self.until_owner(|_| true)?;
+        self.until_protected(owner, connections.len() as u64)?;
         let at = Instant::now();
         connections.iter().for_each(|near| near.mark(at));
         let received: Vec<_> = connections.iter().map(|near| near.account().received).collect();
