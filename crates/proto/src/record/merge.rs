@@ -5,14 +5,18 @@
 //! the idle deadlines of one logical time merge by maximum: a touch names the
 //! time that it touches and nothing else. (A tombstone's idle deadline means
 //! nothing.)
+//!
+//! Values that join are the exception: of two of them neither wins, and what is
+//! in either stays (`join`).
 
 use std::cmp::Ordering;
 
+use super::join::{self, Joined};
 use super::{Body, Record};
 use crate::time::Wall;
 
 /// What merging an incoming record into a held one asks of the holder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merge {
     /// What is held stays as it is.
     Keep,
@@ -21,12 +25,17 @@ pub enum Merge {
     /// The incoming record takes the place of the held one, with this idle
     /// deadline.
     Replace(Wall),
+    /// A record that has both values in it takes the place of the held one.
+    Join(Joined),
 }
 
 /// Merges `incoming` into `held`, two records of one key.
 #[must_use]
 pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
     debug_assert!(held.key == incoming.key, "only records of one key merge");
+    if let Some(merge) = join::merge(held, incoming) {
+        return merge;
+    }
     let wins = order(held, incoming) == Ordering::Less;
     let winner = if wins { incoming } else { held };
     let idle = if held.version.time == incoming.version.time {
@@ -91,6 +100,7 @@ mod tests {
             Merge::Keep => held,
             Merge::Touch(idle) => with_idle(held, idle),
             Merge::Replace(idle) => with_idle(incoming, idle),
+            Merge::Join(_) => unreachable!("these values do not join"),
         }
     }
 

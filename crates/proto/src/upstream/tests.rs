@@ -101,6 +101,7 @@ proptest! {
             merge::Merge::Touch(_) if one.version == other.version && one.body == other.body => {
                 prop_assert!(rank(&one) < rank(&other));
             }
+            merge::Merge::Join(_) => unreachable!("these values do not join"),
             merge::Merge::Touch(_) | merge::Merge::Keep => {}
         }
     }
