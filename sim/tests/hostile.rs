@@ -208,6 +208,7 @@ fn the_corpus_does_no_harm() {
     replay("link", decoders::link);
     replay("upstream", decoders::upstream);
     replay("segment", decoders::segment);
+    replay("state", decoders::state);
     replay("connection", |bytes| {
         decoders::connection(bytes);
         hostile::following(bytes);
