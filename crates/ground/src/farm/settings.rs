@@ -1,6 +1,8 @@
 //! The configurations of a farm's nodes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -23,6 +25,12 @@ pub struct Settings {
     /// More listeners without TLS at the virtual address: their ports, and
     /// where their connections go.
     pub more: Vec<(u16, SocketAddr)>,
+    /// After how much silence of a node others go on with what it has; none: as
+    /// nodes have it by default. Who tries no lost hosts gives it much, so that a
+    /// busy machine is not taken for one.
+    pub detect: Option<Duration>,
+    /// Where the farm's directory is made; none: where temporary files are.
+    pub place: Option<PathBuf>,
 }
 
 /// Where clients of a farm connect.
@@ -95,6 +103,9 @@ impl Settings {
                 "takeover": self.listeners == Listeners::TakenOver,
                 "plain": plain.collect::<Vec<_>>(),
             });
+            if let Some(detect) = self.detect {
+                configuration["connections"]["detect"] = format!("{}ms", detect.as_millis()).into();
+            }
         }
         toml::to_string(&configuration).expect("it has no null and no enum")
     }
