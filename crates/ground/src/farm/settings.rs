@@ -12,7 +12,6 @@ use crate::network::Network;
 /// Ports, the same on each machine.
 const FARM_PORT: u16 = 7700;
 const ADMIN_PORT: u16 = 9700;
-const TLS_PORT: u16 = 8443;
 const PLAIN_PORT: u16 = 8080;
 
 /// What is up to whoever builds a farm.
@@ -25,6 +24,8 @@ pub struct Settings {
     /// More listeners without TLS at the virtual address: their ports, and
     /// where their connections go.
     pub more: Vec<(u16, SocketAddr)>,
+    /// Where connections of the listener with TLS go; none: to the farm's backend.
+    pub behind_tls: Option<SocketAddr>,
     /// After how much silence of a node others go on with what it has; none: as
     /// nodes have it by default. Who tries no lost hosts gives it much, so that a
     /// busy machine is not taken for one.
@@ -50,6 +51,9 @@ impl Settings {
     /// has to be on the same.
     pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
 
+    /// The port of the listener with TLS.
+    pub const TLS_PORT: u16 = 8443;
+
     /// Where the nodes' clients connect.
     pub(super) fn address(&self) -> IpAddr {
         match (self.listeners, self.v6) {
@@ -60,7 +64,7 @@ impl Settings {
     }
 
     pub(super) fn tls(&self) -> SocketAddr {
-        (self.address(), TLS_PORT).into()
+        (self.address(), Self::TLS_PORT).into()
     }
 
     pub(super) fn plain(&self) -> SocketAddr {
@@ -71,7 +75,7 @@ impl Settings {
     pub(super) fn of(&self, server: u8, name: &str, backend: SocketAddr) -> String {
         let farm = |server| SocketAddr::from((Network::address(server), FARM_PORT));
         let tls = match self.listeners {
-            Listeners::Ordinary => (Network::address(server), TLS_PORT).into(),
+            Listeners::Ordinary => (Network::address(server), Self::TLS_PORT).into(),
             Listeners::TakenOver | Listeners::MovedByPlan => self.tls(),
         };
         let peers: Vec<_> = (0..SERVERS).filter(|&other| other != server).map(farm).collect();
@@ -87,7 +91,7 @@ impl Settings {
             "tls": {
                 "listen": tls,
                 "certificates": [{ "cert": "cert.pem", "key": "key.pem" }],
-                "backend": backend,
+                "backend": self.behind_tls.unwrap_or(backend),
             },
             "admin": { "listen": Self::ADMIN },
             "log": { "level": "info" },
