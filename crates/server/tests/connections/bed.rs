@@ -3,18 +3,37 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
-use ground::farm::Settings;
+use ground::farm::{BACKEND, SERVERS, Settings};
 use ground::load::{Near, Outcome};
 use ground::{Farm, FarmError};
 
 /// Farms take turns: a machine that runs several at once tells little of each.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A farm that nobody else disturbs.
+/// A farm that nobody else disturbs. A test that failed shows how its connections
+/// stood.
 pub(crate) struct Bed {
     pub(crate) farm: Farm,
     _turn: MutexGuard<'static, ()>,
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // What stands still cannot be asked later.
+            for machine in 0..=BACKEND {
+                let sockets = || ground::command::run("ss -tni");
+                let sockets = self.farm.network.on(machine, sockets);
+                say(&format!("--- machine {machine} ---\n{}", sockets.unwrap_or_default()));
+                if machine < SERVERS && self.farm.runs(machine) {
+                    let status = self.farm.status(machine).unwrap_or_default();
+                    say(&format!("{:#}", status["connections"]));
+                }
+            }
+        }
+    }
 }
 
 /// A farm whose servers all run; nothing, with a printed reason, where there can

@@ -5,10 +5,12 @@
 //! - [`bed`]: what the subjects share;
 //! - [`ordinary`]: the ground itself, by a front that carries nothing;
 //! - [`takeover`]: servers that go away under full load;
-//! - [`odd`]: odd moments for that, and odd clients.
+//! - [`odd`]: odd moments for that, and odd clients;
+//! - [`clients`]: real clients of real servers.
 
 mod bed;
 
+mod clients;
 mod odd;
 mod ordinary;
 mod takeover;
