@@ -5,11 +5,14 @@
 //! fuzzers and the tests call the same functions.
 
 use proto::agree::message::Envelope;
+use proto::connection::frame::{FRAME_BYTES, Frame as Said, put_pulse};
 use proto::connection::record;
+use proto::connection::sealed::{Opener, SECRET_BYTES, Sealer};
 use proto::connection::segment::{Checksum, Segment};
 use proto::connection::stream::{LENGTH_BYTES, Message as Told, Reply, message_len};
 use proto::keyring::{FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
+use proto::proof::Side;
 use proto::record::merge::{Merge, merge};
 use proto::record::{Body, Deadlines, Key, Kind, Record, Version, normal};
 use proto::state::{Address, Auth, Cart, Index, Payment};
@@ -33,6 +36,7 @@ pub fn all(bytes: &[u8]) {
     {
         decode(bytes);
     }
+    stream(bytes);
 }
 
 /// A packet's header.
@@ -87,6 +91,41 @@ pub fn connection(bytes: &[u8]) {
     if let Ok(header) = record::Header::from_payload(bytes) {
         assert_eq!(record::Header::from_payload(&header.payload()), Ok(header));
     }
+}
+
+/// What comes over a stream: as records that nobody has sealed, and as frames in
+/// one that the other end has.
+///
+/// # Panics
+///
+/// When what nobody has sealed opens, or frames are not what was sealed.
+pub fn stream(bytes: &[u8]) {
+    let secret = [1; SECRET_BYTES];
+    let opener = |bytes: &[u8]| {
+        let mut opener = Opener::new(&secret, Side::Opener, &[]);
+        let len = bytes.len().min(opener.room().len());
+        opener.room()[..len].copy_from_slice(&bytes[..len]);
+        opener.received(len);
+        opener
+    };
+    assert!(!matches!(opener(bytes).next_frame(), Ok(Some(_))), "nobody has this secret");
+    let bytes = &bytes[..bytes.len().min(FRAME_BYTES)];
+    let mut sealer = Sealer::new(&secret, Side::Opener, &[]);
+    sealer.push(|out| out.extend_from_slice(bytes));
+    sealer.seal();
+    let mut opener = opener(sealer.unsent());
+    let mut read = Vec::new();
+    while let Ok(Some(span)) = opener.next_frame() {
+        match opener.frame(span) {
+            Said::Pulse { clock } => put_pulse(clock, &mut read),
+            Said::Message(message) => {
+                let len = u32::try_from(message.len()).expect("it is no longer than a frame");
+                read.extend_from_slice(&len.to_be_bytes());
+                read.extend_from_slice(message);
+            }
+        }
+    }
+    assert_eq!(read, bytes[..read.len()]);
 }
 
 /// A value that an engine outside of the farm gives, as it stands there and as

@@ -209,6 +209,7 @@ fn the_corpus_does_no_harm() {
     replay("upstream", decoders::upstream);
     replay("segment", decoders::segment);
     replay("state", decoders::state);
+    replay("stream", decoders::stream);
     replay("connection", |bytes| {
         decoders::connection(bytes);
         hostile::following(bytes);
