@@ -189,6 +189,24 @@ pub(crate) struct ConnectionsBench {
     /// How many connections rest
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(crate) idle: u32,
+    /// Measure only this
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Option<ConnectionsPart>,
+}
+
+/// A part of `segue bench connections` that can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConnectionsPart {
+    /// Servers that go away under load, by their process or their host
+    TakeOvers,
+    /// Servers that hand over by plan
+    Planned,
+    /// Links between servers that break
+    Cuts,
+    /// Throughput, latency and processor time, beside the same without the hold
+    Costs,
+    /// What connections cost that rest
+    Idle,
 }
 
 /// A part of `segue bench multicast` that can be measured alone.
@@ -293,6 +311,7 @@ Examples:
   segue bench multicast --receivers 2 --loss 0.05 --rate 5000
   segue bench multicast --only stalled        what a receiver that stands still costs
   segue bench connections --take-overs 1000   as root
+  segue bench connections --only costs        what the hold costs
   segue bench table --json > table.json
 
 A debug build measures the compiler: use --release. Progress goes to standard
