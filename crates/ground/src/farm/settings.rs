@@ -94,7 +94,8 @@ impl Settings {
                 "backend": self.behind_tls.unwrap_or(backend),
             },
             "admin": { "listen": Self::ADMIN },
-            "log": { "level": "info" },
+            // A connection that is lost is told of at this level only.
+            "log": { "level": "info,live=debug" },
         });
         if self.listeners != Listeners::Ordinary {
             let more = self.more.iter().map(|&(port, to)| (port, to));

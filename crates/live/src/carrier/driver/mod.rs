@@ -64,9 +64,9 @@ use super::splice::{Ends, Link, Splice};
 use super::{Config, Service};
 use crate::stream;
 
-/// What is read from a socket at once: with TLS around it still one chunk of the
-/// ledger's.
-const READ_BYTES: usize = 48 << 10;
+/// What is read from a socket at once: with TLS around it, and the beginning of a
+/// record before it, still one chunk of the ledger's.
+const READ_BYTES: usize = 46 << 10;
 /// How long the thread sleeps at the most: then it looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 /// The same while it waits for what the kernel does not tell: what peers have

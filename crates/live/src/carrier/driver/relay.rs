@@ -5,6 +5,7 @@
 //! when both directions have, or breaks off at both ends when one does.
 
 use bytes::Bytes;
+use proto::connection::ledger::MAX_CHUNK_BYTES;
 use proto::connection::owner::{Differs, Output, Refused};
 use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End};
@@ -20,6 +21,10 @@ const MOST_PIECES: usize = 4;
 /// What an answer may be longer than what was read: records have a header, a
 /// content type and a tag each, 22 bytes for 16 KiB; and an alert or key update.
 const OVERHEAD_BYTES: usize = 1_024;
+/// The same where records are opened: the beginning of one may have come before
+/// (RFC 8446, section 5.2).
+const UNFINISHED_BYTES: usize = (16 << 10) + 256 + 5;
+const _: () = assert!(READ_BYTES + UNFINISHED_BYTES <= MAX_CHUNK_BYTES);
 /// How much waits for a loose end's kernel before no more is read for it.
 const MOST_UNWRITTEN: usize = 256 << 10;
 
@@ -137,7 +142,10 @@ impl Driver {
                 Ok(Read::Some(count)) => match self.take_read(id, from, &scratch[..count]) {
                     Ok([]) => return Relayed::Some,
                     Ok(new) => Input::Bytes(new),
-                    Err(Differs) => return Relayed::Broken,
+                    Err(Differs) => {
+                        tracing::warn!(connection = ?id, end = ?from, "{Differs}");
+                        return Relayed::Broken;
+                    }
                 },
                 Ok(Read::End) => Input::End,
                 Ok(Read::Nothing) => return Relayed::Nothing,
@@ -227,8 +235,10 @@ impl Driver {
             };
             return waiting(to) <= MOST_UNWRITTEN && waiting(End::Client) <= 2 * MOST_UNWRITTEN;
         };
+        let opens = to == End::Backend && splice.records.is_some();
+        let more = if opens { UNFINISHED_BYTES } else { OVERHEAD_BYTES };
         self.owners.get(&group).is_some_and(|owned| {
-            owned.owner.has_room((id, to), bytes + OVERHEAD_BYTES)
+            owned.owner.has_room((id, to), bytes + more)
                 && owned.owner.has_room((id, End::Client), OVERHEAD_BYTES)
         })
     }
@@ -287,8 +297,12 @@ impl Driver {
     }
 
     /// One end has broken: so does the other.
+    #[track_caller]
     pub(super) fn break_off(&mut self, id: ConnectionId) {
         let Some(splice) = self.splices.get_mut(&id) else { return };
+        // Where that was found says more than any word for it.
+        let at = std::panic::Location::caller();
+        tracing::debug!(connection = ?id, %at, "a connection is broken off");
         splice.broken = true;
         self.close(id);
     }
