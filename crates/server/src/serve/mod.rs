@@ -144,8 +144,9 @@ impl Running {
         }
         let started = connections::start(&config, &node).await?;
         let carrier = started.as_ref().map(|started| Arc::clone(&started.carrier));
+        let plain = connections::left(&config, carrier.is_some());
         let carrying = started.and_then(Carrying::of);
-        let front = parts::front(config, &node, carrying)?;
+        let front = parts::front(config, &node, carrying, plain)?;
         let server = Arc::new(Server { node, front, carrier, leave: Leave::default() });
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
         Ok(Self { sections, placement, server, admin })
