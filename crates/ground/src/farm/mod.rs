@@ -247,7 +247,7 @@ impl Farm {
     }
 
     fn has_address(&self, server: u8) -> Result<bool, FarmError> {
-        let shown = self.network.on(server, || run("ip -o address show dev eth0"));
+        let shown = self.network.on(server, || run("ip -o address show"));
         let shown = shown.map_err(NetworkError::from)?;
         Ok(shown.contains(&format!(" {}/", self.settings.address())))
     }

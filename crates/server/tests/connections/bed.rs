@@ -39,13 +39,19 @@ impl Drop for Bed {
 /// A farm whose servers all run; nothing, with a printed reason, where there can
 /// be no machines.
 pub(crate) fn bed(settings: Settings) -> Option<Bed> {
+    let mut bed = empty(settings)?;
+    bed.farm.start().expect("a farm comes together");
+    Some(bed)
+}
+
+/// The same with no server started.
+pub(crate) fn empty(settings: Settings) -> Option<Bed> {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut farm =
+    let farm =
         ground::or_skip(match Farm::new(PathBuf::from(env!("CARGO_BIN_EXE_segue")), settings) {
             Err(FarmError::Network(error)) => Err(error),
             other => Ok(other.expect("there are machines")),
         })?;
-    farm.start().expect("a farm comes together");
     Some(Bed { farm, _turn: turn })
 }
 

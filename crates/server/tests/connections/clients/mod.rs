@@ -8,8 +8,8 @@
 //! - [`content`]: bytes that are known, and a web server that has them;
 //! - the others: one kind of client each.
 
-mod content;
-mod process;
+pub(crate) mod content;
+pub(crate) mod process;
 
 mod curl;
 mod openssl;
@@ -39,7 +39,7 @@ const BYTES: u64 = 32 << 20;
 const DETECT: Duration = Duration::from_secs(2);
 
 /// The port at the virtual address of a listener without TLS.
-const PORT: u16 = 7000;
+pub(crate) const PORT: u16 = 7000;
 
 /// How much is moved.
 fn bytes() -> u64 {
@@ -56,13 +56,13 @@ fn told(name: &str) -> Option<u64> {
 }
 
 /// An address of the machine that servers are on.
-fn behind(port: u16) -> SocketAddr {
+pub(crate) fn behind(port: u16) -> SocketAddr {
     (Network::address(BACKEND), port).into()
 }
 
 /// A farm before that server, by a listener with TLS and one without, if these
 /// programs are installed.
-fn before(server: SocketAddr, programs: &[&str]) -> Option<Bed> {
+pub(crate) fn before(server: SocketAddr, programs: &[&str]) -> Option<Bed> {
     if !process::are_installed(programs) {
         return None;
     }
@@ -98,18 +98,14 @@ impl Trial<'_> {
 
 /// Runs a client time after time, whose node is to be killed each time.
 fn check(farm: &mut Farm, mut client: impl FnMut(&mut Trial<'_>)) {
-    let mut killed = None;
-    for time in 0..times() {
-        if let Some(killed) = killed {
-            farm.restore(killed).expect("a node comes back");
-        }
+    for _ in 0..times() {
         let mut trial = Trial { farm, killed: None };
         client(&mut trial);
-        killed = trial.killed;
-        assert!(killed.is_some(), "the {time}. time its node lived on");
+        let killed = trial.killed.expect("each client has its node killed");
         let owner = farm.until_owner(|_| true).expect("a node has the address");
         let all_over = |status: &serde_json::Value| status["connections"]["live"] == 0;
         farm.until_status(owner, all_over).expect("nothing is left of its connections");
+        farm.restore(killed).expect("a node comes back");
     }
     say(&format!("went on {} times", times()));
 }
