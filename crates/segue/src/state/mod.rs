@@ -49,11 +49,13 @@
 
 mod addresses;
 mod carts;
+mod listing;
 mod payments;
 mod sessions;
 
 pub use addresses::Addresses;
 pub use carts::Carts;
+pub use listing::{Filter, Listed, Listing};
 pub use payments::{PaymentError, Payments, Request};
 pub use proto::state::address::AddressForm;
 pub use proto::state::auth::StepUp;
