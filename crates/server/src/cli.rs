@@ -77,6 +77,9 @@ pub(crate) enum Command {
     /// Have a node hand over its live connections, leave the farm, and exit
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Drain),
+    /// Look at the sessions that a node holds, and end them at every node
+    #[command(after_help = SESSIONS_EXAMPLES)]
+    Sessions(SessionsOptions),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  segue completions bash > /etc/bash_completion.d/segue")]
     Completions {
@@ -266,6 +269,39 @@ pub(crate) struct Drain {
     pub(crate) to: Option<String>,
 }
 
+/// Options of `segue sessions`.
+#[derive(Debug, Args)]
+pub(crate) struct SessionsOptions {
+    #[command(subcommand)]
+    pub(crate) work: SessionsWork,
+    /// Those of a user
+    #[arg(long, value_name = "USER", global = true)]
+    pub(crate) user: Option<String>,
+    /// Those of a kind: tls, auth, conn, purchase or web
+    #[arg(long, value_name = "KIND", global = true)]
+    pub(crate) kind: Option<String>,
+    /// The node's admin address, on its own machine
+    #[arg(long, value_name = "URL", global = true, default_value = "http://127.0.0.1:9700", value_parser = http_url)]
+    pub(crate) admin: Uri,
+}
+
+/// What is done about sessions. They are named by keyed hashes of their ids.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsWork {
+    /// List them
+    List,
+    /// Show one
+    Show {
+        /// Its name in the list
+        id: String,
+    },
+    /// End one, or all of a user's
+    End {
+        /// Its name in the list
+        id: Option<String>,
+    },
+}
+
 /// A URL that names a host to speak HTTP with.
 fn http_url(text: &str) -> Result<Uri, &'static str> {
     text.parse::<Uri>()
@@ -340,6 +376,13 @@ Examples:
 
 Forms, files, permissions, keys and certificates are all looked at. Exit status
 0: usable; 2: not, and standard error says why.";
+
+const SESSIONS_EXAMPLES: &str = "\
+Examples:
+  segue sessions list --kind auth
+  segue sessions show 1f0c5a9e4b7d2368
+  segue sessions end 1f0c5a9e4b7d2368
+  segue sessions end --user ada@example.org";
 
 const DRAIN_EXAMPLES: &str = "\
 Examples:

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context;
-use segue::{Keyring, Node, RekeyError};
+use segue::{Cache, Keyring, Node, RekeyError};
 use zeroize::Zeroizing;
 
 use crate::admin::{Admin, Progress, Status};
@@ -86,6 +86,11 @@ impl Server {
         let ready = self.takes_clients(&node);
         let carried = self.carrier.as_ref().map(|carrier| carrier.figures());
         Metrics { status: Status::new(node, &front, carried, ready), front, lag, lookup }
+    }
+
+    /// What the node holds of the farm.
+    pub(crate) fn cache(&self) -> Cache {
+        self.node.cache()
     }
 
     /// Has the node leave: its live connections go to that node, or to the one
