@@ -44,6 +44,10 @@ const VERBOSITY: u8 = 0x1b;
 pub(super) const TOUCH: u8 = 0x1c;
 const GAT: u8 = 0x1d;
 const GATQ: u8 = 0x1e;
+/// What lists the ways of SASL to log in; the next two log in by one.
+const SASL_LIST: u8 = 0x20;
+const SASL_AUTH: u8 = 0x21;
+const SASL_STEP: u8 = 0x22;
 pub(super) const GATK: u8 = 0x23;
 const GATKQ: u8 = 0x24;
 
@@ -115,6 +119,11 @@ impl Header {
         let has_value = match opcode {
             SET | ADD | REPLACE | APPEND | PREPEND => true,
             0..=TOUCH | GAT | GATK => false,
+            // A server without SASL knows their form all the same.
+            SASL_LIST if self.body_bytes > 0 => return Packet::Invalid(form),
+            SASL_AUTH | SASL_STEP if key.is_empty() || !extras.is_empty() => {
+                return Packet::Invalid(form);
+            }
             _ => return Packet::Unknown(form),
         };
         if !has_value && value_bytes > 0 {

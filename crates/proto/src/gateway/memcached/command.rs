@@ -269,6 +269,8 @@ pub(super) enum Form<'a> {
         encoded: bool,
         /// The value is to be told.
         value: bool,
+        /// The number is told whatever comes of it: 0 where there is none.
+        number: bool,
         /// What is as expected is not to be said.
         quiet: bool,
     },

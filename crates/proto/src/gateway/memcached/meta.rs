@@ -164,7 +164,8 @@ fn key_and_form<'a>(
     let key = Text(flags.decoded.map_or(key, |len| &room[..len]));
     let encoded = flags.decoded.is_some();
     let Flags { value, quiet, .. } = flags;
-    (key, Form::Meta { flags: Text(text), key, encoded, value, quiet })
+    let number = false;
+    (key, Form::Meta { flags: Text(text), key, encoded, value, number, quiet })
 }
 
 fn get<'a>(key: Text<'a>, flags: Result<Flags, &'static str>) -> Result<Command<'a>, &'static str> {
@@ -235,7 +236,10 @@ fn store<'a>(words: &Words<'a>, room: &'a mut [u8; MAX_DECODED_BYTES]) -> Line<'
     if flags.opaque_too_long {
         return Line::RefusedWithValue(OPAQUE_TOO_LONG, bytes);
     }
-    let (key, form) = key_and_form(words.behind(3), key, flags, room);
+    let (key, mut form) = key_and_form(words.behind(3), key, flags, room);
+    if let Form::Meta { number, .. } = &mut form {
+        *number = true;
+    }
     let expiry = flags.touch.unwrap_or(Expiry::Never);
     let (flags, cas, invalidate) = (flags.client_flags, flags.cas, flags.invalidate);
     let value = Text(&[]);

@@ -86,7 +86,8 @@ pub(super) fn read<'a>(line: &'a [u8], room: &'a mut [u8; MAX_DECODED_BYTES]) ->
     // What is asked most has no other arguments than keys.
     let mut words = Keys::words(line);
     match words.next() {
-        Some(b"get") => return keys(words, false),
+        // `bget` is what clients of the first years say.
+        Some(b"get" | b"bget") => return keys(words, false),
         Some(b"gets") => return keys(words, true),
         _ => {}
     }

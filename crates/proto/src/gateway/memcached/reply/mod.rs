@@ -138,7 +138,7 @@ impl<'o, 'a> Writer<'o, 'a> {
     /// What is there has another number.
     pub fn exists(&mut self) {
         match self.form {
-            Form::Meta { .. } => self.meta(b"EX", b"Okc", &Found::default()),
+            Form::Meta { number, .. } => self.meta(b"EX", failed(number), &Found::default()),
             Form::Classic { .. } => self.line("EXISTS"),
             Form::Binary { .. } => self.error(Status::Exists),
         }
@@ -147,7 +147,7 @@ impl<'o, 'a> Writer<'o, 'a> {
     /// Nothing is there.
     pub fn not_found(&mut self) {
         match self.form {
-            Form::Meta { .. } => self.meta(b"NF", b"Okc", &Found::default()),
+            Form::Meta { number, .. } => self.meta(b"NF", failed(number), &Found::default()),
             Form::Classic { .. } => self.line("NOT_FOUND"),
             Form::Binary { .. } => self.error(Status::NotFound),
         }
@@ -320,4 +320,9 @@ impl<'o, 'a> Writer<'o, 'a> {
             self.success(&Packet::default());
         }
     }
+}
+
+/// The flags that a reply to what failed repeats.
+const fn failed(number: bool) -> &'static [u8] {
+    if number { b"Okc" } else { b"Ok" }
 }

@@ -124,6 +124,9 @@ fn meta_commands_are_answered() {
     text("ms Zg== 0 b k\r\n", |w| w.stored(9), "HD kZg== b\r\n");
     text("md k O1", |w| w.deleted(), "HD O1\r\n");
     text("md k q", |w| w.deleted(), "");
+    text("md k q c O1", |w| w.not_found(), "NF O1\r\n");
+    text("ma k c k", |w| w.exists(), "EX kk\r\n");
+    text("ms k 0 c\r\n", |w| w.exists(), "EX c0\r\n");
     text("ma k", |w| w.number(12, &FOUND), "HD\r\n");
     text("ma k v t c O1 k N0", |w| w.number(12, &FOUND), "VA 2 t30 c7 O1 kk\r\n12\r\n");
     text("ma k q v", |w| w.number(12, &FOUND), "");

@@ -5,6 +5,7 @@ fn commands_are_read() {
     check(b"get a\r\n", &["get a None"]);
     check(b"get  a b \r\n", &["get a,b None"]);
     check(b"gets a\n", &["get a None"]);
+    check(b"bget a\r\n", &["get a None"]);
     check(b"gat 10 a b\r\n", &["get a,b Some(In(10))"]);
     check(b"gats -1 a\r\n", &["get a Some(Past)"]);
     check(b"gat 10\r\n", &["get  Some(In(10))"]);
