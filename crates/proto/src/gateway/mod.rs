@@ -5,3 +5,4 @@
 pub mod memcached;
 pub mod number;
 pub mod resp;
+mod scan;

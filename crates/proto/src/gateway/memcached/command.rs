@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::gateway::scan::find;
+
 /// Texts that a request has brought: printed as their length, since keys name
 /// sessions.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -150,7 +152,7 @@ impl<'a> Iterator for Keys<'a> {
         }
         let start = self.rest.iter().position(|byte| *byte != b' ')?;
         let rest = &self.rest[start..];
-        let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
+        let end = find(rest, b' ').unwrap_or(rest.len());
         let (key, rest) = rest.split_at(end);
         self.rest = rest;
         Some(key)

@@ -9,6 +9,7 @@ use super::command::{Answer, Command, Form, Mode, Request, Store, Text};
 use super::reply::{Status, Writer};
 use super::text::{self, Line};
 use super::{BINARY_REQUEST, MAX_KEY_BYTES};
+use crate::gateway::scan::find;
 use crate::record::MAX_PAYLOAD_BYTES;
 
 /// The longest line, but for a list of keys. memcached waits so long for the
@@ -215,7 +216,7 @@ impl Parser {
             MAX_MULTIGET_BYTES
         };
         let last = input.len().min(limit);
-        let found = input[self.searched..last].iter().position(|byte| *byte == b'\n');
+        let found = find(&input[self.searched..last], b'\n');
         if let Some(place) = found {
             // It is found again at once when a value is waited for.
             self.searched += place;

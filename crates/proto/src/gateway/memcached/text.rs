@@ -5,6 +5,7 @@
 use super::base64::MAX_DECODED_BYTES;
 use super::command::{Arithmetic, Command, Delete, Expiry, Form, Keys, Mode, Store, Text};
 use super::{MAX_KEY_BYTES, meta, number};
+use crate::gateway::scan::find;
 
 /// So many words of a line are looked at: memcached's `MAX_TOKENS`, of which
 /// one stands for the end. No command takes as many, but those for which the
@@ -82,7 +83,7 @@ impl<'a> Words<'a> {
 /// Reads a line without its end. A key in base64 is decoded into `room`.
 pub(super) fn read<'a>(line: &'a [u8], room: &'a mut [u8; MAX_DECODED_BYTES]) -> Line<'a> {
     // To memcached a zero ends the line.
-    let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let line = find(line, 0).map_or(line, |end| &line[..end]);
     // What is asked most has no other arguments than keys.
     let mut words = Keys::words(line);
     match words.next() {
@@ -135,21 +136,28 @@ const fn refused<'a>(text: &'static str, quiet: bool) -> Line<'a> {
 }
 
 fn keys(keys: Keys<'_>, cas: bool) -> Line<'_> {
-    if keys.clone().next().is_none() {
-        return Line::Refused("ERROR");
+    match count(keys) {
+        Some(0) => Line::Refused("ERROR"),
+        Some(_) => values(keys, cas, None),
+        None => Line::Refused(BAD_FORMAT),
     }
-    values(keys, cas, None)
+}
+
+/// How many keys there are, if none is too long.
+fn count(mut keys: Keys<'_>) -> Option<usize> {
+    keys.try_fold(0, |count, key| (key.len() <= MAX_KEY_BYTES).then_some(count + 1))
 }
 
 fn get_and_touch<'a>(words: &Words<'a>, cas: bool) -> Line<'a> {
     let Some(seconds) = number::signed(words.get(1)) else { return Line::Refused(BAD_EXPIRY) };
-    values(Keys::words(words.behind(2)), cas, Some(Expiry::from_signed(seconds)))
-}
-
-fn values(keys: Keys<'_>, cas: bool, touch: Option<Expiry>) -> Line<'_> {
-    if keys.clone().any(|key| key.len() > MAX_KEY_BYTES) {
+    let keys = Keys::words(words.behind(2));
+    if count(keys).is_none() {
         return Line::Refused(BAD_FORMAT);
     }
+    values(keys, cas, Some(Expiry::from_signed(seconds)))
+}
+
+const fn values(keys: Keys<'_>, cas: bool, touch: Option<Expiry>) -> Line<'_> {
     Line::Request(Command::Get { keys, touch }, Form::Classic { quiet: false, cas })
 }
 
