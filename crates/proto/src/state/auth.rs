@@ -47,7 +47,8 @@ pub struct Auth {
     rights: BTreeSet<Text>,
     /// What was shown since.
     step_up: Option<StepUp>,
-    /// Its place among the user's sessions.
+    /// Its place among the user's sessions. It is set when the session begins,
+    /// as the next two are.
     pub order: Order,
     /// After how long without use it ends.
     pub idle: Duration,

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use super::codec::{self, Writing};
 use super::error::StateError;
@@ -66,12 +67,12 @@ impl Card {
     /// [`StateError::Form`] where the number is no card's.
     pub fn hashed(key: &[u8; 32], number: &str) -> Result<Self, StateError> {
         let digits: Vec<u8> = number.bytes().filter(u8::is_ascii_digit).collect();
+        let digits = Zeroizing::new(digits);
         let other = number.bytes().any(|byte| !byte.is_ascii_digit() && byte != b' ');
         if other || digits.len() > 19 || !luhn::holds_card_number(number) {
             let expected = "13 to 19 digits of which the last checks the others";
             return Err(StateError::Form { field: "a card's number", expected });
         }
-        let digits = zeroize::Zeroizing::new(digits);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &digits);
         Ok(Self::Hashed(*tag.as_ref().first_chunk().expect("a tag has 32 bytes")))
     }

@@ -90,19 +90,22 @@ enum Joining {
     Payment(Payment),
 }
 
-/// Whether a payload says that it joins. It still may be malformed.
+/// Whether a payload says that it joins. It still may be malformed. The kind is
+/// asked first: of most records the payload is not looked at.
 #[inline]
 pub(crate) fn may_join(kind: Kind, payload: &[u8]) -> bool {
-    let [MARK_0, MARK_1, of, ..] = *payload else { return false };
     match kind {
-        Kind::Auth => of == Type::Index as u8,
-        Kind::Purchase => of == Type::Cart as u8 || of == Type::Payment as u8,
+        Kind::Auth => says(payload, Type::Index),
+        Kind::Purchase => says(payload, Type::Cart) || says(payload, Type::Payment),
         Kind::Tls | Kind::Conn | Kind::Web => false,
     }
 }
 
-const MARK_0: u8 = MARK[0];
-const MARK_1: u8 = MARK[1];
+/// Whether a payload says that it is of a type.
+#[inline]
+fn says(payload: &[u8], of: Type) -> bool {
+    payload.starts_with(&[MARK[0], MARK[1], of as u8])
+}
 
 /// Joins two values of one key.
 pub(crate) fn join(kind: Kind, held: &[u8], incoming: &[u8]) -> Join {
@@ -123,7 +126,7 @@ impl Joining {
         if kind == Kind::Auth {
             return Index::decode(payload).ok().map(Self::Index);
         }
-        if payload[MARK.len()] == Type::Cart as u8 {
+        if says(payload, Type::Cart) {
             return Cart::decode(payload).ok().map(Self::Cart);
         }
         Payment::decode(payload).ok().map(Self::Payment)

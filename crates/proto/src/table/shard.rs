@@ -18,7 +18,7 @@ use super::ring::Ring;
 use super::segment::Segments;
 use super::{Prefetch, RANGES};
 use crate::record::merge::{Merge, merge};
-use crate::record::{Body, Deadlines, Hlc, Key, KeyHash, Record, Touch, normal};
+use crate::record::{Body, Deadlines, Hlc, Key, KeyHash, Record, Touch, joins, normal};
 use crate::time::Wall;
 
 /// What a processor fetches of memory at a time.
@@ -146,7 +146,10 @@ impl Shard {
         record: &Record<'_>,
         now: Wall,
     ) -> Applied {
-        let applied = match self.merge_in(found, hashed, &normal(record), now) {
+        // Few records join: the others are not copied.
+        let stamped = joins(record).then(|| normal(record));
+        let record = stamped.as_ref().unwrap_or(record);
+        let applied = match self.merge_in(found, hashed, record, now) {
             Ok(applied) => applied,
             Err(refusal) => Applied::Refused(refusal),
         };

@@ -10,8 +10,8 @@ use proto::time::Wall;
 
 use crate::cache::Cache;
 
-/// How much of the table is looked at without a pause: some tens of
-/// microseconds of one of its locks.
+/// How much of the table is looked at without a pause: some three hundred logins,
+/// so that writers wait for one of its locks no longer than that takes.
 const STEP_BYTES: usize = 64 << 10;
 
 /// Which sessions are meant; without anything, all.
@@ -53,7 +53,7 @@ pub struct Listing {
 
 impl Cache {
     /// Lists what this node itself holds, at most `limit` of it. This walks the
-    /// whole table: some milliseconds for each 10 MiB.
+    /// whole table, so it is for people, not for each request.
     #[must_use]
     pub fn list(&self, filter: Filter<'_>, limit: usize) -> Listing {
         let (now, holdings) = (self.now(), &self.shared.holdings);
