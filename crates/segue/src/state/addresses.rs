@@ -12,7 +12,7 @@ use crate::cache::{Cache, Edited};
 /// Addresses in a farm's cache. Of two nodes that change one at once the later
 /// one's stays.
 ///
-/// ```
+/// ```no_run
 /// use segue::state::{Address, AddressForm, Addresses};
 /// # use segue::{Config, Node};
 /// # #[tokio::main(flavor = "current_thread")]

@@ -11,7 +11,7 @@
 //! Ids are made here, never taken from who asks: an id that is unknown is not
 //! adopted.
 //!
-//! ```
+//! ```no_run
 //! use segue::state::{Auth, Carts, Sessions};
 //! use segue::{Config, Node};
 //!

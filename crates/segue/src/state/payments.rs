@@ -65,7 +65,7 @@ pub struct Request<'a> {
 /// [`OneAnswerError::is_unknown`] holds may mean that the step was made; asking
 /// again for the same step under the same lease makes it once.
 ///
-/// ```
+/// ```no_run
 /// use std::time::Duration;
 /// use segue::state::{Amount, PaymentError, Payments, Request, Step};
 /// # use segue::{Config, Node};
