@@ -1,3 +1,5 @@
+//! Packets: each opcode, loud and quiet, and what does not fit it.
+
 use super::*;
 
 /// What a client sends.

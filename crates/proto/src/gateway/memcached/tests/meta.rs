@@ -1,3 +1,5 @@
+//! Lines of the meta commands, and in which words they are refused.
+
 use super::*;
 
 #[test]

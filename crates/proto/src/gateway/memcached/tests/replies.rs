@@ -1,3 +1,5 @@
+//! Every reply in each of the three protocols, as bytes.
+
 use super::*;
 
 type Write = fn(&mut Writer<'_, '_>);

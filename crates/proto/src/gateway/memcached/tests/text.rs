@@ -1,3 +1,5 @@
+//! Lines of the older commands, and in which words they are refused.
+
 use super::*;
 
 #[test]
