@@ -22,6 +22,7 @@
 //! - [`upstream`]: what a record looks like in an engine outside of the farm;
 //! - [`agree`]: operations that need one answer;
 //! - [`connection`]: live connections, and who goes on with one;
+//! - [`gateway`]: what clients of other stores say, as bytes;
 //! - [`node`]: all of it together, the machine that a driver runs;
 //! - [`secret`]: values of sessions that several places share;
 //! - [`claims`]: the tickets whose early data was accepted;
@@ -32,6 +33,7 @@ pub mod buzhash;
 pub mod claims;
 pub mod cluster;
 pub mod connection;
+pub mod gateway;
 pub mod holdings;
 pub mod keyring;
 pub mod load;

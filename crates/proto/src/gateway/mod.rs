@@ -1,0 +1,6 @@
+//! What clients of other stores say, as bytes: Redis' protocol and
+//! memcached's. It knows how requests and replies are written, and nothing of
+//! what a command does or of where values are kept.
+
+pub mod number;
+pub mod resp;
