@@ -5,14 +5,21 @@
 //! the idle deadlines of one logical time merge by maximum: a touch names the
 //! time that it touches and nothing else. (A tombstone's idle deadline means
 //! nothing.)
+//!
+//! Values of a session store merge by their type instead
+//! ([`State::join`](crate::web::State::join)): what two nodes wrote to one
+//! hash is then in neither record, but in the one that both become.
 
 use std::cmp::Ordering;
 
-use super::{Body, Record};
+use zeroize::Zeroizing;
+
+use super::{Body, Deadlines, Kind, MAX_PAYLOAD_BYTES, Record, Version};
 use crate::time::Wall;
+use crate::web::{self, State};
 
 /// What merging an incoming record into a held one asks of the holder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merge {
     /// What is held stays as it is.
     Keep,
@@ -21,12 +28,38 @@ pub enum Merge {
     /// The incoming record takes the place of the held one, with this idle
     /// deadline.
     Replace(Wall),
+    /// Both become this one.
+    Combine(Combined),
+}
+
+/// A value that two records of one key become together.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Combined {
+    /// Its version: the later one's.
+    pub version: Version,
+    /// When it ends.
+    pub deadlines: Deadlines,
+    /// Its payload.
+    pub payload: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Combined {
+    /// The payload's length only: it is state of a session.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Combined({:?}, {} bytes)", self.version, self.payload.len())
+    }
 }
 
 /// Merges `incoming` into `held`, two records of one key.
 #[must_use]
 pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
     debug_assert!(held.key == incoming.key, "only records of one key merge");
+    if held.key.kind() == Kind::Web
+        && (web::merges_by_type(held) || web::merges_by_type(incoming))
+        && let Some(merge) = by_type(held, incoming)
+    {
+        return merge;
+    }
     let wins = order(held, incoming) == Ordering::Less;
     let winner = if wins { incoming } else { held };
     let idle = if held.version.time == incoming.version.time {
@@ -41,6 +74,34 @@ pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
     } else {
         Merge::Keep
     }
+}
+
+/// Merges by the type of what is there. None where the outcome is larger than
+/// a record may be: the later record then stays as it is.
+fn by_type(held: &Record<'_>, incoming: &Record<'_>) -> Option<Merge> {
+    let (ours, theirs) = (State::of(held), State::of(incoming));
+    let joined = ours.clone().join(theirs.clone());
+    let Deadlines { idle, absolute } = joined.ends.deadlines;
+    // The idle deadline of a tombstone means nothing.
+    let is_tombstone = |record: &Record<'_>| record.body == Body::Deleted;
+    let like = |state: &State<'_>| {
+        let ends = state.ends.rank == joined.ends.rank && state.ends.deadlines.absolute == absolute;
+        let same = (state.version, state.floor) == (joined.version, joined.floor);
+        same && ends && state.content == joined.content
+    };
+    if like(&ours) {
+        let later = idle > held.deadlines.idle && !is_tombstone(held);
+        return Some(if later { Merge::Touch(idle) } else { Merge::Keep });
+    }
+    if like(&theirs) {
+        let idle = if is_tombstone(incoming) { incoming.deadlines.idle } else { idle };
+        return Some(Merge::Replace(idle));
+    }
+    let mut payload = Zeroizing::default();
+    web::payload::encode(&joined, &mut payload);
+    let fits = payload.len() <= MAX_PAYLOAD_BYTES;
+    let deadlines = Deadlines { idle, absolute };
+    fits.then(|| Merge::Combine(Combined { version: joined.version, deadlines, payload }))
 }
 
 /// Whether the record ends its key for good: no value comes after it.
@@ -91,6 +152,7 @@ mod tests {
             Merge::Keep => held,
             Merge::Touch(idle) => with_idle(held, idle),
             Merge::Replace(idle) => with_idle(incoming, idle),
+            Merge::Combine(both) => unreachable!("none of these is typed: {both:?}"),
         }
     }
 

@@ -17,7 +17,7 @@ use super::region::Region;
 use super::ring::Ring;
 use super::segment::Segments;
 use super::{Prefetch, RANGES};
-use crate::record::merge::{Merge, merge};
+use crate::record::merge::{Combined, Merge, merge};
 use crate::record::{Body, Deadlines, Hlc, Key, KeyHash, Record, Touch};
 use crate::time::Wall;
 
@@ -195,6 +195,13 @@ impl Shard {
             Merge::Replace(idle) => {
                 let deadlines = Deadlines { idle, ..record.deadlines };
                 let merged = Record { deadlines, ..*record };
+                let arrival = self.admit(&merged, hashed)?;
+                self.replace(found, &arrival, now);
+                Ok(Applied::Replaced)
+            }
+            Merge::Combine(Combined { version, deadlines, payload }) => {
+                let body = Body::Value(&payload);
+                let merged = Record { version, deadlines, body, ..*record };
                 let arrival = self.admit(&merged, hashed)?;
                 self.replace(found, &arrival, now);
                 Ok(Applied::Replaced)

@@ -101,7 +101,7 @@ proptest! {
             merge::Merge::Touch(_) if one.version == other.version && one.body == other.body => {
                 prop_assert!(rank(&one) < rank(&other));
             }
-            merge::Merge::Touch(_) | merge::Merge::Keep => {}
+            merge::Merge::Touch(_) | merge::Merge::Keep | merge::Merge::Combine(_) => {}
         }
     }
 }

@@ -101,6 +101,7 @@ impl Model {
                 self.hold(Owned { deadlines, ..record.clone() });
                 Applied::Replaced
             }
+            Merge::Combine(both) => unreachable!("none of these is typed: {both:?}"),
         }
     }
 
