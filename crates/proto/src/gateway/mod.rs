@@ -3,4 +3,5 @@
 //! what a command does or of where values are kept.
 
 pub mod number;
+pub mod redis;
 pub mod resp;
