@@ -371,9 +371,11 @@ impl std::fmt::Debug for Cache {
 
 mod above;
 mod adopt;
+mod values;
 
 pub(crate) use above::MOST_TIERS;
 pub(crate) use adopt::Adopted;
+pub use values::{Pending, Placed};
 
 #[cfg(test)]
 mod tests;
