@@ -5,7 +5,7 @@
 //! record's payload.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use proto::record::{Key, Kind, MAX_ID_BYTES, Record};
+use proto::record::{Body, Key, Kind, MAX_ID_BYTES, Record};
 use proto::web::payload;
 
 /// The longest key: as memcached's are, four times over; and Redis' sessions
@@ -51,10 +51,10 @@ pub(super) fn key_of<'a>(record: &'a Record<'_>, database: u8) -> Option<&'a [u8
         return Some(rest);
     }
     match record.body {
-        proto::record::Body::Value(value) if first == HASHED | database => {
+        Body::Value(value) if first == HASHED | database => {
             Some(payload::name(value)).filter(|name| !name.is_empty())
         }
-        _ => None,
+        Body::Value(_) | Body::Deleted => None,
     }
 }
 

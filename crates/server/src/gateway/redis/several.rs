@@ -195,9 +195,9 @@ impl Session<'_> {
         }
         let mut reply = self.reply(output);
         if command == "rename" {
-            reply.ok()
+            reply.ok();
         } else {
-            reply.integer((!refused).into())
+            reply.integer((!refused).into());
         }
         output.close_last();
         Ok(())
