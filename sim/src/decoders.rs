@@ -5,12 +5,17 @@
 //! fuzzers and the tests call the same functions.
 
 use proto::agree::message::Envelope;
+use proto::connection::frame::{FRAME_BYTES, Frame as Said, PULSE_BYTES, put_pulse};
 use proto::connection::record;
+use proto::connection::sealed::{Opener, SECRET_BYTES, Sealer};
 use proto::connection::segment::{Checksum, Segment};
 use proto::connection::stream::{LENGTH_BYTES, Message as Told, Reply, message_len};
 use proto::keyring::{FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
-use proto::record::{Key, Kind};
+use proto::proof::Side;
+use proto::record::merge::{Merge, merge};
+use proto::record::{Body, Deadlines, Key, Kind, Record, Version, normal};
+use proto::state::{Address, Auth, Cart, Index, Payment};
 use proto::time::Wall;
 use proto::transfer::page::Contents;
 use proto::upstream::{self, NONCE_BYTES, RANK, Seals};
@@ -20,14 +25,18 @@ use proto::wire::frame::Frame;
 use proto::wire::header::Header;
 use proto::wire::link::{Answer, Ask, Batch, Item as Written, Items, Taken};
 
+use crate::model::Holding;
+
 /// When bytes are received: 2026-01-01.
 const RECEIVED: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// Reads bytes as everything that a peer's bytes are read as.
 pub fn all(bytes: &[u8]) {
-    for decode in [header, frames, fragment, control, page, link, agree, segment, connection] {
+    for decode in [header, frames, fragment, control, page, link, agree, segment, connection, state]
+    {
         decode(bytes);
     }
+    stream(bytes);
 }
 
 /// A packet's header.
@@ -84,6 +93,45 @@ pub fn connection(bytes: &[u8]) {
     }
 }
 
+/// What comes over a stream: as records that nobody has sealed, and as frames in
+/// one that the other end has.
+///
+/// # Panics
+///
+/// When what nobody has sealed opens, or frames are not what was sealed.
+pub fn stream(bytes: &[u8]) {
+    let secret = [1; SECRET_BYTES];
+    let opener = |bytes: &[u8]| {
+        let mut opener = Opener::new(&secret, Side::Opener, &[]);
+        let len = bytes.len().min(opener.room().len());
+        opener.room()[..len].copy_from_slice(&bytes[..len]);
+        opener.received(len);
+        opener
+    };
+    assert!(!matches!(opener(bytes).next_frame(), Ok(Some(_))), "nobody has this secret");
+    let bytes = &bytes[..bytes.len().min(FRAME_BYTES)];
+    let mut sealer = Sealer::new(&secret, Side::Opener, &[]);
+    sealer.push(|out| out.extend_from_slice(bytes));
+    sealer.seal();
+    let mut opener = opener(sealer.unsent());
+    let mut read = Vec::new();
+    while let Ok(Some(span)) = opener.next_frame() {
+        match opener.frame(span) {
+            // A clock that is out of range is read as the last one that is not.
+            Said::Pulse { clock: Wall::MAX } => {
+                read.extend_from_slice(&bytes[read.len()..][..PULSE_BYTES]);
+            }
+            Said::Pulse { clock } => put_pulse(clock, &mut read),
+            Said::Message(message) => {
+                let len = u32::try_from(message.len()).expect("it is no longer than a frame");
+                read.extend_from_slice(&len.to_be_bytes());
+                read.extend_from_slice(message);
+            }
+        }
+    }
+    assert_eq!(read, bytes[..read.len()]);
+}
+
 /// A value that an engine outside of the farm gives, as it stands there and as
 /// what it says once it has opened.
 ///
@@ -102,6 +150,49 @@ pub fn upstream(bytes: &[u8]) {
             assert_eq!(&value[RANK], rank);
             assert_eq!(seals.open(&key, &mut value), Ok(record));
         }
+    }
+}
+
+/// What applications keep: one value after the length of it, and another one. It
+/// is read, and both are merged as records of one key.
+///
+/// # Panics
+///
+/// When a value is not written as it was read, or merging depends on which of
+/// two comes first.
+pub fn state(bytes: &[u8]) {
+    let [high, low, rest @ ..] = bytes else { return };
+    let len = usize::from(u16::from_be_bytes([*high, *low]));
+    let (one, other) = rest.split_at(len.min(rest.len()));
+    for value in [one, other] {
+        let written = [
+            Auth::decode(value).ok().map(|auth| auth.encode()),
+            Index::decode(value).ok().map(|index| index.encode()),
+            Cart::decode(value).ok().map(|cart| cart.encode()),
+            Payment::decode(value).ok().map(|payment| payment.encode()),
+            Address::decode(value).ok().map(|address| address.encode()),
+        ];
+        for written in written.iter().flatten() {
+            assert_eq!(**written, value);
+        }
+    }
+    for kind in [Kind::Auth, Kind::Purchase] {
+        let key = Key::new(kind, b"id").expect("two bytes");
+        let deadlines = Deadlines::at(Wall::MAX);
+        let [one, other] = [one, other].map(|value| {
+            let version = Version::default();
+            normal(&Record { key, version, deadlines, body: Body::Value(value) })
+        });
+        assert_eq!(merged(&one, &other), merged(&other, &one));
+    }
+}
+
+/// What is held after `other` came to `one`, of the same deadlines.
+fn merged(one: &Record<'_>, other: &Record<'_>) -> Holding {
+    match merge(one, other) {
+        Merge::Keep | Merge::Touch(_) => Holding::of(one),
+        Merge::Replace(_) => Holding::of(other),
+        Merge::Join(joined) => Holding::of(&joined.record(one.key)),
     }
 }
 

@@ -20,12 +20,14 @@
 //! - [`agree`]: operations that need one answer; [`linear`]: whether what they
 //!   were answered is linearizable;
 //! - [`connections`]: live connections, with either node killed at every step;
-//! - [`decoders`]: what a peer's bytes are read by;
+//! - [`decoders`]: what a peer's bytes are read by; [`clients`]: what those of
+//!   other stores' clients are;
 //! - [`receiving`]: one stream's receiver beside a plain set of numbers;
 //! - [`target`]: a node by itself, and a member that says what it likes;
 //! - [`hostile`]: packets from those who mean no good.
 
 pub mod agree;
+pub mod clients;
 pub mod connections;
 pub mod crowd;
 pub mod decoders;

@@ -8,7 +8,7 @@ use proto::record::{Hlc, KeyHash};
 use proto::table::{KeyRange, KeyRanges};
 use proto::wire::control::{MAX_DIGESTS, Message, Part, Range, Source};
 use proto::wire::header::{Incarnation, MAX_SEQUENCE};
-use sim::{decoders, hostile, receiving};
+use sim::{clients, decoders, hostile, receiving};
 
 /// A number as a liar would choose it: small, at an edge, or anything.
 fn number() -> impl Strategy<Value = u64> {
@@ -207,7 +207,11 @@ fn the_corpus_does_no_harm() {
     replay("gossip", hostile::gossip);
     replay("link", decoders::link);
     replay("upstream", decoders::upstream);
+    replay("resp", clients::redis);
+    replay("memcached", clients::memcached);
     replay("segment", decoders::segment);
+    replay("state", decoders::state);
+    replay("stream", decoders::stream);
     replay("connection", |bytes| {
         decoders::connection(bytes);
         hostile::following(bytes);

@@ -10,6 +10,7 @@
 //! - [`time`], [`rng`]: the two clocks and the seeded generator;
 //! - [`buzhash`]: the hash that finds a record and places it in the farm;
 //! - [`record`]: what a cache memory holds, and how two versions merge;
+//! - [`state`]: logins, carts, payments and addresses, and which of them join;
 //! - [`table`]: the cache memory itself;
 //! - [`holdings`]: what a node holds, its portion and beside it;
 //! - [`keyring`], [`proof`]: the farm's keys, what is derived from them, and how
@@ -46,6 +47,7 @@ pub mod record;
 pub mod rng;
 pub mod seal;
 pub mod secret;
+pub mod state;
 pub mod table;
 pub mod time;
 pub mod transfer;

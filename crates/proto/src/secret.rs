@@ -2,12 +2,18 @@
 //! messages about it.
 
 use bytes::Bytes;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A copy that leaves nothing behind when the last of those who share it goes.
 #[must_use]
 pub fn secret(bytes: &[u8]) -> Bytes {
     Bytes::from_owner(Wiped(bytes.to_vec()))
+}
+
+/// The same of what nobody else needs: without a copy.
+#[must_use]
+pub fn shared(mut bytes: Zeroizing<Vec<u8>>) -> Bytes {
+    Bytes::from_owner(Wiped(std::mem::take(&mut *bytes)))
 }
 
 /// Bytes that are overwritten when they are dropped. `Zeroizing<Vec<u8>>` does it
@@ -23,6 +29,8 @@ impl AsRef<[u8]> for Wiped {
 
 impl Drop for Wiped {
     fn drop(&mut self) {
+        // What lies behind the length may have had something in it.
+        self.0.resize(self.0.capacity(), 0);
         self.0.as_mut_slice().zeroize();
     }
 }

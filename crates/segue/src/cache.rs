@@ -7,9 +7,9 @@ use std::time::Duration;
 use proto::holdings::Holdings;
 use proto::nak::acks;
 use proto::record::{
-    Body, Deadlines, HybridClock, Key, KeyHash, MAX_PAYLOAD_BYTES, Record, Touch, Version, Writer,
+    Body, Deadlines, HybridClock, Key, KeyHash, Record, Touch, Version, Writer, normal,
 };
-use proto::table::{Applied, Put, Refusal, Touched};
+use proto::table::{Applied, Refusal, Touched};
 use proto::time::Wall;
 use proto::wire::frame::Frame;
 use sys::wait::Waker;
@@ -88,6 +88,7 @@ pub(crate) struct Shared {
     /// What the farm's records go up to, and come back from.
     pub(crate) tier: Tier,
     pub(crate) asks: Asks,
+    pub(crate) edits: Edits,
     /// Wakes the driver's thread, after something was left for it.
     pub(crate) waker: Waker,
 }
@@ -125,50 +126,6 @@ impl Cache {
     /// Looks in the node's own table; nothing is sent and nothing waits.
     pub fn peek(&self, key: &Key) -> Option<Found> {
         self.shared.holdings.get(key, self.now(), above::found).flatten()
-    }
-
-    /// Writes a record and waits until `ack` is met.
-    ///
-    /// A write that equals the value that is there only moves the idle
-    /// deadline on.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`]; after [`WriteError::Unacknowledged`] the record is in
-    /// this node's cache all the same.
-    pub async fn put(
-        &self,
-        key: &Key,
-        value: &[u8],
-        deadlines: Deadlines,
-        ack: Ack,
-    ) -> Result<Written, WriteError> {
-        let found = value.len();
-        if found > MAX_PAYLOAD_BYTES {
-            return Err(WriteError::TooLarge { found });
-        }
-        let now = self.now();
-        let hash = self.shared.holdings.hash(key);
-        let record = self.record(key, deadlines, Body::Value(value), now);
-        match self.shared.holdings.put(hash, &record, now) {
-            Put::Applied(applied) => {
-                let record = self.accepted((hash, record), applied, now)?;
-                self.publish(&Frame::Record(record), &[hash], ack).await?;
-                Ok(Written { version: record.version })
-            }
-            Put::Same { version, moved } => {
-                if ack != Ack::Local {
-                    // Whether others have what is held is known only once they
-                    // have been sent it.
-                    let held = Record { version, ..record };
-                    self.publish(&Frame::Record(held), &[hash], ack).await?;
-                } else if moved {
-                    let touch = Touch { hash, time: version.time, idle: deadlines.idle };
-                    self.publish(&Frame::Touch(touch), &[hash], ack).await?;
-                }
-                Ok(Written { version })
-            }
-        }
     }
 
     /// Moves a record's idle deadline on, when it lies earlier.
@@ -219,29 +176,14 @@ impl Cache {
         Ok(held)
     }
 
-    /// Gives a record another id: the new one appears and the old one dies
-    /// together, at every node.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError::NotFound`] when there is no live record of `old`; else
-    /// as [`Cache::put`].
-    pub async fn rotate(&self, old: &Key, new: &Key, ack: Ack) -> Result<Written, WriteError> {
-        let found = self.get(old).await.ok_or(WriteError::NotFound)?;
-        let (now, ends) = (self.now(), Deadlines::at(found.deadlines.absolute));
-        let old = self.record(old, ends, Body::Deleted, now);
-        let new = self.record(new, found.deadlines, Body::Value(&found.value), now);
-        let (new_hash, new) = self.take_in(new, now)?;
-        let (old_hash, old) = self.take_in(old, now)?;
-        self.publish(&Frame::Rotate { old, new }, &[new_hash, old_hash], ack).await?;
-        Ok(Written { version: new.version })
-    }
-
     /// The next version of a record.
     fn record<'a>(&self, key: &Key, deadlines: Deadlines, body: Body<'a>, now: Wall) -> Record<'a> {
-        let time = self.shared.versions.tick(now);
-        let version = Version { time, writer: self.shared.writer };
-        Record { key: *key, version, deadlines, body }
+        normal(&Record { key: *key, version: self.tick(now), deadlines, body })
+    }
+
+    /// The next version that this node writes.
+    fn tick(&self, now: Wall) -> Version {
+        Version { time: self.shared.versions.tick(now), writer: self.shared.writer }
     }
 
     /// Whether there is a live record, and when it (or else its tombstone)
@@ -372,10 +314,12 @@ impl std::fmt::Debug for Cache {
 mod above;
 mod adopt;
 mod values;
+mod write;
 
 pub(crate) use above::MOST_TIERS;
 pub(crate) use adopt::Adopted;
 pub use values::{Pending, Placed};
+pub(crate) use write::{Edited, Edits};
 
 #[cfg(test)]
 mod tests;

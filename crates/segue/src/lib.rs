@@ -39,6 +39,7 @@ mod one_answer;
 mod peers;
 mod portion;
 mod register;
+pub mod state;
 mod status;
 mod upstream;
 mod writes;

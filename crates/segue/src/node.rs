@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::asks::Asks;
 use crate::below::Below;
-use crate::cache::{Cache, Shared};
+use crate::cache::{Cache, Edits, Shared};
 use crate::claims::Claims;
 use crate::config::{Config, Transport};
 use crate::driver::clock::Clock;
@@ -360,6 +360,7 @@ fn shared(
         lookups: Lookups::default(),
         claims: Claims::new(incarnation, config.memory_bytes),
         asks: Asks::default(),
+        edits: Edits::default(),
         waker,
     })
 }

@@ -77,6 +77,9 @@ pub(crate) enum Command {
     /// Have a node hand over its live connections, leave the farm, and exit
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Drain),
+    /// Look at the sessions that a node holds, and end them at every node
+    #[command(after_help = SESSIONS_EXAMPLES)]
+    Sessions(SessionsOptions),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  segue completions bash > /etc/bash_completion.d/segue")]
     Completions {
@@ -189,6 +192,24 @@ pub(crate) struct ConnectionsBench {
     /// How many connections rest
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(crate) idle: u32,
+    /// Measure only this
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Option<ConnectionsPart>,
+}
+
+/// A part of `segue bench connections` that can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConnectionsPart {
+    /// Servers that go away under load, by their process or their host
+    TakeOvers,
+    /// Servers that hand over by plan
+    Planned,
+    /// Links between servers that break
+    Cuts,
+    /// Throughput, latency and processor time, beside the same without the hold
+    Costs,
+    /// What connections cost that rest
+    Idle,
 }
 
 /// A part of `segue bench multicast` that can be measured alone.
@@ -248,6 +269,39 @@ pub(crate) struct Drain {
     pub(crate) to: Option<String>,
 }
 
+/// Options of `segue sessions`.
+#[derive(Debug, Args)]
+pub(crate) struct SessionsOptions {
+    #[command(subcommand)]
+    pub(crate) work: SessionsWork,
+    /// Those of a user
+    #[arg(long, value_name = "USER", global = true)]
+    pub(crate) user: Option<String>,
+    /// Those of a kind: tls, auth, conn, purchase or web
+    #[arg(long, value_name = "KIND", global = true)]
+    pub(crate) kind: Option<String>,
+    /// The node's admin address, on its own machine
+    #[arg(long, value_name = "URL", global = true, default_value = "http://127.0.0.1:9700", value_parser = http_url)]
+    pub(crate) admin: Uri,
+}
+
+/// What is done about sessions. They are named by keyed hashes of their ids.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsWork {
+    /// List them
+    List,
+    /// Show one
+    Show {
+        /// Its name in the list
+        id: String,
+    },
+    /// End one, or all of a user's
+    End {
+        /// Its name in the list
+        id: Option<String>,
+    },
+}
+
 /// A URL that names a host to speak HTTP with.
 fn http_url(text: &str) -> Result<Uri, &'static str> {
     text.parse::<Uri>()
@@ -293,6 +347,7 @@ Examples:
   segue bench multicast --receivers 2 --loss 0.05 --rate 5000
   segue bench multicast --only stalled        what a receiver that stands still costs
   segue bench connections --take-overs 1000   as root
+  segue bench connections --only costs        what the hold costs
   segue bench table --json > table.json
 
 A debug build measures the compiler: use --release. Progress goes to standard
@@ -321,6 +376,13 @@ Examples:
 
 Forms, files, permissions, keys and certificates are all looked at. Exit status
 0: usable; 2: not, and standard error says why.";
+
+const SESSIONS_EXAMPLES: &str = "\
+Examples:
+  segue sessions list --kind auth
+  segue sessions show 1f0c5a9e4b7d2368
+  segue sessions end 1f0c5a9e4b7d2368
+  segue sessions end --user ada@example.org";
 
 const DRAIN_EXAMPLES: &str = "\
 Examples:

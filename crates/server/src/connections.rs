@@ -19,8 +19,8 @@ use tokio::runtime::Handle;
 
 pub(crate) use live::carrier::{Figures, Handed};
 
-use crate::config::{Config, Connections};
-use crate::front::Backend;
+use crate::config::{Config, Connections, Plain};
+use crate::front::{self, Backend};
 
 /// The command that stands by and takes the virtual address away when its parent
 /// was killed.
@@ -60,7 +60,7 @@ impl Carry for Carrier {
     }
 
     fn takes(&self) -> bool {
-        true
+        self.runs()
     }
 
     fn carry(&self, handed: Handed) {
@@ -123,6 +123,22 @@ pub(crate) async fn start(config: &Config, node: &Node) -> anyhow::Result<Option
     Ok(started.map(|(carrier, backend)| Started { carrier: Arc::new(carrier), backend }))
 }
 
+/// The plain listeners that no carrier has: all, where there is none.
+pub(crate) fn left(config: &Config, has_carrier: bool) -> Vec<front::Plain> {
+    let given = config.sections.connections.iter().flat_map(|given| &given.plain);
+    let left = given.filter(|it| !has_carrier || !is_reached_by_all(it));
+    let left = left.map(|it| front::Plain {
+        listen: it.listen.0,
+        backend: Backend::Tcp(it.backend.0.to_string()),
+    });
+    left.collect()
+}
+
+/// Whether other nodes could go on with a listener's connections.
+fn is_reached_by_all(plain: &Plain) -> bool {
+    !plain.backend.0.ip().is_loopback()
+}
+
 /// What a carrier is told.
 fn told(
     config: &Config,
@@ -131,9 +147,8 @@ fn told(
     node: &Node,
 ) -> live::carrier::Config {
     let address = given.address.address;
-    let plain = given.plain.iter();
+    let plain = given.plain.iter().filter(|it| is_reached_by_all(it));
     let plain = plain.map(|it| Service { listen: it.listen.0, backend: it.backend.0 });
-    let is_ours = |backend: &SocketAddr| !backend.ip().is_loopback();
     let tls = config.sections.tls.listen.0.iter().map(|listen| listen.0);
     let tls = tls.filter(|listen| listen.ip() == address);
     let own = node.address().ip();
@@ -143,7 +158,7 @@ fn told(
         address,
         interface: given.interface.0.clone(),
         takeover: given.takeover,
-        plain: plain.filter(|service| is_ours(&service.backend)).collect(),
+        plain: plain.collect(),
         tls: backend
             .map(|backend| tls.map(|listen| Service { listen, backend }).collect())
             .unwrap_or_default(),

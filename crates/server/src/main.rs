@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`cli`] what can be asked; [`config`] and [`keyfile`]
 //! what a node is told; [`serve`] the node itself, with its [`front`], its [`gateway`],
-//! [`admin`] page, [`metrics`] and live [`connections`]; [`status`], [`drain`], [`check`] and
+//! [`admin`] page, [`metrics`] and live [`connections`]; [`status`], [`sessions`], [`drain`], [`check`] and
 //! [`keygen`] for its operators; [`demo`] and [`bench`] to see it work and measure it.
 
 mod admin;
@@ -23,6 +23,7 @@ mod manual;
 mod metrics;
 mod ready;
 mod serve;
+mod sessions;
 mod status;
 
 use std::io::Write;
@@ -67,6 +68,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Completions { shell } => manual::completions(shell),
         Command::Man => manual::page(),
         Command::Drain(given) => drain::run(&given.admin, given.to),
+        Command::Sessions(options) => sessions::run(&options),
         Command::Status(given) => status::run(&given.admin, given.json),
     }
 }

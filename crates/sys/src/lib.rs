@@ -12,6 +12,7 @@
 //! - [`multicast`]: a node's socket, and the one that hears the group;
 //! - [`batch`]: many packets with one system call;
 //! - [`wait`]: sleeping until a socket, a deadline or another thread calls;
+//! - [`recovery`]: how soon TCP makes good what was lost;
 //! - [`memory`]: pages for secrets;
 //! - [`namespace`]: networks of their own;
 //! - [`fence`], [`repair`]: connections that stand still, and go on elsewhere;
@@ -53,6 +54,7 @@ mod netlink;
 mod option;
 pub mod process;
 pub mod queue;
+pub mod recovery;
 pub mod repair;
 pub mod requirements;
 pub mod rules;

@@ -10,6 +10,9 @@ use super::world::{Event, World};
 /// When nothing is heard of a node for so long, it seems to be gone: 20 ms, a
 /// few heartbeats.
 const DETECTED_AFTER: u64 = 20_000;
+/// When a node has stood still for so long, it cannot know whether it is still an
+/// owner: before others take it for gone.
+const DOUBTED_AFTER: u64 = DETECTED_AFTER * 3 / 4;
 /// How long a node that died stays away.
 const AWAY: u64 = 100_000;
 
@@ -53,7 +56,7 @@ impl World {
                 node.paused_until = Some(until);
                 let of = node.incarnation;
                 self.at(self.now + DETECTED_AFTER, Event::Detect { slot: 1 - slot, of });
-                self.at(until, Event::Resume(slot));
+                self.at(until, Event::Resume { slot, stood: millis * 1_000 });
             }
             Fault::Cut(millis) => {
                 self.link_up = false;
@@ -67,6 +70,21 @@ impl World {
             }
             Fault::Drain(slot) => self.drain(slot),
         }
+    }
+
+    /// A node goes on that stood still for so long; what came meanwhile waits.
+    pub(super) fn resume(&mut self, slot: usize, stood: u64) {
+        let now = self.instant();
+        let Some(node) = &mut self.nodes[slot] else { return };
+        if node.paused_until.is_none_or(|until| until > self.now) {
+            return;
+        }
+        node.paused_until = None;
+        if stood >= DOUBTED_AFTER {
+            node.owners.values_mut().for_each(|owner| owner.doubt(now));
+            node.studies.values_mut().for_each(|study| study.doubt(now));
+        }
+        self.turn(slot);
     }
 
     /// A node is gone. What counted as protected must not be lost by that.

@@ -230,6 +230,9 @@ impl World {
                 let sequence = INITIAL.sequence(Position(*position));
                 let segment = Segment { sequence, payload: bytes, fin: *fin };
                 owner.handle_segment(now, (id, end), segment, token);
+                if end == End::Client {
+                    self.answer_ahead(slot, id);
+                }
                 if self.setup.tamper == Tamper::ReleasesBeforeHeld {
                     self.admit(slot, token);
                 }

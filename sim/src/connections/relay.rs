@@ -3,6 +3,7 @@
 use proto::connection::owner::{Output, Refused};
 use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End};
+use proto::secret::secret;
 
 use super::fault::Tamper;
 use super::peer::frame;
@@ -48,15 +49,23 @@ impl World {
         carried.frames += u32::from(framed);
         let numbers = carried.frames.to_be_bytes();
         let told = framed && tamper != Tamper::ForgetsNumbers;
-        owner.handle_read(now, (id, end.other()), &bytes);
+        let read = owner.handle_read(now, (id, end.other()), &bytes);
+        let answered = owner.ledger(id).map(|it| it.side(end.other()).input.consumed());
+        if let Err(what) = read {
+            self.hold(Err(format!("{id:?} {end:?}: {what}")));
+            return true;
+        }
+        if !fin && answered >= Some(consumed) {
+            return true;
+        }
         let output = Output {
-            bytes: if framed { Some(&made[..]) } else { None },
+            bytes: framed.then(|| secret(&made)),
             consumed,
             fin,
-            tls: told.then_some(&numbers[..]),
+            tls: told.then(|| secret(&numbers)),
         };
         let position = owner.ledger(id).map_or(Position(0), |it| it.side(end).output.end());
-        match owner.handle_output(now, (id, end), &output) {
+        match owner.handle_output(now, (id, end), output) {
             Ok(()) => {}
             Err(what @ (Refused::Full | Refused::Gone | Refused::Broken(_))) => {
                 self.hold(Err(format!("{id:?} {end:?}: an output is refused: {what}")));
@@ -67,6 +76,34 @@ impl World {
             self.write(slot, (id, end), position, bytes, fin);
         }
         true
+    }
+
+    /// Answers what a client has sent in order before the kernel gives it, every
+    /// other time.
+    pub(super) fn answer_ahead(&mut self, slot: usize, id: ConnectionId) {
+        let now = self.instant();
+        if self.rng.below(2) == 0 {
+            return;
+        }
+        let Some(node) = &mut self.nodes[slot] else { return };
+        let Some(carried) = node.carried.get(&id) else { return };
+        let Some(owner) = carried.group.and_then(|group| node.owners.get_mut(&group)) else {
+            return;
+        };
+        let Some(ledger) = owner.ledger(id) else { return };
+        let input = &ledger.side(End::Client).input;
+        let (answered, consumed) = (input.consumed(), input.end());
+        let bytes = usize::try_from(consumed - answered).expect("within a window");
+        let may_say = carried.sockets.len() == 2
+            && !ledger.side(End::Backend).output.fin()
+            && owner.is_protected(id)
+            && owner.has_room((id, End::Backend), bytes);
+        if bytes == 0 || !may_say {
+            return;
+        }
+        let output = Output { bytes: None, consumed, fin: false, tls: None };
+        let said = owner.handle_output(now, (id, End::Backend), output);
+        self.hold(said.map_err(|what| format!("{id:?}: an early answer is refused: {what}")));
     }
 
     /// Closes a connection of which both directions have ended.

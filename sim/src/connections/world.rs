@@ -79,7 +79,7 @@ pub(super) enum Event {
     Detect { slot: usize, of: Incarnation },
     Again,
     Tick,
-    Resume(usize),
+    Resume { slot: usize, stood: u64 },
     Restart(usize),
     LinkBack,
 }
@@ -351,14 +351,7 @@ impl World {
                 }
                 self.at(self.now + TICK, Event::Tick);
             }
-            Event::Resume(slot) => {
-                if let Some(node) = &mut self.nodes[slot]
-                    && node.paused_until.is_some_and(|until| until <= self.now)
-                {
-                    node.paused_until = None;
-                    self.turn(slot);
-                }
-            }
+            Event::Resume { slot, stood } => self.resume(slot, stood),
             Event::Restart(slot) => {
                 if self.nodes[slot].is_none() {
                     self.start(slot);

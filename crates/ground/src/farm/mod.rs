@@ -8,6 +8,7 @@ mod error;
 mod node;
 mod settings;
 mod trial;
+mod trust;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -17,12 +18,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::CipherSuite;
 use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, ClientConfig, RootCertStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::SERVER_NAME;
 use crate::command::run;
 use crate::load::{Amount, Backend, Clients, Near, Plan, Security};
 use crate::network::{Network, NetworkError};
@@ -82,7 +82,7 @@ impl Farm {
     /// Where there can be no such network, or `segue keygen` fails.
     pub fn new(program: PathBuf, settings: Settings) -> Result<Self, FarmError> {
         let network = Network::new(BACKEND + 1)?;
-        let (directory, certificate) = prepare(&program)?;
+        let (directory, certificate) = trust::prepare(&program, settings.place.as_deref())?;
         // Of the family that its connections will be of.
         let at: IpAddr = match settings.v6 {
             false => Network::address(BACKEND).into(),
@@ -162,7 +162,7 @@ impl Farm {
         if self.nodes[usize::from(server)].is_some() {
             return Ok(());
         }
-        let name = NAMES[usize::from(server)];
+        let name = Self::name(server);
         let config = self.directory.path().join(format!("{name}.toml"));
         let text = self.settings.of(server, name, self.backend.address());
         fs::write(&config, text).map_err(FarmError::because("a configuration"))?;
@@ -247,7 +247,7 @@ impl Farm {
     }
 
     fn has_address(&self, server: u8) -> Result<bool, FarmError> {
-        let shown = self.network.on(server, || run("ip -o address show dev eth0"));
+        let shown = self.network.on(server, || run("ip -o address show"));
         let shown = shown.map_err(NetworkError::from)?;
         Ok(shown.contains(&format!(" {}/", self.settings.address())))
     }
@@ -308,7 +308,7 @@ impl Farm {
                 return Ok(status);
             }
             if Instant::now() > limit {
-                return Err(self.failed(&format!("{} says {status:#}", NAMES[usize::from(server)])));
+                return Err(self.failed(&format!("{} says {status:#}", Self::name(server))));
             }
             thread::sleep(GLANCE);
         }
@@ -333,8 +333,14 @@ impl Farm {
     /// A connection to the listener with TLS 1.3, by that cipher suite.
     #[must_use]
     pub fn tls(&self, suite: CipherSuite, upload: Amount, download: Amount) -> Plan {
-        let security = Security::Tls(Arc::new(self.client(suite)));
+        let security = Security::Tls(Arc::new(trust::client(&self.certificate, suite)));
         Plan { to: self.settings.tls(), security, upload, download }
+    }
+
+    /// The name of a server's node.
+    #[must_use]
+    pub fn name(server: u8) -> &'static str {
+        NAMES[usize::from(server)]
     }
 
     /// Whether a server's process was started and not ended from here.
@@ -361,46 +367,10 @@ impl Farm {
         self.directory.path().join(name)
     }
 
-    fn client(&self, suite: CipherSuite) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).expect("it was made here");
-        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-        provider.cipher_suites.retain(|one| one.suite() == suite);
-        ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("it is a suite of TLS 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth()
-    }
-
     /// That something did not happen, with what the nodes have logged.
     fn failed(&self, what: &str) -> FarmError {
         let logs = self.nodes.iter().flatten().map(Node::logged);
         let logs: Vec<_> = logs.collect();
         FarmError::Failed { what: what.to_owned(), why: logs.join("\n") }
     }
-}
-
-/// A directory with the farm's key and the nodes' certificate.
-fn prepare(program: &PathBuf) -> Result<(TempDir, CertificateDer<'static>), FarmError> {
-    let directory = tempfile::Builder::new().prefix("segue-ground-").tempdir();
-    let directory = directory.map_err(FarmError::because("a directory"))?;
-    let key = directory.path().join("farm.key");
-    let made = Command::new(program).arg("keygen").arg("--out").arg(key).output();
-    let made = made.map_err(FarmError::because("segue keygen"))?;
-    if !made.status.success() {
-        let why = String::from_utf8_lossy(&made.stderr).into_owned();
-        return Err(FarmError::Failed { what: "segue keygen".to_owned(), why });
-    }
-    let certificate = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()]);
-    let certificate = certificate.map_err(|error| FarmError::Failed {
-        what: "a certificate".to_owned(),
-        why: error.to_string(),
-    })?;
-    for (name, pem) in
-        [("cert.pem", certificate.cert.pem()), ("key.pem", certificate.signing_key.serialize_pem())]
-    {
-        fs::write(directory.path().join(name), pem).map_err(FarmError::because(name))?;
-    }
-    Ok((directory, certificate.cert.der().clone()))
 }

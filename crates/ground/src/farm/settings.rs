@@ -1,6 +1,8 @@
 //! The configurations of a farm's nodes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -10,7 +12,6 @@ use crate::network::Network;
 /// Ports, the same on each machine.
 const FARM_PORT: u16 = 7700;
 const ADMIN_PORT: u16 = 9700;
-const TLS_PORT: u16 = 8443;
 const PLAIN_PORT: u16 = 8080;
 
 /// What is up to whoever builds a farm.
@@ -23,6 +24,14 @@ pub struct Settings {
     /// More listeners without TLS at the virtual address: their ports, and
     /// where their connections go.
     pub more: Vec<(u16, SocketAddr)>,
+    /// Where connections of the listener with TLS go; none: to the farm's backend.
+    pub behind_tls: Option<SocketAddr>,
+    /// After how much silence of a node others go on with what it has; none: as
+    /// nodes have it by default. Who tries no lost hosts gives it much, so that a
+    /// busy machine is not taken for one.
+    pub detect: Option<Duration>,
+    /// Where the farm's directory is made; none: where temporary files are.
+    pub place: Option<PathBuf>,
 }
 
 /// Where clients of a farm connect.
@@ -42,6 +51,9 @@ impl Settings {
     /// has to be on the same.
     pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
 
+    /// The port of the listener with TLS.
+    pub const TLS_PORT: u16 = 8443;
+
     /// Where the nodes' clients connect.
     pub(super) fn address(&self) -> IpAddr {
         match (self.listeners, self.v6) {
@@ -52,7 +64,7 @@ impl Settings {
     }
 
     pub(super) fn tls(&self) -> SocketAddr {
-        (self.address(), TLS_PORT).into()
+        (self.address(), Self::TLS_PORT).into()
     }
 
     pub(super) fn plain(&self) -> SocketAddr {
@@ -63,7 +75,7 @@ impl Settings {
     pub(super) fn of(&self, server: u8, name: &str, backend: SocketAddr) -> String {
         let farm = |server| SocketAddr::from((Network::address(server), FARM_PORT));
         let tls = match self.listeners {
-            Listeners::Ordinary => (Network::address(server), TLS_PORT).into(),
+            Listeners::Ordinary => (Network::address(server), Self::TLS_PORT).into(),
             Listeners::TakenOver | Listeners::MovedByPlan => self.tls(),
         };
         let peers: Vec<_> = (0..SERVERS).filter(|&other| other != server).map(farm).collect();
@@ -79,10 +91,11 @@ impl Settings {
             "tls": {
                 "listen": tls,
                 "certificates": [{ "cert": "cert.pem", "key": "key.pem" }],
-                "backend": backend,
+                "backend": self.behind_tls.unwrap_or(backend),
             },
             "admin": { "listen": Self::ADMIN },
-            "log": { "level": "info" },
+            // A connection that is lost is told of at this level only.
+            "log": { "level": "info,live=debug" },
         });
         if self.listeners != Listeners::Ordinary {
             let more = self.more.iter().map(|&(port, to)| (port, to));
@@ -95,6 +108,9 @@ impl Settings {
                 "takeover": self.listeners == Listeners::TakenOver,
                 "plain": plain.collect::<Vec<_>>(),
             });
+            if let Some(detect) = self.detect {
+                configuration["connections"]["detect"] = format!("{}ms", detect.as_millis()).into();
+            }
         }
         toml::to_string(&configuration).expect("it has no null and no enum")
     }

@@ -23,6 +23,8 @@ const GOING_ON_BYTES: u64 = 4 << 20;
 /// What came of connections whose server went away.
 #[derive(Debug, Default)]
 pub struct Trial {
+    /// Which server went away: the one that had the virtual address then.
+    pub server: u8,
     /// Of each connection.
     pub outcomes: Vec<Outcome>,
     /// The longest time without a byte at each client, from when the server
@@ -81,12 +83,15 @@ impl Farm {
         for near in &connections {
             near.until(HUNG, |account| account.received >= after_bytes);
         }
+        // On a busy machine they may have moved, and not be followed yet: what goes away
+        // then is a second loss, and no trial of one.
         let owner = self.until_owner(|_| true)?;
+        self.until_protected(owner, connections.len() as u64)?;
         let at = Instant::now();
         connections.iter().for_each(|near| near.mark(at));
         let received: Vec<_> = connections.iter().map(|near| near.account().received).collect();
         self.leave(owner, exit)?;
-        let mut trial = Trial::default();
+        let mut trial = Trial { server: owner, ..Trial::default() };
         for (near, received) in connections.iter().zip(received) {
             near.until(HUNG, |account| account.received >= received + GOING_ON_BYTES);
             trial.pauses.extend(near.pause().map(|pause| pause.longest));

@@ -21,6 +21,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::Poll;
@@ -30,6 +31,7 @@ use sys::address::LinkWatch;
 use sys::call::CallError;
 use sys::carried::{self, Room};
 use sys::interface::{Interface, InterfaceError};
+use sys::process;
 use sys::queue::{Limits, Queue};
 use sys::repair::Forge;
 use sys::rules::{Connections, Guard, MARK, Rules, RulesError};
@@ -151,6 +153,7 @@ pub enum StartError {
 pub struct Carrier {
     orders: Orders,
     figures: Arc<Mutex<Figures>>,
+    thread: JoinHandle<()>,
 }
 
 impl Carrier {
@@ -200,8 +203,14 @@ impl Carrier {
             config,
         };
         let driver = Driver::new(parts, rules)?;
-        std::thread::Builder::new().name("connections".to_owned()).spawn(|| driver.run())?;
-        Ok(Self { orders, figures })
+        let thread = std::thread::Builder::new().name("connections".to_owned());
+        let thread = thread.spawn(|| {
+            if let Err(error) = process::prefer_this_thread() {
+                tracing::info!(%error, "on a busy machine connections may move without need");
+            }
+            driver.run();
+        })?;
+        Ok(Self { orders, figures, thread })
     }
 
     /// A listener at the virtual address, whether that is here or not, whose
@@ -212,6 +221,13 @@ impl Carrier {
     /// The kernel's.
     pub fn listen(&self, address: SocketAddr) -> Result<TcpListener, CallError> {
         carried::listen(address, BACKLOG, ROOM)
+    }
+
+    /// Whether its thread runs. Who gives a connection to one that does not, loses
+    /// it.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        !self.thread.is_finished()
     }
 
     /// Goes on with a connection whose TLS handshake is done.

@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::thread;
 
 use sys::namespace::Namespace;
 
@@ -23,4 +24,22 @@ fn a_queue_that_another_has_is_said_to_be() {
         drop(first);
         open_queue(7).unwrap();
     });
+}
+
+#[test]
+fn one_whose_thread_has_ended_runs_no_more() {
+    let poll = Poll::new().unwrap();
+    let (orders, taken) = Orders::new(mio::Waker::new(poll.registry(), driver::WAKER).unwrap());
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        // An error is the end as well.
+        let _ = wait.recv();
+        drop(taken);
+    });
+    let carrier = Carrier { orders, figures: Arc::default(), thread };
+    assert!(carrier.runs());
+    drop(end);
+    while carrier.runs() {
+        thread::yield_now();
+    }
 }

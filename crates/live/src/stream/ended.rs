@@ -3,6 +3,7 @@
 
 use std::io;
 
+use proto::connection::sealed::Unreadable;
 use proto::wire::Malformed;
 
 /// Why a stream has ended. It is to be dropped then.
@@ -41,6 +42,9 @@ pub enum Ended {
     /// It speaks another version of the protocol, or none at all.
     #[error("it does not speak this version of the protocol: {0}")]
     Malformed(Malformed),
+    /// What has come was changed on its way.
+    #[error("what came was not sealed by it, or was changed on its way")]
+    Forged,
     /// It sends much, and nothing that would be a frame.
     #[error("it sends no frames")]
     Wordy,
@@ -50,5 +54,14 @@ impl Ended {
     /// The other end has closed the connection.
     pub(super) fn closed() -> Self {
         Self::Closed(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl From<Unreadable> for Ended {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Forged => Self::Forged,
+            Unreadable::Malformed(malformed) => Self::Malformed(malformed),
+        }
     }
 }

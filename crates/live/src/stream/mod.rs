@@ -1,18 +1,17 @@
 //! Streams: what the carriers of two nodes tell each other.
 //!
-//! A stream is a TCP connection with TLS 1.3 in it (`tls`), on which both ends
-//! have proven the farm's key (`proof`) and then send frames (`frame`):
-//! messages, and pulses that say that there is still somebody. A connection that
-//! closes is known at once, a host that is gone after [`SILENCE`]. Nothing here
+//! A stream is a TCP connection (`pipe`) with TLS 1.3 in it (`tls`), on which both
+//! ends prove the farm's key (`proof`). Then they send frames, sealed by keys that
+//! TLS has exported ([`proto::connection::sealed`]): messages, and pulses that say
+//! that there is still somebody. A connection that closes is known at once, a host that is gone after [`SILENCE`]. Nothing here
 //! blocks, reads a clock or knows what a message says; the owner of the
 //! [`mio::Poll`] says when a socket is ready and what time it is.
 
 mod call;
 mod ended;
-mod frame;
 mod inbox;
 mod listener;
-mod outbox;
+mod pipe;
 mod proof;
 mod tls;
 
@@ -22,22 +21,27 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use proto::connection::frame;
+use proto::connection::sealed::{Opener, Sealer};
 use proto::keyring::FarmKey;
+use proto::proof::Side;
 use proto::time::{Instant, Now};
+use proto::wire::Malformed;
 use proto::wire::link::Introduction;
 use segue::Identity;
+use sys::recovery;
 
 pub use call::Call;
 pub use ended::Ended;
-pub use frame::{FRAME_BYTES, Frame};
 pub use listener::{Accepted, Listener, MOST_OF_ONE_HOST, MOST_UNPROVEN};
+pub use proto::connection::frame::{FRAME_BYTES, Frame};
 pub use tls::Tls;
 
 use inbox::Inbox;
 use listener::Place;
-use outbox::Outbox;
+use pipe::Pipe;
 use proof::Proof;
-use tls::Session;
+use tls::{Purpose, Session};
 
 /// How often either end says that it is there: ten pulses fit into
 /// [`SILENCE`], so that one late thread or one lost packet is no silence.
@@ -53,12 +57,9 @@ pub const PROOF_TIME: Duration = Duration::from_secs(3);
 /// One end of a stream.
 #[derive(Debug)]
 pub struct Stream {
-    socket: TcpStream,
-    session: Session,
+    pipe: Pipe,
     identity: Identity,
     phase: Phase,
-    inbox: Inbox,
-    outbox: Outbox,
     silence: Duration,
     /// The last time that anything was read; before the proof, when the stream
     /// began.
@@ -68,12 +69,17 @@ pub struct Stream {
 /// How far a stream is.
 #[derive(Debug)]
 enum Phase {
+    Unproven(Box<Unproven>),
+    Proven(Box<Proven>),
+}
+
+#[derive(Debug)]
+struct Unproven {
+    proof: Proof,
+    session: Session,
+    inbox: Inbox,
     /// A called one keeps its place among those who have called.
-    Unproven {
-        proof: Proof,
-        _place: Option<Place>,
-    },
-    Proven(Proven),
+    _place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -82,6 +88,8 @@ struct Proven {
     /// What both ends have proven.
     key: FarmKey,
     pulse_at: Instant,
+    sealer: Sealer,
+    opener: Opener,
 }
 
 impl Stream {
@@ -92,6 +100,7 @@ impl Stream {
     /// When the address cannot be called at all.
     pub fn call(call: &Call, tls: &Tls, identity: Identity, now: Now) -> io::Result<Self> {
         let socket = call.connect()?;
+        recovery::hasten(&socket).map_err(|error| error.source)?;
         Ok(Self::new(socket, tls.caller()?, (identity, Proof::caller()), None, now))
     }
 
@@ -102,6 +111,7 @@ impl Stream {
         now: Now,
     ) -> io::Result<Self> {
         socket.set_nodelay(true)?;
+        recovery::hasten(&socket).map_err(|error| error.source)?;
         let told = (identity.clone(), Proof::called());
         Ok(Self::new(socket, tls.called()?, told, Some(place), now))
     }
@@ -113,13 +123,11 @@ impl Stream {
         place: Option<Place>,
         now: Now,
     ) -> Self {
+        let unproven = Unproven { proof, session, inbox: Inbox::new(), _place: place };
         Self {
-            socket,
-            session,
+            pipe: Pipe::new(socket),
             identity,
-            phase: Phase::Unproven { proof, _place: place },
-            inbox: Inbox::unproven(),
-            outbox: Outbox::default(),
+            phase: Phase::Unproven(Box::new(unproven)),
             silence: SILENCE,
             heard: now.instant,
         }
@@ -137,7 +145,7 @@ impl Stream {
     ///
     /// When the stream has ended.
     pub fn ready(&mut self, now: Now) -> Result<(), Ended> {
-        self.session.ready();
+        self.pipe.ready();
         self.prove(now)?;
         self.flush();
         Ok(())
@@ -151,26 +159,26 @@ impl Stream {
     /// When the stream has ended. What came before is given first.
     pub fn poll_frame(&mut self, now: Now) -> Result<Option<Frame<'_>>, Ended> {
         self.prove(now)?;
-        if matches!(self.phase, Phase::Unproven { .. }) {
-            return Ok(None);
-        }
+        let Phase::Proven(proven) = &mut self.phase else { return Ok(None) };
         let span = loop {
-            if let Some(span) = self.inbox.next_frame().map_err(Ended::Malformed)? {
+            if let Some(span) = proven.opener.next_frame()? {
                 break span;
             }
-            if !self.fill(now)? {
+            let len = self.pipe.read(proven.opener.room())?;
+            if len == 0 {
                 return Ok(None);
             }
+            proven.opener.received(len);
+            self.heard = now.instant;
         };
-        self.session.has_read_frame();
-        Ok(Some(self.inbox.frame(span)))
+        Ok(Some(proven.opener.frame(span)))
     }
 
     /// Whether another frame may be pushed. It may again when
     /// [`Stream::flush`] leaves less.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.peer().is_some() && self.outbox.has_room()
+        matches!(&self.phase, Phase::Proven(proven) if proven.sealer.has_room())
     }
 
     /// Has `write` append one frame: a message or a reply, with its length. It is
@@ -180,21 +188,33 @@ impl Stream {
     ///
     /// When there is no room, or more is appended than a frame is long.
     pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        assert!(self.has_room(), "the caller asks first");
-        self.outbox.push(write);
+        let Phase::Proven(proven) = &mut self.phase else { panic!("the caller asks first") };
+        proven.sealer.push(write);
     }
 
     /// Sends what the socket takes, and says whether something is left. That goes
     /// on when the socket is writable.
     pub fn flush(&mut self) -> bool {
-        self.outbox.flush(&mut self.session, &mut self.socket)
+        let proven = match &mut self.phase {
+            Phase::Proven(proven) => proven,
+            Phase::Unproven(unproven) => return unproven.session.send(&mut self.pipe),
+        };
+        proven.sealer.seal();
+        while !proven.sealer.unsent().is_empty() {
+            let len = self.pipe.write(proven.sealer.unsent());
+            if len == 0 {
+                return true;
+            }
+            proven.sealer.sent(len);
+        }
+        false
     }
 
     /// When [`Stream::handle_timeout`] is to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         match &self.phase {
-            Phase::Unproven { .. } => self.heard + PROOF_TIME,
+            Phase::Unproven(_) => self.heard + PROOF_TIME,
             Phase::Proven(proven) => proven.pulse_at.min(self.heard + self.silence),
         }
     }
@@ -219,18 +239,15 @@ impl Stream {
                 return Err(Ended::Rekeyed);
             }
             drop(keys);
-            if self.outbox.has_room() {
-                self.outbox.push(|out| frame::put_pulse(now.wall, out));
+            if proven.sealer.has_room() {
+                proven.sealer.push(|out| frame::put_pulse(now.wall, out));
             }
             self.flush();
         }
         if now.instant >= self.heard + self.silence {
             // This thread may have been the one that was late: what is at the
             // socket, or was not asked for, has been said.
-            while self.fill(now)? {}
-            if self.inbox.is_full() {
-                self.heard = now.instant;
-            }
+            self.listen(now)?;
         }
         if now.instant >= self.heard + self.silence { Err(Ended::Silent) } else { Ok(()) }
     }
@@ -240,40 +257,61 @@ impl Stream {
     pub const fn peer(&self) -> Option<&Introduction> {
         match &self.phase {
             Phase::Proven(proven) => Some(&proven.peer),
-            Phase::Unproven { .. } => None,
+            Phase::Unproven(_) => None,
         }
     }
 
-    /// Reads on, if it can; says whether anything came.
-    fn fill(&mut self, now: Now) -> Result<bool, Ended> {
-        let read = self.session.read(&mut self.socket, &mut self.inbox);
-        let has_read = read.map_err(|ended| self.outbox.explain(ended))?;
-        if has_read {
+    /// Reads what is at the socket, as far as there is room for it.
+    fn listen(&mut self, now: Now) -> Result<(), Ended> {
+        let Phase::Proven(proven) = &mut self.phase else { return Ok(()) };
+        while !proven.opener.is_full() {
+            let len = self.pipe.read(proven.opener.room())?;
+            if len == 0 {
+                return Ok(());
+            }
+            proven.opener.received(len);
             self.heard = now.instant;
         }
-        Ok(has_read)
+        self.heard = now.instant;
+        Ok(())
     }
 
     /// Goes on with the handshake and the proofs, if they are not done.
     fn prove(&mut self, now: Now) -> Result<(), Ended> {
-        while let Phase::Unproven { proof, .. } = &mut self.phase {
-            let proven = proof.advance(&mut self.session, &self.identity, &mut self.inbox);
+        while let Phase::Unproven(unproven) = &mut self.phase {
+            let Unproven { proof, session, inbox, .. } = &mut **unproven;
+            let proven = proof.advance(session, &self.identity, inbox);
             // A refusal is to be told as well.
-            self.outbox.flush(&mut self.session, &mut self.socket);
+            session.send(&mut self.pipe);
             if let Some((peer, key)) = proven? {
-                self.phase = Phase::Proven(Proven { peer, key, pulse_at: now.instant });
+                let proven = unproven.proven(peer, key, now)?;
+                self.phase = Phase::Proven(Box::new(proven));
                 self.heard = now.instant;
-                self.inbox.proven();
-                self.outbox.proven();
-                self.session.proven();
                 return Ok(());
             }
-            let read = self.session.read(&mut self.socket, &mut self.inbox);
-            if !read.map_err(|ended| self.outbox.explain(ended))? {
+            if !session.read(&mut self.pipe, inbox)? {
                 return Ok(());
             }
         }
         Ok(())
+    }
+}
+
+impl Unproven {
+    /// What it becomes: what both ends say from here on is sealed by other keys.
+    fn proven(&mut self, peer: Introduction, key: FarmKey, now: Now) -> Result<Proven, Ended> {
+        if !self.inbox.held().is_empty() {
+            return Err(Ended::Malformed(Malformed::Trailing("introduction")));
+        }
+        let secret = self.session.exported(Purpose::Records)?;
+        let (unsent, came) = self.session.finish();
+        let (ours, theirs) = match self.proof.side() {
+            Side::Opener => (Side::Opener, Side::Called),
+            Side::Called => (Side::Called, Side::Opener),
+        };
+        let sealer = Sealer::new(&secret, ours, &unsent);
+        let opener = Opener::new(&secret, theirs, &came);
+        Ok(Proven { peer, key, pulse_at: now.instant, sealer, opener })
     }
 }
 
@@ -284,7 +322,7 @@ impl Source for Stream {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        self.socket.register(registry, token, interests)
+        self.pipe.socket.register(registry, token, interests)
     }
 
     fn reregister(
@@ -293,11 +331,11 @@ impl Source for Stream {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        self.socket.reregister(registry, token, interests)
+        self.pipe.socket.reregister(registry, token, interests)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.socket.deregister(registry)
+        self.pipe.socket.deregister(registry)
     }
 }
 

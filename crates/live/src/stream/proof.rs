@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::Ended;
 use super::inbox::Inbox;
-use super::tls::Session;
+use super::tls::{Purpose, Session};
 
 /// In place of a claim: the other end's was not taken. No claim begins with it.
 const REFUSED: u8 = 0;
@@ -50,6 +50,11 @@ impl Proof {
 
     pub(super) const fn called() -> Self {
         Self { side: Side::Called, step: Step::Tls }
+    }
+
+    /// Which end this is.
+    pub(super) const fn side(&self) -> Side {
+        self.side
     }
 
     /// Goes as far as what has come allows. Gives who is at the other end and
@@ -87,7 +92,7 @@ impl Proof {
                         return Err(Ended::Itself);
                     }
                     if self.side == Side::Opener {
-                        session.seal_all(&introduced(identity));
+                        session.seal(&introduced(identity));
                     }
                     return Ok(Some((peer, key.clone())));
                 }
@@ -102,11 +107,11 @@ fn begin(side: Side, session: &mut Session, identity: &Identity) -> Result<Step,
     if !session.has_agreed() {
         return Err(Ended::Malformed(Malformed::Invalid("protocol")));
     }
-    let secret = session.exported()?;
+    let secret = session.exported(Purpose::Proof)?;
     Ok(match side {
         Side::Opener => {
             let key = identity.keys.borrow().sealing().clone();
-            session.seal_all(&claim(&key, side, &secret).encode());
+            session.seal(&claim(&key, side, &secret).encode());
             Step::Answer(secret, key)
         }
         Side::Called => Step::Opening(secret),
@@ -123,11 +128,11 @@ fn answer(
     let key = identity.keys.borrow().opening(theirs.key_id).cloned();
     let key = key.filter(|key| proof::holds(key, Side::Opener, secret, &theirs.proof));
     let Some(key) = key else {
-        session.seal_all(&[REFUSED]);
+        session.seal(&[REFUSED]);
         return Err(Ended::Unproven { key_id: theirs.key_id });
     };
-    session.seal_all(&claim(&key, Side::Called, secret).encode());
-    session.seal_all(&introduced(identity));
+    session.seal(&claim(&key, Side::Called, secret).encode());
+    session.seal(&introduced(identity));
     Ok(Step::Introduction(key))
 }
 

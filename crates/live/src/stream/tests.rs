@@ -429,20 +429,22 @@ fn a_frame_in_crumbs_ends_it() {
     let (a, b) = (node("a", 1), node("b", 1));
     let mut bench = Bench::new();
     let (mut caller, mut called) = bench.meet(&a, &b);
-    let len = u32::try_from(MAX_MESSAGE_BYTES).unwrap();
-    caller.push(|out| out.extend_from_slice(&len.to_be_bytes()));
-    // A byte a record: 23 bytes for each.
-    let ended = loop {
-        caller.push(|out| out.push(0));
-        if caller.flush() {
-            bench.tell(&mut [(CALLER, &mut caller)]).expect("that end stands");
-        }
-        match called.ready(at(0)).and_then(|()| called.poll_frame(at(0)).map(|_| ())) {
-            Ok(()) => {}
-            Err(ended) => break ended,
-        }
-    };
-    assert!(matches!(ended, Ended::Wordy), "{ended:?}");
+    // The record ends before the frame does.
+    caller.push(|out| out.extend_from_slice(&[0, 0, 0, 2, 8]));
+    caller.flush();
+    let ended = bench.end(CALLED, &mut called);
+    assert!(matches!(ended, Ended::Malformed(_)), "{ended:?}");
+}
+
+#[test]
+fn what_nobody_has_sealed_ends_it() {
+    let (a, b) = (node("a", 1), node("b", 1));
+    let mut bench = Bench::new();
+    let (mut caller, mut called) = bench.meet(&a, &b);
+    let record = [[0, 0, 0, 2].as_slice(), &[0; 18]].concat();
+    assert_eq!(caller.pipe.write(&record), record.len());
+    let ended = bench.end(CALLED, &mut called);
+    assert!(matches!(ended, Ended::Forged), "{ended:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! - [`ledger`]: how far a connection has come, with the bytes in flight: the
 //!   same type, changed by the same messages, at its owner and its understudy;
 //! - [`stream`]: those messages, as bytes;
+//! - [`frame`] and [`sealed`]: how they go from one node to the other;
 //! - [`epoch`]: who owns a group of connections, by compare-and-set;
 //! - [`owner`]: holds what comes in and goes out until it is known elsewhere;
 //! - [`understudy`]: keeps copies, and takes over;
@@ -30,10 +31,12 @@
 use std::fmt;
 
 pub mod epoch;
+pub mod frame;
 pub mod handover;
 pub mod ledger;
 pub mod owner;
 pub mod record;
+pub mod sealed;
 pub mod segment;
 pub mod sequence;
 pub mod stream;

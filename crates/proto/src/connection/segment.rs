@@ -121,6 +121,7 @@ impl Flags {
     const SYN: u8 = 2;
     const RST: u8 = 4;
     const ACK: u8 = 16;
+    const URG: u8 = 32;
 
     /// It ends its sender's direction.
     #[must_use]
@@ -144,6 +145,12 @@ impl Flags {
     #[must_use]
     pub fn ack(self) -> bool {
         self.0 & Self::ACK != 0
+    }
+
+    /// A byte of it is urgent, and does not come with the others.
+    #[must_use]
+    pub fn urg(self) -> bool {
+        self.0 & Self::URG != 0
     }
 }
 

@@ -6,15 +6,16 @@
 //! time that it touches and nothing else. (A tombstone's idle deadline means
 //! nothing.)
 //!
-//! Values of a session store merge by their type instead
-//! ([`State::join`](crate::web::State::join)): what two nodes wrote to one
-//! hash is then in neither record, but in the one that both become.
+//! Values that join are the exception: of two of them neither wins, and what is
+//! in either stays (`join`). Values of a session store merge by their type
+//! ([`State::join`]).
 
 use std::cmp::Ordering;
 
 use zeroize::Zeroizing;
 
-use super::{Body, Deadlines, Kind, MAX_PAYLOAD_BYTES, Record, Version};
+use super::join::{self, Joined};
+use super::{Body, Deadlines, Kind, MAX_PAYLOAD_BYTES, Record};
 use crate::time::Wall;
 use crate::web::{self, State};
 
@@ -28,26 +29,8 @@ pub enum Merge {
     /// The incoming record takes the place of the held one, with this idle
     /// deadline.
     Replace(Wall),
-    /// Both become this one.
-    Combine(Combined),
-}
-
-/// A value that two records of one key become together.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Combined {
-    /// Its version: the later one's.
-    pub version: Version,
-    /// When it ends.
-    pub deadlines: Deadlines,
-    /// Its payload.
-    pub payload: Zeroizing<Vec<u8>>,
-}
-
-impl std::fmt::Debug for Combined {
-    /// The payload's length only: it is state of a session.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Combined({:?}, {} bytes)", self.version, self.payload.len())
-    }
+    /// A record that has both values in it takes the place of the held one.
+    Join(Joined),
 }
 
 /// Merges `incoming` into `held`, two records of one key.
@@ -58,6 +41,9 @@ pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
         && (web::merges_by_type(held) || web::merges_by_type(incoming))
         && let Some(merge) = by_type(held, incoming)
     {
+        return merge;
+    }
+    if let Some(merge) = join::merge(held, incoming) {
         return merge;
     }
     let wins = order(held, incoming) == Ordering::Less;
@@ -101,7 +87,7 @@ fn by_type(held: &Record<'_>, incoming: &Record<'_>) -> Option<Merge> {
     web::payload::encode(&joined, &mut payload);
     let fits = payload.len() <= MAX_PAYLOAD_BYTES;
     let deadlines = Deadlines { idle, absolute };
-    fits.then(|| Merge::Combine(Combined { version: joined.version, deadlines, payload }))
+    fits.then(|| Merge::Join(Joined { version: joined.version, deadlines, payload }))
 }
 
 /// Whether the record ends its key for good: no value comes after it.
@@ -152,7 +138,7 @@ mod tests {
             Merge::Keep => held,
             Merge::Touch(idle) => with_idle(held, idle),
             Merge::Replace(idle) => with_idle(incoming, idle),
-            Merge::Combine(both) => unreachable!("none of these is typed: {both:?}"),
+            Merge::Join(_) => unreachable!("these values do not join"),
         }
     }
 

@@ -6,10 +6,12 @@
 //! idempotent for every kind, so that any order of arrival ends the same.
 
 mod clock;
+mod join;
 mod key;
 pub mod merge;
 
 pub use clock::{HybridClock, MAX_SKEW, Observed, furthest_ahead};
+pub use join::{Joined, joins, normal};
 pub use key::{Id, IdTooLong, Key, Kind};
 pub use merge::is_final;
 
@@ -51,7 +53,8 @@ impl Hlc {
     }
 }
 
-/// The node that wrote a version: the first 32 bits of its incarnation.
+/// The node that wrote a version: the first 32 bits of its incarnation. Of a
+/// value that joins it is a fingerprint of the value instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Writer(pub u32);
 

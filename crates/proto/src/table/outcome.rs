@@ -11,7 +11,7 @@ use crate::record::Version;
 pub enum Applied {
     /// The key was absent; the record is held.
     New,
-    /// The record took the place of an earlier one.
+    /// The record took the place of an earlier one, or was joined with it.
     Replaced,
     /// The same write was held; its idle deadline moved on.
     Touched,

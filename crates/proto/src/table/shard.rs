@@ -17,8 +17,8 @@ use super::region::Region;
 use super::ring::Ring;
 use super::segment::Segments;
 use super::{Prefetch, RANGES};
-use crate::record::merge::{Combined, Merge, merge};
-use crate::record::{Body, Deadlines, Hlc, Key, KeyHash, Record, Touch};
+use crate::record::merge::{Merge, merge};
+use crate::record::{Body, Deadlines, Hlc, Key, KeyHash, Record, Touch, normal};
 use crate::time::Wall;
 
 /// What a processor fetches of memory at a time.
@@ -146,7 +146,7 @@ impl Shard {
         record: &Record<'_>,
         now: Wall,
     ) -> Applied {
-        let applied = match self.merge_in(found, hashed, record, now) {
+        let applied = match self.merge_in(found, hashed, &normal(record), now) {
             Ok(applied) => applied,
             Err(refusal) => Applied::Refused(refusal),
         };
@@ -186,6 +186,7 @@ impl Shard {
                 self.stats.expired += 1;
                 Err(Refusal::Expired)
             }
+            Merge::Join(joined) => self.join(found, hashed, &joined.record(record.key), now),
             _ if ended => Err(Refusal::Expired),
             Merge::Keep => Ok(Applied::Kept),
             Merge::Touch(idle) => {
@@ -199,14 +200,25 @@ impl Shard {
                 self.replace(found, &arrival, now);
                 Ok(Applied::Replaced)
             }
-            Merge::Combine(Combined { version, deadlines, payload }) => {
-                let body = Body::Value(&payload);
-                let merged = Record { version, deadlines, body, ..*record };
-                let arrival = self.admit(&merged, hashed)?;
-                self.replace(found, &arrival, now);
-                Ok(Applied::Replaced)
-            }
         }
+    }
+
+    /// Writes what two records make together over the one that is held.
+    fn join(
+        &mut self,
+        found: Found,
+        hashed: Hashed,
+        joined: &Record<'_>,
+        now: Wall,
+    ) -> Result<Applied, Refusal> {
+        if entry::record_end(joined) <= now {
+            self.remove(found);
+            self.stats.expired += 1;
+            return Err(Refusal::Expired);
+        }
+        let arrival = self.admit(joined, hashed)?;
+        self.replace(found, &arrival, now);
+        Ok(Applied::Replaced)
     }
 
     /// Has the bucket of a hash fetched, which is about to be looked at.

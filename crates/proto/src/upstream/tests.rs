@@ -101,7 +101,8 @@ proptest! {
             merge::Merge::Touch(_) if one.version == other.version && one.body == other.body => {
                 prop_assert!(rank(&one) < rank(&other));
             }
-            merge::Merge::Touch(_) | merge::Merge::Keep | merge::Merge::Combine(_) => {}
+            merge::Merge::Join(_) => unreachable!("these values do not join"),
+            merge::Merge::Touch(_) | merge::Merge::Keep => {}
         }
     }
 }

@@ -199,7 +199,7 @@ impl Cache {
     /// # Errors
     ///
     /// As [`Cache::put`].
-    pub async fn tell(
+    pub async fn tell_agreed(
         &self,
         key: &Key,
         version: Hlc,

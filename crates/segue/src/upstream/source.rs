@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use proto::holdings::Holdings;
 use proto::keyring::Keyring;
 use proto::nak::acks::Ack;
-use proto::record::{Body, Key, KeyHash, Record};
+use proto::record::{Body, Key, KeyHash, Record, joins};
 #[cfg(feature = "redis")]
 use proto::upstream::expires;
 use proto::upstream::{NONCE_BYTES, Rejected, Seals};
@@ -54,10 +54,12 @@ impl Source {
     }
 
     /// Whether a later version of a write's record has come meanwhile, which
-    /// goes up by itself.
+    /// goes up by itself. Not where both are kept: the later one may have been
+    /// written without this one.
     pub(super) fn is_outdated(&self, write: &Write) -> bool {
         let Some(version) = write.version else { return false };
-        let is_later = |held: &Record<'_>| held.key == write.key && held.version > version;
+        let is_later =
+            |held: &Record<'_>| held.key == write.key && held.version > version && !joins(held);
         self.holdings.peek_hash(self.holdings.hash(&write.key), is_later) == Some(true)
     }
 

@@ -47,18 +47,12 @@ pub(super) async fn progress(State(server): State<Arc<Server>>) -> impl IntoResp
 /// Has the node leave.
 pub(super) async fn begin(
     State(server): State<Arc<Server>>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     order: Result<Json<Order>, JsonRejection>,
 ) -> Response {
-    if !caller.to_canonical().is_loopback() {
-        return (StatusCode::FORBIDDEN, "only from this machine itself\n").into_response();
-    }
-    // Browsers send one of them with each such request, also where a name of
-    // somebody else leads here. The type of the body, which no form has, is asked
-    // for as well.
-    if headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") {
-        return (StatusCode::FORBIDDEN, "not from a browser\n").into_response();
+    if let Err(why) = may_order(caller, &headers) {
+        return (StatusCode::FORBIDDEN, why).into_response();
     }
     let Json(order) = match order {
         Ok(order) => order,
@@ -68,4 +62,22 @@ pub(super) async fn begin(
         Ok(()) => (StatusCode::ACCEPTED, Json(server.progress())).into_response(),
         Err(error) => (StatusCode::CONFLICT, format!("{error}\n")).into_response(),
     }
+}
+
+/// Whether the caller may have things done here.
+///
+/// # Errors
+///
+/// Why not.
+pub(super) fn may_order(Caller(caller): Caller, headers: &HeaderMap) -> Result<(), &'static str> {
+    if !caller.to_canonical().is_loopback() {
+        return Err("only from this machine itself\n");
+    }
+    // Browsers send one of them with each such request, also where a name of
+    // somebody else leads here. The type of the body, which no form has, is asked
+    // for as well.
+    if headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return Err("not from a browser\n");
+    }
+    Ok(())
 }

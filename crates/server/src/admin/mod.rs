@@ -1,12 +1,14 @@
 //! The admin address: a node's state for its operators and their tools.
 //!
-//! Everything here only looks, but for [`drain`], which ends the node. In
+//! Everything here only looks, but for [`drain`], which ends the node, and
+//! [`sessions`], which shows and ends those of users. In
 //! reading order: [`status`] the JSON, [`summary`] the same in words, [`page`]
 //! those words in a browser; and below, the routes and the bounds of their
 //! server.
 
 mod drain;
 mod page;
+mod sessions;
 mod status;
 mod summary;
 
@@ -18,7 +20,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,6 +34,7 @@ use crate::metrics;
 use crate::serve::Server;
 
 pub(crate) use drain::{Order, Progress};
+pub(crate) use sessions::{End, Ended, Session, Sessions, Wanted};
 pub(crate) use status::{Connections, Status, Upstream};
 pub(crate) use summary::{headline, sections};
 
@@ -101,6 +104,8 @@ fn routes(server: Arc<Server>) -> Router {
         .route("/readyz", get(readyz))
         .route("/api/status", get(api_status))
         .route("/api/drain", get(drain::progress).post(drain::begin))
+        .route("/api/sessions", post(sessions::list))
+        .route("/api/sessions/end", post(sessions::end))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(server)
 }

@@ -263,14 +263,17 @@ fn connections(connections: &Connections) -> Section {
     let understudy = connections.understudy.clone().unwrap_or_else(|| "nobody".to_owned());
     let pause =
         connections.last_pause_ms.map(|ms| format!(", {ms:.1} ms the last")).unwrap_or_default();
-    let Connections { handed_over, taken_over, lost, left, alone, .. } = connections;
+    let Connections { handed_over, taken_over, lost, left, alone, doubts, .. } = connections;
+    let link = connections.link.as_deref().unwrap_or("not known");
     let rows = [
         ("address", if connections.address { "here" } else { "elsewhere" }.to_owned()),
+        ("interface", link.to_owned()),
         ("followed by", understudy),
         ("carried", format!("{} protected, {} plain", connections.protected, connections.plain)),
         ("of others", format!("{} followed", connections.followed)),
         ("moved", format!("{handed_over} handed over, {taken_over} taken over{pause}")),
         ("lost", lost.to_string()),
+        ("in doubt", format!("{doubts} times")),
         ("became plain", format!("{left} one by one, {alone} times all")),
         (
             "not held",

@@ -28,7 +28,7 @@ use proto::keyring::Keyring;
 use rustls::pki_types::CertificateDer;
 use tls_rustls::Identity;
 
-pub(crate) use connections::Connections;
+pub(crate) use connections::{Connections, Plain};
 pub(crate) use fault::Faults;
 pub(crate) use sections::{Format, Keep, Log, Sections, Transport, Wait};
 pub(crate) use sources::Sources;

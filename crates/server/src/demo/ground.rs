@@ -53,6 +53,11 @@ impl Ground {
         Ok(Self { directory, authority, _lock: lock })
     }
 
+    /// The directory itself.
+    pub(crate) fn place(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// A file or directory of this name in it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

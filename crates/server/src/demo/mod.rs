@@ -4,9 +4,11 @@
 //! reading order: [`ground`] the directory that it all stands on, [`node`] one
 //! process and [`farm`] all of them, [`client`] and [`openssl`] who visits
 //! them, [`hash_table`] what a cache memory is, [`steps`] how it is told,
-//! [`script`] what happens, [`portions`] when nodes keep parts only.
+//! [`script`] what happens, [`portions`] when nodes keep parts only, and
+//! [`downloads`] when connections go on.
 
 mod client;
+mod downloads;
 mod farm;
 mod ground;
 mod hash_table;

@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 
 use super::client::{Client, Session, Version};
+use super::downloads;
 use super::farm::{Farm, list};
 use super::hash_table;
 use super::node::{Node, Portion};
@@ -43,7 +44,8 @@ pub(crate) async fn play(steps: &mut Steps, farm: &mut Farm, nodes: usize) -> an
     join_late(steps, farm, &clients).await?;
     go_on_anywhere(steps, farm).await?;
     lose_and_repair(steps, farm).await?;
-    portions::play(steps).await
+    portions::play(steps).await?;
+    downloads::play(steps, farm.ground.place()).await
 }
 
 async fn show_the_cache(steps: &mut Steps) -> anyhow::Result<()> {

@@ -33,6 +33,7 @@ pub(crate) struct Steps {
     style: Style,
     began: Instant,
     held: usize,
+    skipped: usize,
 }
 
 /// How steps are printed.
@@ -54,7 +55,7 @@ impl Steps {
         } else {
             Style::Plain
         };
-        Self { style, began: Instant::now(), held: 0 }
+        Self { style, began: Instant::now(), held: 0, skipped: 0 }
     }
 
     /// A line for people only.
@@ -92,10 +93,26 @@ impl Steps {
         }
     }
 
+    /// Says of a step that it cannot be shown here, and why. It counts neither as
+    /// held nor as failed.
+    pub(crate) fn skip(&mut self, row: &str, step: &str, why: &str) -> anyhow::Result<()> {
+        self.skipped += 1;
+        match self.style {
+            Style::Json => print(&json!({ "row": row, "step": step, "skipped": why }).to_string()),
+            Style::Plain | Style::Coloured => {
+                print(&format!("{row:<3} {step}: not shown here\n    {why}"))
+            }
+        }
+    }
+
     /// Says that all steps held.
     pub(crate) fn finish(&self) -> anyhow::Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
-        self.say(&format!("\nEvery step held: {} in {seconds:.1} s.", self.held))
+        let skipped = match self.skipped {
+            0 => String::new(),
+            some => format!(" Not shown here: {some}."),
+        };
+        self.say(&format!("\nEvery step held: {} in {seconds:.1} s.{skipped}", self.held))
     }
 
     fn print(

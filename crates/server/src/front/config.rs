@@ -39,6 +39,17 @@ pub(crate) struct Config {
     /// Who gets the connections of that address after their handshake. `None`:
     /// they are served here.
     pub(crate) carrying: Option<Carrying>,
+    /// Listeners without TLS whose connections nobody carries. Default none.
+    pub(crate) plain: Vec<Plain>,
+}
+
+/// A listener without TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plain {
+    /// Where clients connect, whether this machine has the address or not.
+    pub(crate) listen: SocketAddr,
+    /// Where their connections are passed on to as they are.
+    pub(crate) backend: Backend,
 }
 
 /// Who carries connections, and where their plain streams go.
@@ -72,6 +83,7 @@ impl Config {
             drain_timeout: Duration::from_secs(10),
             floating: None,
             carrying: None,
+            plain: Vec::new(),
         }
     }
 }

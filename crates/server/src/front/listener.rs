@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use super::config::{Backend, Plain};
 use crate::connections::Carry;
 
 /// How many connections may wait in the kernel to be accepted.
@@ -19,6 +20,8 @@ pub(super) struct Listener {
     pub(super) address: SocketAddr,
     /// Whether its connections are to be carried.
     pub(super) is_carried: bool,
+    /// Where its connections are passed on to as they are; none: they speak TLS.
+    pub(super) plain: Option<Backend>,
 }
 
 impl Listener {
@@ -35,10 +38,16 @@ impl Listener {
         }
     }
 
+    /// Listens without TLS on an address that this machine need not have yet.
+    pub(super) fn plain(plain: Plain) -> io::Result<Self> {
+        let Plain { listen: address, backend } = plain;
+        Ok(Self { plain: Some(backend), ..Self::of(listen(address, true)?, false)? })
+    }
+
     fn of(socket: std::net::TcpListener, is_carried: bool) -> io::Result<Self> {
         let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address, is_carried })
+        Ok(Self { socket, address, is_carried, plain: None })
     }
 }
 

@@ -37,11 +37,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use client::Arrived;
-pub(crate) use config::{Backend, Carrying, Config};
+pub(crate) use config::{Backend, Carrying, Config, Plain};
 pub(crate) use figures::Figures;
 use figures::{Counters, Failure};
 use listener::Listener;
-use places::Places;
+use places::{Place, Places};
 use throttle::Throttle;
 
 /// How long a listener rests when the kernel cannot give it a connection, as
@@ -57,6 +57,14 @@ pub(crate) enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The same of an address without TLS.
+    #[error("cannot listen on {address}: {source}")]
+    ListenPlain {
         /// The address.
         address: SocketAddr,
         /// What the operating system said.
@@ -149,6 +157,11 @@ impl Front {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
+        let plain = config.plain.into_iter().map(|plain| {
+            let address = plain.listen;
+            Listener::plain(plain).map_err(|source| StartError::ListenPlain { address, source })
+        });
+        let plain = plain.collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
             node,
             cache,
@@ -164,13 +177,13 @@ impl Front {
             own_lines: Throttle::default(),
         });
         let (phase, stage) = watch::channel(Stage::Open);
-        for listener in listeners {
+        for listener in listeners.into_iter().chain(plain) {
             tokio::spawn(accept(listener, Arc::clone(&shared), Phase(stage.clone())));
         }
         Ok(Self { shared, phase, addresses, drain_timeout: config.drain_timeout })
     }
 
-    /// Where it listens, in the order of the configuration, with the ports
+    /// Where it listens for TLS, in the order of the configuration, with the ports
     /// that the kernel chose.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -248,7 +261,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>, phase: Phase) {
         loop {
             match listener.socket.accept().await {
                 Ok((stream, peer)) => {
-                    admit(&shared, (stream, peer), listener.is_carried, &phase).await;
+                    admit(&shared, (stream, peer), &listener, &phase).await;
                 }
                 Err(error) => {
                     if let Some(suppressed) = shared.own_lines.pass(Instant::now()) {
@@ -269,12 +282,34 @@ async fn accept(listener: Listener, shared: Arc<Shared>, phase: Phase) {
 async fn admit(
     shared: &Arc<Shared>,
     (stream, peer): (TcpStream, SocketAddr),
-    is_carried: bool,
+    listener: &Listener,
     phase: &Phase,
 ) {
     let place = shared.places.take().await;
-    let arrived = Arrived { stream, peer, is_carried, place };
-    tokio::spawn(serve(Arc::clone(shared), arrived, phase.clone()));
+    let (shared, phase) = (Arc::clone(shared), phase.clone());
+    match &listener.plain {
+        Some(backend) => {
+            tokio::spawn(pass_on(shared, stream, backend.clone(), (place, phase)));
+        }
+        None => {
+            let arrived = Arrived { stream, peer, is_carried: listener.is_carried, place };
+            tokio::spawn(serve(shared, arrived, phase));
+        }
+    }
+}
+
+/// Passes a connection on as it is, at the longest until the front closes. Its
+/// place is free afterwards.
+async fn pass_on(
+    shared: Arc<Shared>,
+    client: TcpStream,
+    backend: Backend,
+    (place, phase): (Place, Phase),
+) {
+    if let Err(error) = relay::relay_plain(client, &backend, phase.closed()).await {
+        shared.failed(Failure::Backend, &backend, &error);
+    }
+    drop(place);
 }
 
 /// Serves a connection, at the longest until the front closes. Its place is

@@ -56,6 +56,37 @@ where
     }
 }
 
+/// Connects to `backend` and passes both directions of a client without TLS until
+/// both have ended, or until `end`. A stream without TLS that is cut short has to
+/// be reset to look so.
+///
+/// # Errors
+///
+/// When the backend cannot be reached.
+pub(super) async fn relay_plain(
+    mut client: TcpStream,
+    backend: &Backend,
+    end: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let passing = async {
+        client.set_nodelay(true)?;
+        let mut upstream = connect(backend).await?;
+        let passed = tokio::select! {
+            passed = pass(&mut client, &mut upstream, &[]) => passed,
+            () = end => Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        if passed.is_err() {
+            upstream.reset();
+        }
+        Ok(passed.is_ok())
+    };
+    let passed = passing.await;
+    if !matches!(passed, Ok(true)) {
+        client.reset();
+    }
+    passed.map(drop)
+}
+
 /// The header that tells the backend who connected (PROXY protocol, version
 /// 2): what it sees itself is this front.
 pub(super) fn proxy_header(ends: Ends) -> Vec<u8> {
@@ -115,7 +146,60 @@ where
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// A client's two sockets: its own, and the one that it is served at.
+    async fn client() -> [TcpStream; 2] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+        let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await;
+        let (served, _) = listener.accept().await.expect("one has connected");
+        [client.expect("somebody listens"), served]
+    }
+
+    #[tokio::test]
+    async fn a_plain_stream_ends_as_its_other_side_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = Backend::Tcp(listener.local_addr().unwrap().to_string());
+        for cut_short in [false, true] {
+            let [mut client, served] = client().await;
+            let relaying = relay_plain(served, &backend, std::future::pending());
+            let talking = async {
+                let (mut far, _) = listener.accept().await.unwrap();
+                client.write_all(b"asked").await.unwrap();
+                let mut asked = [0; 5];
+                far.read_exact(&mut asked).await.unwrap();
+                far.write_all(b"answered").await.unwrap();
+                let mut answered = [0; 8];
+                client.read_exact(&mut answered).await.unwrap();
+                if cut_short {
+                    far.set_zero_linger().unwrap();
+                }
+                drop(far);
+                let end = client.read(&mut [0; 1]).await.map_err(|error| error.kind());
+                client.shutdown().await.ok();
+                (asked, answered, end)
+            };
+            let (relayed, (asked, answered, end)) = tokio::join!(relaying, talking);
+            relayed.unwrap();
+            assert_eq!((&asked, &answered), (b"asked", b"answered"));
+            let expected = if cut_short { Err(io::ErrorKind::ConnectionReset) } else { Ok(0) };
+            assert_eq!(end, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plain_stream_that_is_given_up_is_no_complete_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = Backend::Tcp(listener.local_addr().unwrap().to_string());
+        let [mut client, served] = client().await;
+        let accepted = async { drop(listener.accept().await.unwrap()) };
+        relay_plain(served, &backend, accepted).await.unwrap();
+        let end = client.read(&mut [0; 1]).await.map_err(|error| error.kind());
+        assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
+    }
 
     #[test]
     fn the_header_tells_both_addresses() {

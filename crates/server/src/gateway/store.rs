@@ -149,7 +149,8 @@ impl Store {
             let (expected, end) = (agreed.map(|held| held.version), deadlines.idle);
             let written = self.cache.agree_on(&name.key, expected, &payload, end).await;
             if let Some(version) = written.map_err(undecided)? {
-                let told = self.cache.tell(&name.key, version, (&payload, end), self.ack).await;
+                let told =
+                    self.cache.tell_agreed(&name.key, version, (&payload, end), self.ack).await;
                 return told.map(Some).map_err(|error| unwritten(&error));
             }
         }

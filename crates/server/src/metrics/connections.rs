@@ -8,7 +8,7 @@ use crate::admin::Connections;
 type Figure = fn(&Connections) -> u64;
 
 /// How it stands, with what they mean.
-const GAUGES: [(&str, &str, Figure); 6] = [
+const GAUGES: [(&str, &str, Figure); 7] = [
     ("connections_live", "Client connections that are open", |it| it.live),
     ("connections_protected", "Those that the understudy could go on with", |it| it.protected),
     ("connections_plain", "Those that are carried and nobody could go on with", |it| it.plain),
@@ -16,11 +16,14 @@ const GAUGES: [(&str, &str, Figure); 6] = [
         it.followed
     }),
     ("connections_address", "Whether the virtual address is here", |it| it.address.into()),
+    ("connections_link", "Whether the interface of the virtual address is connected", |it| {
+        it.link.as_deref().is_some_and(|link| link == "up").into()
+    }),
     ("connections_understudy", "Whether another node follows", |it| it.understudy.is_some().into()),
 ];
 
 /// What has happened, with what they mean.
-const COUNTERS: [(&str, &str, Figure); 6] = [
+const COUNTERS: [(&str, &str, Figure); 7] = [
     ("connections_lost", "Connections that could not be gone on with here", |it| it.lost),
     ("connections_left", "Times that one became plain beside an understudy", |it| it.left),
     ("connections_alone", "Times that the understudy was given up", |it| it.alone),
@@ -29,6 +32,7 @@ const COUNTERS: [(&str, &str, Figure); 6] = [
     ("connections_overruns", "Times that packets were lost before they were read", |it| {
         it.overruns
     }),
+    ("connections_doubts", "Times that it was not known whose the connections are", |it| it.doubts),
 ];
 
 impl Metrics {

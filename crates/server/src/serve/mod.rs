@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context;
-use segue::{Keyring, Node, RekeyError};
+use segue::{Cache, Keyring, Node, RekeyError};
 use zeroize::Zeroizing;
 
 use crate::admin::{Admin, Progress, Status};
@@ -91,6 +91,11 @@ impl Server {
         Metrics { status: self.status_of(node, carried, ready), front, lag, lookup }
     }
 
+    /// What the node holds of the farm.
+    pub(crate) fn cache(&self) -> Cache {
+        self.node.cache()
+    }
+
     /// Has the node leave: its live connections go to that node, or to the one
     /// that follows.
     ///
@@ -152,9 +157,10 @@ impl Running {
         }
         let started = connections::start(&config, &node).await?;
         let carrier = started.as_ref().map(|started| Arc::clone(&started.carrier));
+        let plain = connections::left(&config, carrier.is_some());
         let carrying = started.and_then(Carrying::of);
         let gateway = parts::gateway(&config, &node)?;
-        let front = parts::front(config, &node, carrying)?;
+        let front = parts::front(config, &node, carrying, plain)?;
         let server = Server { node, front, gateway, carrier, leave: Leave::default() };
         let server = Arc::new(server);
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;

@@ -83,6 +83,7 @@ pub(super) fn front(
     mut config: Config,
     node: &Node,
     carrying: Option<Carrying>,
+    plain: Vec<front::Plain>,
 ) -> anyhow::Result<Front> {
     if config.identities.is_empty() {
         config.identities.push(self_signed(&config.name)?);
@@ -100,11 +101,15 @@ pub(super) fn front(
         ack,
         floating,
         carrying,
+        plain,
         ..front::Config::new(listen, tls(config, node.incarnation()))
     };
     Front::start(front, node.cache()).map_err(|error| match error {
         front::StartError::Listen { address, source } => {
             unusable_address("tls.listen", address, source)
+        }
+        front::StartError::ListenPlain { address, source } => {
+            unusable_address("connections.plain.listen", address, source)
         }
         front::StartError::Tls(error) => anyhow::Error::new(error).context("[tls]"),
     })

@@ -5,10 +5,17 @@
 //! - [`bed`]: what the subjects share;
 //! - [`ordinary`]: the ground itself, by a front that carries nothing;
 //! - [`takeover`]: servers that go away under full load;
-//! - [`odd`]: odd moments for that, and odd clients.
+//! - [`odd`]: odd moments for that, and odd clients;
+//! - [`odd_segments`]: segments as no kernel sends them, by [`hand`];
+//! - [`odd_places`]: the address and backends where they should not be;
+//! - [`clients`]: real clients of real servers.
 
 mod bed;
 
+mod clients;
+mod hand;
 mod odd;
+mod odd_places;
+mod odd_segments;
 mod ordinary;
 mod takeover;

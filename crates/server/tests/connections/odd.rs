@@ -25,12 +25,12 @@ fn both(farm: &Farm, upload: Amount, download: Amount) -> [Plan; 2] {
 }
 
 /// Begins such connections.
-fn begin(farm: &Farm, upload: Amount, download: Amount) -> Vec<Near> {
+pub(crate) fn begin(farm: &Farm, upload: Amount, download: Amount) -> Vec<Near> {
     farm.begin(&both(farm, upload, download)).expect("connections begin")
 }
 
 /// The owner goes away; another server has the address after this.
-fn change(bed: &mut Bed, exit: Exit) -> u8 {
+pub(crate) fn change(bed: &mut Bed, exit: Exit) -> u8 {
     let owner = bed.farm.until_owner(|_| true).expect("a farm has an owner");
     bed.farm.leave(owner, exit).expect("a server can go away");
     bed.farm.until_owner(|other| other != owner).expect("another takes over");
@@ -38,7 +38,7 @@ fn change(bed: &mut Bed, exit: Exit) -> u8 {
 }
 
 /// Waits until so much more has come at each client.
-fn receive(connections: &[Near], bytes: u64) {
+pub(crate) fn receive(connections: &[Near], bytes: u64) {
     let wanted: Vec<_> = connections.iter().map(|near| near.account().received + bytes).collect();
     for (near, wanted) in connections.iter().zip(wanted) {
         assert!(near.until(HUNG, |account| account.received >= wanted), "{:?}", near.account());

@@ -59,6 +59,8 @@ fn a_node_shows_itself_in_every_form() {
         "segue_replication_lag_seconds_bucket{le=\"+Inf\"} 1\n",
         "segue_replication_lag_seconds_count 1\n",
         "segue_connections_address 0\n",
+        "segue_connections_link 0\n",
+        "segue_connections_doubts_total 0\n",
         "segue_connections_moved_total{how=\"handed_over\"} 0\n",
         "segue_connections_refused_packets_total 0\n",
         "# EOF",
@@ -157,7 +159,7 @@ fn the_status_has_the_documented_shape() {
         ],
     );
     let connections = "live handed_over taken_over last_pause_ms carried address understudy \
-                       protected plain followed lost left alone refused unheld overruns";
+                       protected plain followed lost left alone refused unheld overruns link doubts";
     check("/connections", &connections.split_whitespace().collect::<Vec<_>>());
 }
 

@@ -61,14 +61,18 @@ fn long_every_row_is_shown_and_holds() {
     let place = tempfile::tempdir().unwrap();
     let mut demo = Demo::start(place.path(), &["--json"]);
     let mut rows = BTreeSet::new();
+    let must_show_all = std::env::var_os("SEGUE_REQUIRE_NETNS").is_some_and(|value| value == "1");
     while let Some(step) = demo.step() {
+        rows.insert(step["row"].as_str().unwrap().to_owned());
+        if step["row"] == "D1" && step["skipped"].is_string() && !must_show_all {
+            continue;
+        }
         assert_eq!(step["ok"], true, "{step}");
         assert!(step["ms"].is_number() && step["step"].is_string(), "{step}");
         assert!(step["detail"].is_object(), "{step}");
-        rows.insert(step["row"].as_str().unwrap().to_owned());
     }
     assert!(demo.process.wait().unwrap().success());
-    let expected = "C1 H1 H2 M1 M2 Q1 Q2 Q3 R1 R2 R3 S1 S2 S3 S4";
+    let expected = "C1 D1 H1 H2 M1 M2 Q1 Q2 Q3 R1 R2 R3 S1 S2 S3 S4";
     assert_eq!(rows.into_iter().collect::<Vec<_>>().join(" "), expected);
     no_process_is_left(place.path());
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "files are left");

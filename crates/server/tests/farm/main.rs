@@ -35,6 +35,7 @@ mod loss;
 mod members;
 mod one_answer;
 mod serving;
+mod sessions;
 mod stalled;
 mod tiers;
 mod tls_backend;

@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
+use segue::state::{Auth, Sessions, StateId};
 use segue::{
     Ack, Deadlines, FARM_KEY_BYTES, FarmKey, Key, Keyring, Kind, MemberState, Multicast, Node,
     Transport, Written,
@@ -62,6 +63,19 @@ impl Writer {
     /// The value of a record that it holds.
     pub(crate) fn value(&self, number: u64) -> Option<Vec<u8>> {
         self.node.cache().peek(&key(number)).map(|found| found.value.to_vec())
+    }
+
+    /// Begins a session of a user, of which every live node knows.
+    pub(crate) fn log_in(&self, user: &str) -> StateId {
+        let cache = self.node.cache();
+        let mut auth = Auth::new(user, "password", cache.now()).unwrap();
+        auth.grant("order").unwrap();
+        self.runtime.block_on(Sessions::new(cache).begin(auth)).unwrap()
+    }
+
+    /// Whether it knows a session that lives.
+    pub(crate) fn knows(&self, id: &StateId) -> bool {
+        self.runtime.block_on(Sessions::new(self.node.cache()).get(id)).is_some()
     }
 
     /// Uses the keys that the farm's file has.

@@ -26,6 +26,7 @@ use socket2::SockRef;
 
 use crate::address::Addresses;
 use crate::call::{CallError, Named as _};
+use crate::process;
 
 /// The parent's side. Dropping it is the parent's end to the guardian.
 #[derive(Debug)]
@@ -174,6 +175,8 @@ impl Guardian {
 /// What could not be taken away last; the rest is all the same. Or that there
 /// are no files to read from and answer to.
 pub fn run(orders: impl AsFd, answers: impl AsFd) -> Result<(), CallError> {
+    // On a busy machine it would be done too late. Without the right it may be.
+    let _ = process::prefer_this_thread();
     let own = |file: &dyn AsFd| file.as_fd().try_clone_to_owned().map(File::from).of("fcntl");
     let (mut orders, mut answers) = (own(&orders)?, own(&answers)?);
     let mut all = BTreeSet::new();

@@ -181,8 +181,11 @@ impl Driver {
         self.reach_backend(id);
     }
 
-    /// Begins the connection to the backend.
+    /// Begins the connection to the backend, now or when the address is here again.
     pub(super) fn reach_backend(&mut self, id: ConnectionId) {
+        if self.parts.place.is_missing() {
+            return;
+        }
         let Some(server) = self.splices.get(&id).map(|splice| splice.server) else { return };
         let begun = carried::connect(self.parts.place.address(), server, ROOM);
         let begun = begun.map_err(|error| error.source).and_then(|begun| {
@@ -204,6 +207,18 @@ impl Driver {
                 self.break_off(id);
             }
         }
+    }
+
+    /// The address is here: whoever waits for it reaches the backend.
+    pub(super) fn reach_backends(&mut self) {
+        let waiting = self.splices.values().filter(|splice| {
+            matches!(splice.side(End::Backend).link, Link::Absent)
+                && splice.side(End::Backend).ends.is_none()
+                && splice.side(End::Client).socket().is_some()
+                && !splice.closing
+        });
+        let waiting: Vec<ConnectionId> = waiting.map(|splice| splice.id).collect();
+        waiting.into_iter().for_each(|id| self.reach_backend(id));
     }
 
     /// The backend has answered, or will not.

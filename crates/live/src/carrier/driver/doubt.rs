@@ -88,6 +88,7 @@ impl Driver {
         if self.away {
             self.suspend_address();
         }
+        self.reach_backends();
         is_here.is_ok()
     }
 

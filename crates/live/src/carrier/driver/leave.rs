@@ -27,11 +27,19 @@ impl Leaving {
 }
 
 impl Driver {
-    /// Begins to move all connections, to that node or to the understudy.
+    /// Begins to move all connections, to that node or to the understudy. To one
+    /// that is not there nothing goes, and to no other either.
     pub(super) fn begin_leaving(&mut self, to: Option<String>) {
         let neighbours = self.parts.neighbours.list();
-        let to = to.and_then(|name| neighbours.into_iter().find(|it| it.name == name && it.alive));
-        let to = to.map(|it| it.incarnation);
+        let named = |name: &String| neighbours.iter().find(|it| it.name == *name && it.alive);
+        let to = match to.as_ref().map(|name| (name, named(name))) {
+            None => None,
+            Some((_, Some(found))) => Some(found.incarnation),
+            Some((name, None)) => {
+                tracing::warn!(to = name, "connections are not moved: there is no such node");
+                return;
+            }
+        };
         for owned in self.owners.values_mut() {
             let follows = owned.owner.term().and_then(|term| term.understudy);
             if to.is_some() && follows.is_some() && follows != to {

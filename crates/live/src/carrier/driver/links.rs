@@ -317,12 +317,10 @@ impl Driver {
     /// Pulses, and silence.
     pub(super) fn tend_lines(&mut self) {
         let now = self.now();
-        let tokens: Vec<Token> = self.lines.keys().copied().collect();
-        for token in tokens {
+        let due = self.lines.iter().filter(|(_, line)| line.stream.poll_timeout() <= self.now);
+        for token in due.map(|(token, _)| *token).collect::<Vec<Token>>() {
             let Some(line) = self.lines.get_mut(&token) else { continue };
-            if line.stream.poll_timeout() <= self.now
-                && let Err(ended) = line.stream.handle_timeout(now)
-            {
+            if let Err(ended) = line.stream.handle_timeout(now) {
                 self.line_ended(token, &ended);
             }
         }

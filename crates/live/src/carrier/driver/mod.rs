@@ -4,16 +4,18 @@
 //! lets the machines decide, and does what they say; verdicts and messages go
 //! out once a turn, so that what comes together goes together. In reading order:
 //! [`packets`] what is held back; [`begin`] connections that begin; [`relay`]
-//! from one end to the other; [`act`] what owners decide; [`links`] streams to
-//! other nodes; [`follow`] what this node could go on with; [`restore`] going on,
-//! [`heed`] whether that is heard, and [`doubt`] whether it still stands;
-//! [`adopt`] taking in what has run by itself; [`terms`] who owns; [`leave`]
-//! moving everything elsewhere; [`look`] what is due in between; [`tell`] how it
-//! stands.
+//! from one end to the other, and [`ahead`] the same before the kernel has it;
+//! [`act`] what owners decide; [`links`] streams to other nodes; [`follow`] what
+//! this node could go on with; [`restore`] going on, [`heed`] whether that is
+//! heard, and [`doubt`] whether it still stands; [`adopt`] taking in what has run
+//! by itself; [`terms`] who owns; [`leave`] moving everything elsewhere; [`look`]
+//! what is due in between, by the [`clock`]; [`tell`] how it stands.
 
 mod act;
 mod adopt;
+mod ahead;
 mod begin;
+mod clock;
 mod doubt;
 mod follow;
 mod heed;
@@ -31,7 +33,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -39,7 +41,7 @@ use mio::{Events, Interest, Poll, Token};
 use parking_lot::Mutex;
 use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End, GroupId};
-use proto::time::{Instant, Now, Wall};
+use proto::time::Instant;
 use proto::wire::header::Incarnation;
 use segue::Neighbours;
 use sys::address::LinkWatch;
@@ -62,9 +64,9 @@ use super::splice::{Ends, Link, Splice};
 use super::{Config, Service};
 use crate::stream;
 
-/// What is read from a socket at once: with TLS around it still one chunk of the
-/// ledger's.
-const READ_BYTES: usize = 48 << 10;
+/// What is read from a socket at once: with TLS around it, and the beginning of a
+/// record before it, still one chunk of the ledger's.
+const READ_BYTES: usize = 46 << 10;
 /// How long the thread sleeps at the most: then it looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 /// The same while it waits for what the kernel does not tell: what peers have
@@ -274,11 +276,6 @@ impl Driver {
         due.map_or(rest, |due| rest.min(due.saturating_since(self.read_clock())))
     }
 
-    fn read_clock(&self) -> Instant {
-        let micros = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Instant::from_micros(micros)
-    }
-
     /// Takes what epoll has brought; says whether packets wait.
     fn take_events(&mut self, events: &Events) -> bool {
         let mut queue_is_ready = false;
@@ -338,7 +335,9 @@ impl Driver {
     /// Lets the machines decide and does what they say, until nothing is left.
     fn work(&mut self) {
         for _ in 0..MOST_ROUNDS {
-            let acted = self.act() | self.relay_dirty();
+            let mut acted = self.act();
+            self.give_verdicts();
+            acted |= self.relay_dirty();
             self.follow();
             self.tell_lines();
             if !acted {
@@ -346,6 +345,11 @@ impl Driver {
             }
         }
         self.ask_registers();
+        self.give_verdicts();
+    }
+
+    /// Has the kernel do what was decided about packets.
+    fn give_verdicts(&mut self) {
         if let Some(hold) = &mut self.parts.hold
             && let Err(error) = hold.queue.flush()
         {
@@ -375,17 +379,6 @@ impl Driver {
         token
     }
 
-    /// Both clocks.
-    fn now(&self) -> Now {
-        Now { instant: self.now, wall: wall() }
-    }
-
-    /// What the farm's common clock shows, in milliseconds, as timestamps count.
-    fn clock() -> u32 {
-        let millis = wall().as_millis() & u64::from(u32::MAX);
-        u32::try_from(millis).expect("it is masked")
-    }
-
     /// A number that nobody else has.
     fn name() -> u128 {
         let mut bytes = [0; 16];
@@ -393,11 +386,6 @@ impl Driver {
         getrandom::fill(&mut bytes).expect("the kernel has random numbers");
         u128::from_be_bytes(bytes)
     }
-}
-
-fn wall() -> Wall {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl std::fmt::Debug for Driver {

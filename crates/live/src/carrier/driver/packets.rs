@@ -171,6 +171,10 @@ impl Driver {
                 };
                 let Some(owned) = self.owners.get_mut(&group) else { return Fate::DROP };
                 owned.owner.handle_segment(self.now, (id, end), told, token(packet));
+                let clock = segment.options.timestamps.map(|stamps| stamps.value);
+                if !segment.flags.fin() && !segment.flags.urg() {
+                    self.answer_ahead(id, end, clock);
+                }
             }
         }
         Fate::Waits(of)
@@ -203,15 +207,20 @@ impl Driver {
         let side = of.and_then(|of| {
             self.splices.get_mut(&of.connection).map(|splice| splice.side_mut(of.end))
         });
-        let verdict = match side {
-            Some(side) if matches!(side.link, Link::Asking(_)) => {
+        let mut verdict = Verdict::Accept;
+        if let (Some(side), Some(of)) = (side, of) {
+            if matches!(side.link, Link::Asking(_)) {
                 if side.defer(packet) {
                     return;
                 }
-                Verdict::Drop
+                verdict = Verdict::Drop;
+            } else if let Some(socket) = side.socket_mut() {
+                // The kernel takes it within the call that gives the verdict: it is
+                // read in this turn, and not when epoll has told of it.
+                socket.readable = true;
+                self.dirty.insert(of.connection);
             }
-            Some(_) | None => Verdict::Accept,
-        };
+        }
         self.decide(packet, verdict);
     }
 

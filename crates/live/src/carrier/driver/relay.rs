@@ -5,10 +5,11 @@
 //! when both directions have, or breaks off at both ends when one does.
 
 use bytes::Bytes;
-use proto::connection::owner::{Output, Refused};
+use proto::connection::ledger::MAX_CHUNK_BYTES;
+use proto::connection::owner::{Differs, Output, Refused};
 use proto::connection::sequence::Position;
 use proto::connection::{ConnectionId, End};
-use proto::secret::secret;
+use proto::secret::{secret, shared};
 use sys::carried;
 
 use super::{Driver, READ_BYTES};
@@ -20,12 +21,16 @@ const MOST_PIECES: usize = 4;
 /// What an answer may be longer than what was read: records have a header, a
 /// content type and a tag each, 22 bytes for 16 KiB; and an alert or key update.
 const OVERHEAD_BYTES: usize = 1_024;
+/// The same where records are opened: the beginning of one may have come before
+/// (RFC 8446, section 5.2).
+const UNFINISHED_BYTES: usize = (16 << 10) + 256 + 5;
+const _: () = assert!(READ_BYTES + UNFINISHED_BYTES <= MAX_CHUNK_BYTES);
 /// How much waits for a loose end's kernel before no more is read for it.
 const MOST_UNWRITTEN: usize = 256 << 10;
 
 /// How relaying went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Relayed {
+pub(super) enum Relayed {
     Some,
     /// There is nothing, or no socket.
     Nothing,
@@ -113,8 +118,12 @@ impl Driver {
         if !source.readable && !left {
             return Relayed::Nothing;
         }
-        if !self.has_room(id, to) {
-            return Relayed::Blocked;
+        if !self.has_room(id, to, READ_BYTES) {
+            // What peers have acknowledged makes room, and is not told of.
+            self.note_acknowledged(id);
+            if !self.has_room(id, to, READ_BYTES) {
+                return Relayed::Blocked;
+            }
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         let relayed = self.read_and_say(id, from, &mut scratch);
@@ -130,23 +139,49 @@ impl Driver {
         } else {
             let Some(source) = splice.side_mut(from).socket_mut() else { return Relayed::Nothing };
             match source.read(scratch) {
-                Ok(Read::Some(count)) => Input::Bytes(&scratch[..count]),
+                Ok(Read::Some(count)) => match self.take_read(id, from, &scratch[..count]) {
+                    Ok([]) => return Relayed::Some,
+                    Ok(new) => Input::Bytes(new),
+                    Err(Differs) => {
+                        tracing::warn!(connection = ?id, end = ?from, "{Differs}");
+                        return Relayed::Broken;
+                    }
+                },
                 Ok(Read::End) => Input::End,
                 Ok(Read::Nothing) => return Relayed::Nothing,
                 Err(_) => return Relayed::Broken,
             }
         };
+        self.answer(id, from, input)
+    }
+
+    /// Has what was read compared with what was told; gives what of it was not
+    /// answered yet.
+    fn take_read<'a>(
+        &mut self,
+        id: ConnectionId,
+        from: End,
+        bytes: &'a [u8],
+    ) -> Result<&'a [u8], Differs> {
+        let Some(splice) = self.splices.get_mut(&id) else { return Ok(&[]) };
+        if let Some(owned) = splice.group.and_then(|group| self.owners.get_mut(&group)) {
+            owned.owner.handle_read(self.now, (id, from), bytes)?;
+        }
+        let side = splice.side_mut(from);
+        let answered = side.ahead.min(bytes.len());
+        side.ahead -= answered;
+        Ok(&bytes[answered..])
+    }
+
+    /// Says what there is to say to what came in.
+    pub(super) fn answer(&mut self, id: ConnectionId, from: End, input: Input<'_>) -> Relayed {
+        let Some(splice) = self.splices.get_mut(&id) else { return Relayed::Nothing };
         let mut said = Vec::with_capacity(2);
         let answered = splice.answer(from, input, &mut said);
         let group = splice.group;
-        if let Some(owned) = group.and_then(|group| self.owners.get_mut(&group))
-            && let Input::Bytes(bytes) = input
-        {
-            owned.owner.handle_read(self.now, (id, from), bytes);
-        }
         for one in said {
             let done = if group.is_some() {
-                self.say_kept(id, &one)
+                self.say_kept(id, one)
             } else {
                 self.say_loose(id, one, input)
             };
@@ -158,18 +193,15 @@ impl Driver {
     }
 
     /// Has the owner say it once the understudy has it.
-    fn say_kept(&mut self, id: ConnectionId, said: &Said) -> bool {
+    fn say_kept(&mut self, id: ConnectionId, said: Said) -> bool {
         let Some(splice) = self.splices.get(&id) else { return false };
         let Some(owned) = splice.group.and_then(|group| self.owners.get_mut(&group)) else {
             return false;
         };
-        let output = Output {
-            bytes: said.bytes.as_ref().map(|bytes| &bytes[..]),
-            consumed: said.consumed,
-            fin: said.fin,
-            tls: said.tls.as_ref().map(|tls| &tls[..]),
-        };
-        match owned.owner.handle_output(self.now, (id, said.end), &output) {
+        let Said { end, bytes, consumed, fin, tls } = said;
+        let (bytes, tls) = (bytes.map(shared), tls.map(shared));
+        let output = Output { bytes, consumed, fin, tls };
+        match owned.owner.handle_output(self.now, (id, end), output) {
             Ok(()) => true,
             Err(refused @ (Refused::Full | Refused::Gone | Refused::Broken(_))) => {
                 tracing::warn!(connection = ?id, %refused, "an answer could not be told");
@@ -181,8 +213,8 @@ impl Driver {
     /// Says it at once.
     fn say_loose(&mut self, id: ConnectionId, said: Said, input: Input<'_>) -> bool {
         let Some(splice) = self.splices.get_mut(&id) else { return false };
-        let bytes = match (&said.bytes, input) {
-            (Some(bytes), _) => secret(bytes),
+        let bytes = match (said.bytes, input) {
+            (Some(bytes), _) => shared(bytes),
             (None, Input::Bytes(bytes)) => secret(bytes),
             (None, Input::End) => Bytes::new(),
         };
@@ -190,8 +222,8 @@ impl Driver {
         splice.side_mut(said.end).write(pieces, said.fin).is_ok()
     }
 
-    /// Whether what is read next could be said.
-    fn has_room(&self, id: ConnectionId, to: End) -> bool {
+    /// Whether what comes in next could be said.
+    pub(super) fn has_room(&self, id: ConnectionId, to: End, bytes: usize) -> bool {
         let Some(splice) = self.splices.get(&id) else { return false };
         let Some(group) = splice.group else {
             // What is to be taken in has to fit into a ledger.
@@ -203,8 +235,10 @@ impl Driver {
             };
             return waiting(to) <= MOST_UNWRITTEN && waiting(End::Client) <= 2 * MOST_UNWRITTEN;
         };
+        let opens = to == End::Backend && splice.records.is_some();
+        let more = if opens { UNFINISHED_BYTES } else { OVERHEAD_BYTES };
         self.owners.get(&group).is_some_and(|owned| {
-            owned.owner.has_room((id, to), READ_BYTES + OVERHEAD_BYTES)
+            owned.owner.has_room((id, to), bytes + more)
                 && owned.owner.has_room((id, End::Client), OVERHEAD_BYTES)
         })
     }
@@ -263,8 +297,12 @@ impl Driver {
     }
 
     /// One end has broken: so does the other.
+    #[track_caller]
     pub(super) fn break_off(&mut self, id: ConnectionId) {
         let Some(splice) = self.splices.get_mut(&id) else { return };
+        // Where that was found says more than any word for it.
+        let at = std::panic::Location::caller();
+        tracing::debug!(connection = ?id, %at, "a connection is broken off");
         splice.broken = true;
         self.close(id);
     }

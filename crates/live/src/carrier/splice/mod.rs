@@ -63,8 +63,13 @@ pub(super) struct Side {
     pub(super) ends: Option<Ends>,
     /// Our own SYN, of an end that we began.
     pub(super) syn: Option<Syn>,
-    /// Up to where the relay has read.
+    /// Up to where the relay has taken what came in.
     pub(super) read: Position,
+    /// How much of that the kernel has not given yet.
+    pub(super) ahead: usize,
+    /// The peer's clock in the newest segment of which something was taken before
+    /// the kernel gave it.
+    pub(super) newest: Option<u32>,
     /// Whether it has read the peer's end.
     pub(super) ended: bool,
     /// What is written when the link is up.

@@ -58,6 +58,12 @@ impl Input {
         self.pieces.iter().map(|(&position, bytes)| (position, bytes))
     }
 
+    /// The piece that lies furthest.
+    #[must_use]
+    pub fn last_piece(&self) -> Option<(Position, &Bytes)> {
+        self.pieces.last_key_value().map(|(&position, bytes)| (position, bytes))
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.pieces.values().map(Bytes::len).sum()
     }
@@ -115,7 +121,7 @@ impl Input {
     }
 
     /// The bytes between two positions, all of which have come.
-    pub(super) fn slice(&self, from: Position, to: Position) -> Vec<Bytes> {
+    pub(in crate::connection) fn slice(&self, from: Position, to: Position) -> Vec<Bytes> {
         let mut parts = Vec::new();
         for (&start, piece) in self.pieces.range(..to) {
             let end = (start + piece.len()).min(to);

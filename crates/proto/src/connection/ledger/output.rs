@@ -8,6 +8,10 @@ use bytes::{Buf as _, Bytes};
 use super::{Broken, WINDOW_BYTES};
 use crate::connection::sequence::Position;
 
+/// What is kept of chunks that are gone: a few places. More is given back, since
+/// most connections are idle most of the time.
+const KEPT_PLACES: usize = 16;
+
 /// What was or is to be sent to a peer that has not acknowledged it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Output {
@@ -97,6 +101,9 @@ impl Output {
             if first.is_empty() {
                 self.chunks.pop_front();
             }
+        }
+        if self.chunks.is_empty() && self.chunks.capacity() > KEPT_PLACES {
+            self.chunks = VecDeque::new();
         }
         Ok(())
     }

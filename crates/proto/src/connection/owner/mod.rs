@@ -26,7 +26,7 @@ mod log;
 mod serve;
 mod standing;
 
-pub use serve::{Output, Refused, Segment};
+pub use serve::{Differs, Output, Refused, Segment};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -173,6 +173,8 @@ struct Carried {
     ledger: Ledger,
     /// Up to where the relay has read each end's input.
     read: [Position; 2],
+    /// What was answered beyond that: it is compared with what is read.
+    ahead: [VecDeque<Bytes>; 2],
     keeping: Keeping,
 }
 
@@ -327,7 +329,8 @@ impl Owner {
 impl Carried {
     fn plain(ledger: Ledger) -> (ConnectionId, Self) {
         let read = End::BOTH.map(|end| ledger.side(end).input.consumed());
-        (ledger.header().id, Self { ledger, read, keeping: Keeping::Plain })
+        let ahead = [VecDeque::new(), VecDeque::new()];
+        (ledger.header().id, Self { ledger, read, ahead, keeping: Keeping::Plain })
     }
 }
 

@@ -1,6 +1,8 @@
 //! What happens to connections, and what waits for the understudy therefore.
 
-use bytes::Bytes;
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes};
 
 use super::{Action, Carried, Keeping, Owner, Standing, Waiting, Written};
 use crate::connection::ledger::{
@@ -12,6 +14,10 @@ use crate::connection::stream::Message;
 use crate::connection::{ConnectionId, End, Token};
 use crate::secret::secret;
 use crate::time::Instant;
+
+/// What is kept of pieces that are gone: a few places. More is given back, since
+/// most connections are idle most of the time.
+const KEPT_PLACES: usize = 16;
 
 /// How many actions wait for the understudy before what would wait as well is
 /// refused: twice what fits into [`super::Config::max_unheld_bytes`], if it is
@@ -30,18 +36,24 @@ pub struct Segment<'a> {
     pub fin: bool,
 }
 
+/// What was read is not what was answered already: the connection is to be broken
+/// off at both ends, as they do not have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("what was read differs from what was answered")]
+pub struct Differs;
+
 /// What the relay has to say to a peer.
 #[derive(Debug)]
-pub struct Output<'a> {
+pub struct Output {
     /// The bytes; none: those of the input that it answers, unchanged.
-    pub bytes: Option<&'a [u8]>,
+    pub bytes: Option<Bytes>,
     /// How far the input is answered by it and what was before. Of TLS: whole
     /// records, as the numbers that go with it count them.
     pub consumed: Position,
     /// Whether nothing comes after it.
     pub fin: bool,
     /// What TLS needs to go on after it, if that has changed.
-    pub tls: Option<&'a [u8]>,
+    pub tls: Option<Bytes>,
 }
 
 /// An output that cannot be taken.
@@ -140,17 +152,28 @@ impl Owner {
     /// told: where a peer sends two contents for one position, or somebody
     /// else does for it, the kernel may have taken the other one. Then the
     /// understudy lets the connection go, and is told it anew.
-    pub fn handle_read(&mut self, now: Instant, (id, end): (ConnectionId, End), bytes: &[u8]) {
-        let Some(carried) = self.connections.get_mut(&id) else { return };
+    ///
+    /// # Errors
+    ///
+    /// When it was answered already, and so cannot be put right.
+    pub fn handle_read(
+        &mut self,
+        now: Instant,
+        (id, end): (ConnectionId, End),
+        bytes: &[u8],
+    ) -> Result<(), Differs> {
+        let Some(carried) = self.connections.get_mut(&id) else { return Ok(()) };
+        let rest = skip_answered(&mut carried.ahead[end as usize], bytes)?;
         let read = &mut carried.read[end as usize];
-        let position = *read;
-        *read = position + bytes.len();
-        if carried.ledger.side(end).input.matches(position, bytes) {
-            return;
+        let position = *read + (bytes.len() - rest.len());
+        *read = *read + bytes.len();
+        if rest.is_empty() || carried.ledger.side(end).input.matches(position, rest) {
+            return Ok(());
         }
-        carried.ledger.correct(end, position, &secret(bytes));
+        carried.ledger.correct(end, position, &secret(rest));
         self.counters.corrected += 1;
         self.leave(now, id);
+        Ok(())
     }
 
     /// Whether so many bytes more can be said at an end.
@@ -172,13 +195,12 @@ impl Owner {
         &mut self,
         now: Instant,
         (id, end): (ConnectionId, End),
-        output: &Output<'_>,
+        output: Output,
     ) -> Result<(), Refused> {
         let ledger = self.ledger(id).ok_or(Refused::Gone)?;
         let position = ledger.side(end).output.end();
-        let content = output.bytes.map_or(Content::Copied, |bytes| Content::Given(secret(bytes)));
-        let tls = output.tls.map(secret);
-        let Output { consumed, fin, .. } = *output;
+        let Output { bytes, consumed, fin, tls } = output;
+        let content = bytes.map_or(Content::Copied, Content::Given);
         let produced = Produced { position, content, consumed, fin, tls };
         let written = ledger.produced(end, &produced)?;
         let bytes = written.iter().map(Bytes::len).sum();
@@ -188,12 +210,34 @@ impl Owner {
         if !self.has_room((id, end), bytes) {
             return Err(Refused::Full);
         }
+        let source = ledger.header().source(end);
+        let ahead = self.answered_ahead(id, source, consumed)?;
         self.change(now, id, &Change::Out(end, produced))?;
+        if let Some(carried) = self.connections.get_mut(&id) {
+            carried.ahead[source as usize].extend(ahead);
+        }
         if bytes > 0 || fin {
             let bytes = Written(written);
             self.wait(id, Action::Write { connection: id, end, position, bytes, fin });
         }
         Ok(())
+    }
+
+    /// What of an end's input is answered by an answer up to `consumed` before it
+    /// was read, and was not before.
+    fn answered_ahead(
+        &self,
+        id: ConnectionId,
+        end: End,
+        consumed: Position,
+    ) -> Result<Vec<Bytes>, Refused> {
+        let carried = self.connections.get(&id).ok_or(Refused::Gone)?;
+        let read = carried.read[end as usize];
+        if consumed > read + WINDOW_BYTES {
+            return Err(Refused::Full);
+        }
+        let input = &carried.ledger.side(end).input;
+        Ok(input.slice(read.max(input.consumed()), consumed))
     }
 
     /// A peer has acknowledged so much.
@@ -286,6 +330,30 @@ impl Owner {
             self.waiting.push_back((needs, Waiting::Action(id, action)));
         }
     }
+}
+
+/// What of that is beyond what was answered before it was read.
+fn skip_answered<'a>(
+    ahead: &mut VecDeque<Bytes>,
+    mut bytes: &'a [u8],
+) -> Result<&'a [u8], Differs> {
+    while let Some(first) = ahead.front_mut() {
+        let len = first.len().min(bytes.len());
+        let (head, rest) = bytes.split_at(len);
+        if first[..len] != *head {
+            return Err(Differs);
+        }
+        bytes = rest;
+        first.advance(len);
+        if !first.is_empty() {
+            return Ok(bytes);
+        }
+        ahead.pop_front();
+    }
+    if ahead.capacity() > KEPT_PLACES {
+        *ahead = VecDeque::new();
+    }
+    Ok(bytes)
 }
 
 /// All of a connection, as messages.

@@ -181,3 +181,68 @@ fn there_is_nothing_to_doubt_in_what_nobody_else_knows() {
     assert_eq!((owner.is_doubted(), owner.poll_ask(now)), (false, None));
     assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
 }
+
+/// An owner in its first term, followed, with a connection to a backend.
+fn attached() -> (Owner, Instant) {
+    let now = Instant::from_micros(1_000_000);
+    let mut owner = Owner::new(Config::new(ME, GROUP));
+    owner.choose_understudy(UNDERSTUDY);
+    owner.handle_timeout(now);
+    answer(&mut owner, now, Answer::Set);
+    owner.handle_stream_up();
+    owner.open(now, header(), Token(1));
+    owner.attach(now, CONNECTION, header().client, Token(2));
+    owner.handle_reply(now, Reply::Held { epoch: 1, count: 2 });
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(2))));
+    (owner, now)
+}
+
+/// Has a client's first bytes told, and answered before they are read.
+fn answered_ahead(payload: &[u8]) -> (Owner, Instant) {
+    let (mut owner, now) = attached();
+    // One past the SYN's.
+    let segment = Segment { sequence: 3, payload, fin: false };
+    owner.handle_segment(now, (CONNECTION, End::Client), segment, Token(3));
+    let consumed = Position(payload.len() as u64);
+    let output = Output { bytes: None, consumed, fin: false, tls: None };
+    owner.handle_output(now, (CONNECTION, End::Backend), output).expect("it follows");
+    (owner, now)
+}
+
+#[test]
+fn what_is_answered_before_it_is_read_goes_with_its_packet() {
+    let (mut owner, now) = answered_ahead(b"hello");
+    assert_eq!(owner.poll_action(), None, "the understudy has neither");
+    owner.handle_reply(now, Reply::Held { epoch: 1, count: 4 });
+    assert_eq!(owner.poll_action(), Some(Action::Admit(Token(3))));
+    let written = owner.poll_action();
+    assert!(
+        matches!(&written, Some(Action::Write { end: End::Backend, bytes, .. })
+            if bytes.0.concat() == b"hello"),
+        "{written:?}"
+    );
+    for part in [&b"he"[..], b"llo"] {
+        assert_eq!(owner.handle_read(now, (CONNECTION, End::Client), part), Ok(()));
+    }
+    assert!(owner.is_protected(CONNECTION));
+    assert_eq!(owner.counters().corrected, 0);
+}
+
+#[test]
+fn what_follows_an_early_answer_is_put_right_as_ever() {
+    let (mut owner, now) = answered_ahead(b"hello");
+    let segment = Segment { sequence: 8, payload: b" you", fin: false };
+    owner.handle_segment(now, (CONNECTION, End::Client), segment, Token(4));
+    owner.handle_reply(now, Reply::Held { epoch: 1, count: 5 });
+    assert_eq!(owner.handle_read(now, (CONNECTION, End::Client), b"hello two"), Ok(()));
+    assert_eq!(owner.counters().corrected, 1);
+}
+
+#[test]
+fn what_was_answered_cannot_be_put_right() {
+    let (mut owner, now) = answered_ahead(b"hello");
+    owner.handle_reply(now, Reply::Held { epoch: 1, count: 4 });
+    let read = owner.handle_read(now, (CONNECTION, End::Client), b"help!");
+    assert_eq!(read, Err(Differs));
+}

@@ -6,14 +6,19 @@
 //! to know. The source is Redis 7.2: its `networking.c` for what is a
 //! request, and in which words one is refused.
 
+mod error;
 mod inline;
 mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use error::ProtocolError;
 pub use reply::{Version, Writer};
 pub use request::{
-    Arguments, Limits, MAX_LINE_BYTES, Parser, ProtocolError, Request, UNAUTHENTICATED_ARGUMENTS,
-    UNAUTHENTICATED_BULK_BYTES,
+    Arguments, Limits, Parser, Request, UNAUTHENTICATED_ARGUMENTS, UNAUTHENTICATED_BULK_BYTES,
 };
+
+/// The longest line: a typed command, or a count. Redis' own limit
+/// (`PROTO_INLINE_MAX_SIZE`).
+pub const MAX_LINE_BYTES: usize = 64 * 1024;

@@ -10,13 +10,9 @@ use std::fmt;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::inline;
+use super::{MAX_LINE_BYTES, ProtocolError, inline};
 use crate::gateway::number::parse_i64;
 use crate::record::MAX_PAYLOAD_BYTES;
-
-/// The longest line: a typed command, or a count. Redis' own limit
-/// (`PROTO_INLINE_MAX_SIZE`).
-pub const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// How many arguments a client may send before it has logged in: room for
 /// `HELLO 3 AUTH user password SETNAME name`. Redis' own limit.
@@ -48,61 +44,6 @@ impl Default for Limits {
     fn default() -> Self {
         let payload = u32::try_from(MAX_PAYLOAD_BYTES).expect("a megabyte");
         Self { arguments: 1 << 20, bulk_bytes: 4 * payload, total_bytes: 16 * payload }
-    }
-}
-
-/// Why a connection's input is no request. The connection is closed after the
-/// reply ([`Writer::protocol_error`](super::Writer::protocol_error)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ProtocolError {
-    /// A typed line of more than [`MAX_LINE_BYTES`].
-    #[error("{}", self.text())]
-    TooBigInline,
-    /// Quotes in a typed line that do not end, or end within a word.
-    #[error("{}", self.text())]
-    UnbalancedQuotes,
-    /// The count of arguments does not end.
-    #[error("{}", self.text())]
-    TooBigCount,
-    /// The count of arguments is no integer, or too high.
-    #[error("{}", self.text())]
-    InvalidCount,
-    /// The count of arguments is too high for who has not logged in.
-    #[error("{}", self.text())]
-    UnauthenticatedCount,
-    /// The length of an argument does not end.
-    #[error("{}", self.text())]
-    TooBigLength,
-    /// Another byte than the one that an argument begins with.
-    #[error("expected '$', got '{}'", .0.escape_ascii())]
-    ExpectedBulk(u8),
-    /// The length of an argument is no integer, negative, or too high.
-    #[error("{}", self.text())]
-    InvalidLength,
-    /// The length of an argument is too high for who has not logged in.
-    #[error("{}", self.text())]
-    UnauthenticatedLength,
-    /// All arguments together are too long.
-    #[error("{}", self.text())]
-    TooBigRequest,
-}
-
-impl ProtocolError {
-    /// Redis' own words, but for [`Self::TooBigRequest`], where it says
-    /// nothing, and closes.
-    pub(super) const fn text(self) -> &'static str {
-        match self {
-            Self::TooBigInline => "too big inline request",
-            Self::UnbalancedQuotes => "unbalanced quotes in request",
-            Self::TooBigCount => "too big mbulk count string",
-            Self::InvalidCount => "invalid multibulk length",
-            Self::UnauthenticatedCount => "unauthenticated multibulk length",
-            Self::TooBigLength => "too big bulk count string",
-            Self::ExpectedBulk(_) => "expected '$'",
-            Self::InvalidLength => "invalid bulk length",
-            Self::UnauthenticatedLength => "unauthenticated bulk length",
-            Self::TooBigRequest => "too big request",
-        }
     }
 }
 
@@ -278,15 +219,23 @@ impl Parser {
     /// Reads on in an array of strings, and gives its end once it is there.
     fn read_array(&mut self, input: &[u8]) -> Result<Option<usize>, ProtocolError> {
         if self.at == 0 {
-            let Some(line) = self.line(input, ProtocolError::TooBigCount)? else { return Ok(None) };
-            let count = parse_i64(&line[1..]).ok_or(ProtocolError::InvalidCount)?;
+            let (count, end) = match short(input, 0) {
+                Some((count, end)) => (i64::from(count), end),
+                None => match self.line(input, ProtocolError::TooBigCount)? {
+                    Some(line) => {
+                        let count = parse_i64(&line[1..]).ok_or(ProtocolError::InvalidCount)?;
+                        (count, line.len() + 2)
+                    }
+                    None => return Ok(None),
+                },
+            };
             if count > i64::from(self.limits.arguments) {
                 return Err(ProtocolError::InvalidCount);
             }
             if !self.authenticated && count > i64::from(UNAUTHENTICATED_ARGUMENTS) {
                 return Err(ProtocolError::UnauthenticatedCount);
             }
-            self.at = line.len() + 2;
+            self.at = end;
             // Redis takes a negative count for an empty request as well.
             self.remaining = u32::try_from(count).unwrap_or(0);
         }
@@ -315,18 +264,19 @@ impl Parser {
 
     /// The length of the argument that begins at `at`, which moves past it.
     fn read_length(&mut self, input: &[u8]) -> Result<Option<u32>, ProtocolError> {
-        let Some(line) = self.line(input, ProtocolError::TooBigLength)? else { return Ok(None) };
-        let Some(digits) = line.strip_prefix(b"$") else {
-            // An empty line has its end at the place of that byte.
-            return Err(ProtocolError::ExpectedBulk(line.first().copied().unwrap_or(b'\r')));
+        let (length, start) = match short(input, self.at) {
+            Some((length, start)) if input[self.at] == b'$' => (length, start),
+            _ => match self.line(input, ProtocolError::TooBigLength)? {
+                Some(line) => (length(line)?, self.at + line.len() + 2),
+                None => return Ok(None),
+            },
         };
-        let length = parse_i64(digits).and_then(|length| u32::try_from(length).ok());
-        let length = length.filter(|length| *length <= self.limits.bulk_bytes);
-        let length = length.ok_or(ProtocolError::InvalidLength)?;
+        if length > self.limits.bulk_bytes {
+            return Err(ProtocolError::InvalidLength);
+        }
         if !self.authenticated && length > UNAUTHENTICATED_BULK_BYTES {
             return Err(ProtocolError::UnauthenticatedLength);
         }
-        let start = self.at + line.len() + 2;
         if start + length as usize + 2 > self.limits.total_bytes as usize {
             return Err(ProtocolError::TooBigRequest);
         }
@@ -405,6 +355,34 @@ impl Parser {
         }
         self.spans.clear();
     }
+}
+
+/// A number of up to seven digits between the byte at `at` and the end of its
+/// line, and where the next line begins: what all but a few lines are. Nothing
+/// when it is otherwise, or not all there.
+fn short(input: &[u8], at: usize) -> Option<(u32, usize)> {
+    const MAX_DIGITS: usize = 7;
+    let digits = input.get(at + 1..)?;
+    let mut value = 0;
+    for (place, byte) in digits.iter().take(MAX_DIGITS + 1).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let good = *byte == b'\r' && place > 0 && (digits[0] != b'0' || place == 1);
+            return (good && digits.len() > place + 1).then_some((value, at + place + 3));
+        }
+        value = value * 10 + u32::from(digit);
+    }
+    None
+}
+
+/// The length that any line says.
+fn length(line: &[u8]) -> Result<u32, ProtocolError> {
+    let Some(digits) = line.strip_prefix(b"$") else {
+        // An empty line has its end at the place of that byte.
+        return Err(ProtocolError::ExpectedBulk(line.first().copied().unwrap_or(b'\r')));
+    };
+    let length = parse_i64(digits).and_then(|length| u32::try_from(length).ok());
+    length.ok_or(ProtocolError::InvalidLength)
 }
 
 impl Span {

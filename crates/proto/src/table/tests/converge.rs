@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::{Applied, KeyRange, Table, Touched};
-use super::{Owned, contents, key, table, wall};
+use super::{Owned, contents, joining, key, table, wall};
 use crate::record::{Deadlines, Hlc, Key, Kind, Record, Touch, Version, Writer};
 use crate::time::Wall;
 
@@ -22,9 +22,10 @@ fn news() -> impl Strategy<Value = News> {
     let deadlines = (100..110_u64, 100..110_u64)
         .prop_map(|(idle, absolute)| Deadlines { idle: wall(idle), absolute: wall(absolute) });
     let payload = prop::option::weighted(0.8, prop::collection::vec(0..3_u8, 0..400));
-    (keys, version, deadlines, payload, any::<bool>()).prop_map(
-        |((kind, id), version, deadlines, payload, is_touch)| {
-            let key = key(kind, id);
+    let opaque = (keys, payload).prop_map(|((kind, id), payload)| (key(kind, id), payload));
+    let content = prop_oneof![opaque, joining()];
+    (content, version, deadlines, any::<bool>()).prop_map(
+        |((key, payload), version, deadlines, is_touch)| {
             if is_touch {
                 News::Touch { key, time: version.time, idle: deadlines.idle }
             } else {

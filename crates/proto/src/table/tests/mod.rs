@@ -6,8 +6,11 @@ mod promises;
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use super::{Config, Cursor, KeyRanges, Table};
-use crate::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer};
+use crate::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer, normal};
+use crate::state::testing;
 use crate::time::Wall;
 
 /// A record that owns its payload.
@@ -32,6 +35,11 @@ impl Owned {
     fn record(&self) -> Record<'_> {
         let body = self.payload.as_deref().map_or(Body::Deleted, Body::Value);
         Record { key: self.key, version: self.version, deadlines: self.deadlines, body }
+    }
+
+    /// As it is held.
+    fn normal(self) -> Self {
+        Self::of(&normal(&self.record()))
     }
 
     /// Without what means nothing: a tombstone's idle deadline.
@@ -87,4 +95,14 @@ fn contents(table: &Table, limit_bytes: usize) -> BTreeMap<Key, Owned> {
         });
     }
     found
+}
+
+/// A key of such a value that joins, the value, or a tombstone.
+fn joining() -> impl Strategy<Value = (Key, Option<Vec<u8>>)> {
+    let value = (testing::joining(), prop::bool::weighted(0.9), 0..2_u32);
+    value.prop_map(|(value, is_value, id)| {
+        // Each sort of value has keys of its own, as it has in a farm.
+        let key = key(value.kind, 1_000 + 10 * u32::from(value.of) + id);
+        (key, is_value.then_some(value.payload))
+    })
 }

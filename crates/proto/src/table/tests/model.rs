@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::super::entry;
 use super::super::tally::mix;
 use super::super::{Applied, KeyRange, Refusal, Stats, Table, Touched};
-use super::{Owned, contents, key, table, version, wall};
+use super::{Owned, contents, joining, key, table, version, wall};
 use crate::record::merge::{Merge, merge};
 use crate::record::{Deadlines, Hlc, Key, Kind, Touch};
 use crate::time::Wall;
@@ -42,8 +42,9 @@ fn payloads() -> impl Strategy<Value = Option<Vec<u8>>> {
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
-    let record = (keys(), 1..500_u64, deadlines(), deadlines(), payloads()).prop_map(
-        |(key, time, idle, absolute, payload)| {
+    let content = prop_oneof![3 => (keys(), payloads()), 1 => joining()];
+    let record = (content, 1..500_u64, deadlines(), deadlines()).prop_map(
+        |((key, payload), time, idle, absolute)| {
             let deadlines = Deadlines { idle, absolute };
             Operation::Apply(Owned { key, version: version(time), deadlines, payload })
         },
@@ -74,6 +75,7 @@ impl Model {
     }
 
     fn apply(&mut self, record: &Owned) -> Applied {
+        let record = &record.clone().normal();
         let ended = entry::record_end(&record.record()) <= self.now;
         let Some(held) = self.held.get_mut(&record.key) else {
             if ended {
@@ -90,6 +92,15 @@ impl Model {
                 self.held.remove(&record.key);
                 Applied::Refused(Refusal::Expired)
             }
+            Merge::Join(joined) => {
+                let joined = Owned::of(&joined.record(record.key));
+                if entry::record_end(&joined.record()) <= self.now {
+                    self.held.remove(&record.key);
+                    return Applied::Refused(Refusal::Expired);
+                }
+                self.hold(joined);
+                Applied::Replaced
+            }
             _ if ended => Applied::Refused(Refusal::Expired),
             Merge::Keep => Applied::Kept,
             Merge::Touch(idle) => {
@@ -101,7 +112,6 @@ impl Model {
                 self.hold(Owned { deadlines, ..record.clone() });
                 Applied::Replaced
             }
-            Merge::Combine(both) => unreachable!("none of these is typed: {both:?}"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Client connections, as the status tells of them.
 
 use serde::{Deserialize, Serialize};
+use sys::address::LinkState;
 
 use crate::connections::Figures as Carried;
 use crate::front::Figures;
@@ -51,6 +52,13 @@ pub(crate) struct Connections {
     /// How often packets were lost on their way to the node's process.
     #[serde(default)]
     pub(crate) overruns: u64,
+    /// Whether the interface of the virtual address is connected: "up", "down" or
+    /// "gone".
+    #[serde(default)]
+    pub(crate) link: Option<String>,
+    /// How often the node could not know whether what it has is still its own.
+    #[serde(default)]
+    pub(crate) doubts: u64,
 }
 
 impl Connections {
@@ -76,6 +84,16 @@ impl Connections {
             refused: carried.refused,
             unheld: carried.unheld,
             overruns: carried.overruns,
+            link: carried.link.map(|link| named(link).to_owned()),
+            doubts: carried.doubts,
         }
+    }
+}
+
+const fn named(link: LinkState) -> &'static str {
+    match link {
+        LinkState::Up => "up",
+        LinkState::Down => "down",
+        LinkState::Gone => "gone",
     }
 }

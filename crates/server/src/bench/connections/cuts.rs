@@ -3,36 +3,26 @@
 
 use std::time::{Duration, Instant};
 
-use ground::farm::{Listeners, SERVERS};
+use ground::farm::SERVERS;
 use ground::load::{HUNG, Near};
 use ground::{Farm, FarmError};
 
 use super::super::report::{Report, progress};
 use super::tally::{Tally, report_pauses};
+use super::turns::Turns;
 
 /// How much has to come after a cut until a connection counts as going on:
 /// more than the buffers on the way hold.
 const GOING_ON_BYTES: u64 = 4 << 20;
 
 /// So many times.
-pub(super) fn measure(
-    times: u32,
-    farm: &mut Option<Farm>,
-    report: &mut Report,
-) -> anyhow::Result<()> {
+pub(super) fn measure(times: u32, farm: &mut Option<Farm>, report: &mut Report) {
     progress(&format!("the replication link cut, {times} times"));
     let mut tally = Tally::default();
     let mut pauses = Vec::new();
-    for _ in 0..times {
-        let farm = match farm {
-            Some(farm) => farm,
-            None => farm.insert(super::farm(Listeners::TakenOver, 0.0)?),
-        };
-        once(farm, &mut tally, &mut pauses)?;
-    }
+    Turns { times, loss: 0.0 }.take(farm, &mut tally, |farm, tally| once(farm, tally, &mut pauses));
     tally.report("cuts", report);
     report_pauses("cut", &pauses, None, report);
-    Ok(())
 }
 
 /// Which one is the understudy cannot be seen from outside, so the owner is cut

@@ -4,13 +4,15 @@
 //! Real nodes on machines of their own ([`ground`]), with clients and a backend
 //! that know every byte. In reading order: [`exits`], servers that go away;
 //! [`cuts`], links between servers that break; [`costs`], the hold beside none;
-//! [`idle`], many connections that rest.
+//! [`idle`], many connections that rest. What fails is counted, and does not keep
+//! the rest from being measured.
 
 mod costs;
 mod cuts;
 mod exits;
 mod idle;
 mod tally;
+mod turns;
 
 use std::time::Duration;
 
@@ -19,37 +21,90 @@ use ground::load::{Amount, Plan};
 use ground::{Farm, FarmError};
 use rustls::CipherSuite;
 
-use super::report::{Report, progress};
-use crate::cli::ConnectionsBench;
+use super::report::{Better, Figure, Report, progress};
+use crate::cli::{ConnectionsBench, ConnectionsPart};
 use exits::Kind;
 use ground::farm::Exit;
+use tally::Tally;
 
 /// After how much silence a host counts as gone: the default of `[connections]
 /// detect`.
 const DETECTION: Duration = Duration::from_millis(100);
 
+/// All of it, in this order.
+const PARTS: [ConnectionsPart; 5] = [
+    ConnectionsPart::TakeOvers,
+    ConnectionsPart::Planned,
+    ConnectionsPart::Cuts,
+    ConnectionsPart::Costs,
+    ConnectionsPart::Idle,
+];
+
 /// Measures, and prints what it found.
 ///
 /// # Errors
 ///
-/// When a farm does not come together, again and again.
+/// Those of writing to standard output.
 pub(crate) fn run(given: &ConnectionsBench, json: bool) -> anyhow::Result<()> {
     let mut report = Report::new("connections");
-    match farm(Listeners::TakenOver, 0.0) {
+    let mut calm = match farm(Listeners::TakenOver, 0.0) {
         Err(FarmError::Network(why)) => {
             progress(&format!("nothing is measured, since there can be no machines: {why}"));
+            return report.print(json);
         }
-        Err(other) => return Err(other.into()),
-        Ok(first) => measure(first, given, &mut report)?,
+        Err(why) => {
+            progress(&format!("another farm is made: {}", brief(&why)));
+            None
+        }
+        Ok(farm) => Some(farm),
+    };
+    let parts = PARTS.into_iter().filter(|&part| given.only.is_none_or(|only| only == part));
+    let mut failed = 0;
+    for part in parts {
+        if let Err(why) = measure(part, given, &mut calm, &mut report) {
+            progress(&format!("{part:?} was not measured to its end: {}", brief(&why)));
+            failed += 1;
+        }
     }
+    let mut failed = [f64::from(failed)];
+    report.add(Figure::median("parts_failed", &mut failed, "parts", Better::Lower).with_goal(0.0));
     report.print(json)
 }
 
-fn measure(first: Farm, given: &ConnectionsBench, report: &mut Report) -> anyhow::Result<()> {
-    let mut farm = Some(first);
-    // Halves of a half each: processes and hosts, without and with loss.
-    let times = given.take_overs.div_ceil(4);
-    let mut tally = tally::Tally::default();
+/// Measures a part. What is left of the farm without loss is given back.
+fn measure(
+    part: ConnectionsPart,
+    given: &ConnectionsBench,
+    calm: &mut Option<Farm>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    match part {
+        ConnectionsPart::TakeOvers => take_overs(given.take_overs, calm, report),
+        ConnectionsPart::Planned => {
+            let planned =
+                Kind { name: "planned", exit: Exit::Drained, loss: 0.0, goals: Some([5.0, 50.0]) };
+            let mut tally = Tally::default();
+            exits::measure(&planned, given.planned, calm, &mut tally, report);
+            tally.report("planned", report);
+        }
+        ConnectionsPart::Cuts => cuts::measure(given.cuts, calm, report),
+        // A farm that rests would take its share of the processors.
+        ConnectionsPart::Costs => {
+            *calm = None;
+            costs::measure(report)?;
+        }
+        ConnectionsPart::Idle => {
+            *calm = None;
+            idle::measure(given.idle, report)?;
+        }
+    }
+    Ok(())
+}
+
+/// Halves of a half each: processes and hosts, without and with loss.
+fn take_overs(times: u32, calm: &mut Option<Farm>, report: &mut Report) {
+    let times = times.div_ceil(4);
+    let mut tally = Tally::default();
     let kinds = [
         Kind { name: "process_death", exit: Exit::Process, loss: 0.0, goals: Some([10.0, 250.0]) },
         Kind {
@@ -62,18 +117,14 @@ fn measure(first: Farm, given: &ConnectionsBench, report: &mut Report) -> anyhow
         Kind { name: "host_death_1_percent_loss", exit: Exit::Host, loss: 0.01, goals: None },
     ];
     for kind in kinds {
-        exits::measure(&kind, times, &mut farm, &mut tally, report)?;
+        exits::measure(&kind, times, calm, &mut tally, report);
     }
     tally.report("take_overs", report);
-    let planned =
-        Kind { name: "planned", exit: Exit::Drained, loss: 0.0, goals: Some([5.0, 50.0]) };
-    let mut tally = tally::Tally::default();
-    exits::measure(&planned, given.planned, &mut farm, &mut tally, report)?;
-    tally.report("planned", report);
-    cuts::measure(given.cuts, &mut farm, report)?;
-    drop(farm);
-    costs::measure(report)?;
-    idle::measure(given.idle, report)
+}
+
+/// The first line of why something failed: behind it are the nodes' logs.
+fn brief(why: &impl ToString) -> String {
+    why.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// A farm of this program that loses so much of what is sent.

@@ -10,14 +10,14 @@
 
 use std::ops::Range;
 
-use proto::connection::stream::{LENGTH_BYTES, MAX_MESSAGE_BYTES, message_len};
-use proto::time::Wall;
-use proto::wire::Malformed;
+use super::stream::{LENGTH_BYTES, MAX_MESSAGE_BYTES, message_len};
+use crate::time::Wall;
+use crate::wire::Malformed;
 
 /// How long a frame is at most.
 pub const FRAME_BYTES: usize = LENGTH_BYTES + MAX_MESSAGE_BYTES;
 /// How long a pulse is.
-pub(super) const PULSE_BYTES: usize = LENGTH_BYTES + CLOCK_BYTES;
+pub const PULSE_BYTES: usize = LENGTH_BYTES + CLOCK_BYTES;
 const CLOCK_BYTES: usize = 8;
 
 /// What the other end has sent.
@@ -34,15 +34,21 @@ pub enum Frame<'a> {
 
 /// Where in some bytes a frame is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Span {
+pub enum Span {
+    /// Nowhere: this is all of it.
     Pulse(Wall),
+    /// The message, without its length.
     Message(Range<usize>),
 }
 
 impl Span {
     /// The frame that `bytes` begin with, and how long it is; `None` while it
     /// is not all there.
-    pub(super) fn first(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
+    ///
+    /// # Errors
+    ///
+    /// When no frame is that long.
+    pub fn first(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
         };
@@ -55,10 +61,28 @@ impl Span {
         let end = LENGTH_BYTES + len;
         Ok((bytes.len() >= end).then_some((Self::Message(LENGTH_BYTES..end), end)))
     }
+
+    /// The same frame in bytes that have so many more in front.
+    #[must_use]
+    pub fn after(self, before: usize) -> Self {
+        match self {
+            Self::Pulse(clock) => Self::Pulse(clock),
+            Self::Message(at) => Self::Message(before + at.start..before + at.end),
+        }
+    }
+
+    /// The frame, in the bytes that it is in.
+    #[must_use]
+    pub fn frame(self, bytes: &[u8]) -> Frame<'_> {
+        match self {
+            Self::Pulse(clock) => Frame::Pulse { clock },
+            Self::Message(at) => Frame::Message(&bytes[at]),
+        }
+    }
 }
 
 /// Appends a pulse to `out`.
-pub(super) fn put_pulse(clock: Wall, out: &mut Vec<u8>) {
+pub fn put_pulse(clock: Wall, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; LENGTH_BYTES]);
     out.extend_from_slice(&clock.as_millis().to_be_bytes());
 }
