@@ -24,6 +24,7 @@
 //! - [`agree`]: operations that need one answer;
 //! - [`connection`]: live connections, and who goes on with one;
 //! - [`gateway`]: what clients of other stores say, as bytes;
+//! - [`web`]: what session stores keep, and how it merges;
 //! - [`node`]: all of it together, the machine that a driver runs;
 //! - [`secret`]: values of sessions that several places share;
 //! - [`claims`]: the tickets whose early data was accepted;
@@ -51,4 +52,5 @@ pub mod table;
 pub mod time;
 pub mod transfer;
 pub mod upstream;
+pub mod web;
 pub mod wire;

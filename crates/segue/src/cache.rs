@@ -313,10 +313,12 @@ impl std::fmt::Debug for Cache {
 
 mod above;
 mod adopt;
+mod values;
 mod write;
 
 pub(crate) use above::MOST_TIERS;
 pub(crate) use adopt::Adopted;
+pub use values::{Pending, Placed};
 pub(crate) use write::{Edited, Edits};
 
 #[cfg(test)]

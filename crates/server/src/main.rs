@@ -1,7 +1,7 @@
 //! The `segue` binary: a node of the farm, and the commands around it.
 //!
 //! In reading order: [`cli`] what can be asked; [`config`] and [`keyfile`]
-//! what a node is told; [`serve`] the node itself, with its [`front`],
+//! what a node is told; [`serve`] the node itself, with its [`front`], its [`gateway`],
 //! [`admin`] page, [`metrics`] and live [`connections`]; [`status`], [`sessions`], [`drain`], [`check`] and
 //! [`keygen`] for its operators; [`demo`] and [`bench`] to see it work and measure it.
 
@@ -14,6 +14,7 @@ mod connections;
 mod demo;
 mod drain;
 mod front;
+mod gateway;
 mod http;
 mod keyfile;
 mod keygen;

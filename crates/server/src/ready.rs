@@ -15,13 +15,19 @@ pub(crate) struct Ready {
     pub(crate) admin: SocketAddr,
     /// Where other nodes reach it.
     pub(crate) farm: SocketAddr,
+    /// Where clients of Redis' protocol connect, if they are served.
+    pub(crate) redis: Vec<String>,
 }
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls: Vec<_> = self.tls.iter().map(SocketAddr::to_string).collect();
         let Self { node, admin, farm, .. } = self;
-        write!(f, "ready node={node} tls={} admin={admin} farm={farm}", tls.join(","))
+        write!(f, "ready node={node} tls={} admin={admin} farm={farm}", tls.join(","))?;
+        if !self.redis.is_empty() {
+            write!(f, " redis={}", self.redis.join(","))?;
+        }
+        Ok(())
     }
 }
 
@@ -46,6 +52,9 @@ fn parse(line: &str) -> Option<Ready> {
         tls: next("tls")?.split(',').map(str::parse).collect::<Result<_, _>>().ok()?,
         admin: next("admin")?.parse().ok()?,
         farm: next("farm")?.parse().ok()?,
+        redis: next("redis")
+            .map(|it| it.split(',').map(str::to_owned).collect())
+            .unwrap_or_default(),
     })
 }
 
@@ -60,6 +69,9 @@ mod tests {
         let ready: Ready = line.parse().unwrap();
         assert_eq!((ready.node.as_str(), ready.tls.len(), ready.admin.port()), ("a", 2, 9_700));
         assert_eq!(ready.to_string(), line);
+        let with_redis = format!("{line} redis=127.0.0.1:6379,unix:/run/s");
+        let ready: Ready = with_redis.parse().unwrap();
+        assert_eq!((ready.redis.len(), ready.to_string()), (2, with_redis));
         assert!("ready node=a tls= admin=127.0.0.1:1 farm=127.0.0.1:2".parse::<Ready>().is_err());
         assert!("listening".parse::<Ready>().is_err());
     }

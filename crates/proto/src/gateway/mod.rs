@@ -4,5 +4,6 @@
 
 pub mod memcached;
 pub mod number;
+pub mod redis;
 pub mod resp;
 mod scan;

@@ -7,13 +7,17 @@
 //! nothing.)
 //!
 //! Values that join are the exception: of two of them neither wins, and what is
-//! in either stays (`join`).
+//! in either stays (`join`). Values of a session store merge by their type
+//! ([`State::join`]).
 
 use std::cmp::Ordering;
 
+use zeroize::Zeroizing;
+
 use super::join::{self, Joined};
-use super::{Body, Record};
+use super::{Body, Deadlines, Kind, MAX_PAYLOAD_BYTES, Record};
 use crate::time::Wall;
+use crate::web::{self, State};
 
 /// What merging an incoming record into a held one asks of the holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,12 @@ pub enum Merge {
 #[must_use]
 pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
     debug_assert!(held.key == incoming.key, "only records of one key merge");
+    if held.key.kind() == Kind::Web
+        && (web::merges_by_type(held) || web::merges_by_type(incoming))
+        && let Some(merge) = by_type(held, incoming)
+    {
+        return merge;
+    }
     if let Some(merge) = join::merge(held, incoming) {
         return merge;
     }
@@ -50,6 +60,34 @@ pub fn merge(held: &Record<'_>, incoming: &Record<'_>) -> Merge {
     } else {
         Merge::Keep
     }
+}
+
+/// Merges by the type of what is there. None where the outcome is larger than
+/// a record may be: the later record then stays as it is.
+fn by_type(held: &Record<'_>, incoming: &Record<'_>) -> Option<Merge> {
+    let (ours, theirs) = (State::of(held), State::of(incoming));
+    let joined = ours.clone().join(theirs.clone());
+    let Deadlines { idle, absolute } = joined.ends.deadlines;
+    // The idle deadline of a tombstone means nothing.
+    let is_tombstone = |record: &Record<'_>| record.body == Body::Deleted;
+    let like = |state: &State<'_>| {
+        let ends = state.ends.rank == joined.ends.rank && state.ends.deadlines.absolute == absolute;
+        let same = (state.version, state.floor) == (joined.version, joined.floor);
+        same && ends && state.content == joined.content
+    };
+    if like(&ours) {
+        let later = idle > held.deadlines.idle && !is_tombstone(held);
+        return Some(if later { Merge::Touch(idle) } else { Merge::Keep });
+    }
+    if like(&theirs) {
+        let idle = if is_tombstone(incoming) { incoming.deadlines.idle } else { idle };
+        return Some(Merge::Replace(idle));
+    }
+    let mut payload = Zeroizing::default();
+    web::payload::encode(&joined, &mut payload);
+    let fits = payload.len() <= MAX_PAYLOAD_BYTES;
+    let deadlines = Deadlines { idle, absolute };
+    fits.then(|| Merge::Join(Joined { version: joined.version, deadlines, payload }))
 }
 
 /// Whether the record ends its key for good: no value comes after it.

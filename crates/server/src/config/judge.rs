@@ -54,6 +54,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
+    let redis_password = judge.redis(sections.redis.as_ref());
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
     let identities = judge.identities(&sections.tls.certificates);
     let client_ca = judge.client_ca(sections.tls.client_ca.as_deref());
@@ -67,6 +68,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
         tells_placement: tells_placement.unwrap_or_default(),
         identities,
         client_ca,
+        redis_password,
         upstreams,
         warnings,
     })
@@ -230,6 +232,9 @@ impl Judge<'_> {
         }
         if let Some(path) = &mut sections.tls.client_ca {
             self.resolve("tls.client_ca", path);
+        }
+        if let Some(path) = sections.redis.as_mut().and_then(|redis| redis.password_file.as_mut()) {
+            self.resolve("redis.password_file", path);
         }
         for (at, upstream) in sections.upstream.iter_mut().enumerate() {
             if let Some(path) = &mut upstream.ca {

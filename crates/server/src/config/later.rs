@@ -8,7 +8,7 @@ use super::sections::{Sections, Writes};
 use super::value::Value;
 
 /// Sections that no key of is supported.
-const SECTIONS: [&str; 2] = ["redis", "memcached"];
+const SECTIONS: [&str; 1] = ["memcached"];
 
 /// Refuses the sections that this version does not know how to serve.
 ///
@@ -29,7 +29,7 @@ pub(crate) fn refused_values(sections: &Sections) -> Vec<(String, Fault)> {
     let defaults = Writes::default().pairs();
     for ((key, wait), (_, default)) in sections.writes.pairs().into_iter().zip(defaults) {
         let expected = match key {
-            "writes.tls" => continue,
+            "writes.tls" | "writes.web" => continue,
             // Nothing writes records of the other kinds: what is said of them
             // would be ignored.
             _ if wait == default => continue,

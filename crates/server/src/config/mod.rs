@@ -4,7 +4,7 @@
 //! In reading order: [`sources`] where values come from and which overrides
 //! which; [`value`] what they are, with their places; [`sections`] the keys,
 //! in the forms of [`units`], read by [`read`], those of live connections in
-//! [`connections`]; [`later`] what this version
+//! [`connections`], of Redis' protocol in [`redis`]; [`later`] what this version
 //! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
 //! it does not.
 
@@ -14,6 +14,7 @@ mod fault;
 mod judge;
 mod later;
 mod read;
+mod redis;
 mod sections;
 mod sources;
 mod units;
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) identities: Vec<Identity>,
     /// The authorities of client certificates. Empty: clients need none.
     pub(crate) client_ca: Vec<CertificateDer<'static>>,
+    /// What clients of `[redis]` have to know. None: nothing.
+    pub(crate) redis_password: Option<crate::gateway::redis::Password>,
     /// The engines of the tier above.
     pub(crate) upstreams: Vec<segue::UpstreamConfig>,
     /// What can be done as it is told, and is probably not what was meant.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::connections::Connections;
+pub(crate) use super::redis::Redis;
 use super::units::{Address, EngineAddress, Interface, List, Size, Time};
 use crate::front::Backend;
 
@@ -25,6 +26,8 @@ pub(crate) struct Sections {
     pub(crate) upstream: Vec<Upstream>,
     pub(crate) writes: Writes,
     pub(crate) tls: Tls,
+    /// None: nobody is served Redis' protocol.
+    pub(crate) redis: Option<Redis>,
     /// None: connections stay at the node that accepted them.
     pub(crate) connections: Option<Connections>,
     pub(crate) admin: Admin,
@@ -162,7 +165,8 @@ impl Default for Writes {
             auth: Wait::One,
             conn: Wait::One,
             purchase: Wait::All,
-            web: Wait::One,
+            // Whoever changed a session is next seen at any node.
+            web: Wait::All,
         }
     }
 }

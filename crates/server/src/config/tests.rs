@@ -262,10 +262,10 @@ fn what_a_later_version_does_is_refused_as_that() {
              found {found}, expected {expected}"
         )
     };
-    check("[redis]\n", &unsupported(1, "redis", "[redis]", "no such section"));
+    check("[memcached]\n", &unsupported(1, "memcached", "[memcached]", "no such section"));
     check(
-        "[writes]\ntls = \"all\"\nweb = \"local\"\n",
-        &unsupported(3, "writes.web", "\"local\"", "\"one\""),
+        "[writes]\ntls = \"all\"\nauth = \"local\"\n",
+        &unsupported(3, "writes.auth", "\"local\"", "\"one\""),
     );
 }
 

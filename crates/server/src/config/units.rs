@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::fault::quoted;
 use crate::front::Backend;
+use crate::gateway::redis::Listen;
 
 /// A text form: what its values look like and how they are read.
 trait Form: Sized {
@@ -59,6 +60,22 @@ impl Form for Address {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok().or_else(|| on_link(text)).map(Self)
+    }
+}
+
+/// Where a gateway's clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GatewayAddress(pub(crate) Listen);
+
+impl Form for GatewayAddress {
+    const EXPECTED: &'static str =
+        "an IP address and a port, as \"127.0.0.1:6379\", or \"unix:/path\"";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("unix:") {
+            Some(path) => (!path.is_empty()).then(|| Self(Listen::Unix(path.into()))),
+            None => Address::parse(text).map(|Address(address)| Self(Listen::Tcp(address))),
+        }
     }
 }
 
@@ -164,7 +181,7 @@ macro_rules! deserialize_forms {
     )*};
 }
 
-deserialize_forms!(Time, Size, Address, Subnet, Interface, Backend);
+deserialize_forms!(Time, Size, Address, GatewayAddress, Subnet, Interface, Backend);
 
 /// A list, which may be written without brackets when it holds one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::admin::{Admin, Progress, Status};
 use crate::config::{Config, Sections, Sources};
-use crate::connections::{self, Carry};
+use crate::connections::{self, Carry, Figures as Carried};
 use crate::front::{Carrying, Front};
+use crate::gateway::Gateway;
 use crate::keyfile::Keys;
 use crate::log::Logging;
 use crate::metrics::Metrics;
@@ -60,6 +61,8 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
 pub(crate) struct Server {
     node: Node,
     front: Front,
+    /// Who serves Redis' protocol, if anybody does.
+    gateway: Option<Gateway>,
     /// Who carries connections, if anybody does.
     carrier: Option<Arc<dyn Carry>>,
     leave: Leave,
@@ -76,7 +79,7 @@ impl Server {
         let node = self.node.status();
         let ready = self.takes_clients(&node);
         let carried = self.carrier.as_ref().map(|carrier| carrier.figures());
-        Status::new(node, &self.front.figures(), carried, ready)
+        self.status_of(node, carried, ready)
     }
 
     /// Its figures, with those that only collectors want.
@@ -85,7 +88,7 @@ impl Server {
         let (lag, lookup) = (node.lag.clone(), node.lookups.latency.clone());
         let ready = self.takes_clients(&node);
         let carried = self.carrier.as_ref().map(|carrier| carrier.figures());
-        Metrics { status: Status::new(node, &front, carried, ready), front, lag, lookup }
+        Metrics { status: self.status_of(node, carried, ready), front, lag, lookup }
     }
 
     /// What the node holds of the farm.
@@ -113,6 +116,11 @@ impl Server {
         let carried = self.carrier.as_ref().map_or(0, |carrier| carrier.figures().live);
         let left = (front.live - front.handed + carried) as u64;
         self.leave.progress(left)
+    }
+
+    fn status_of(&self, node: segue::Status, carried: Option<Carried>, ready: bool) -> Status {
+        let redis = self.gateway.as_ref().map(Gateway::figures);
+        Status { redis, ..Status::new(node, &self.front.figures(), carried, ready) }
     }
 
     fn takes_clients(&self, node: &segue::Status) -> bool {
@@ -151,8 +159,10 @@ impl Running {
         let carrier = started.as_ref().map(|started| Arc::clone(&started.carrier));
         let plain = connections::left(&config, carrier.is_some());
         let carrying = started.and_then(Carrying::of);
+        let gateway = parts::gateway(&config, &node)?;
         let front = parts::front(config, &node, carrying, plain)?;
-        let server = Arc::new(Server { node, front, carrier, leave: Leave::default() });
+        let server = Server { node, front, gateway, carrier, leave: Leave::default() };
+        let server = Arc::new(server);
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
         Ok(Self { sections, placement, server, admin })
     }
@@ -167,6 +177,7 @@ impl Running {
             tls: self.server.front.addresses().to_vec(),
             admin: self.admin.address(),
             farm: status.address,
+            redis: self.server.gateway.as_ref().map_or_else(Vec::new, |it| it.addresses().to_vec()),
         };
         let mut out = std::io::stdout();
         writeln!(out, "{ready}").and_then(|()| out.flush()).context("standard output")?;
@@ -245,7 +256,11 @@ impl Running {
         tracing::info!("draining");
         // Unless it was asked to already, with somebody to go to.
         self.server.leave.ask(None);
-        let Server { node, front, carrier, leave } = &*self.server;
+        let Server { node, front, gateway, carrier, leave } = &*self.server;
+        // Each of its clients is between two commands, and goes to another node.
+        if let Some(gateway) = gateway {
+            gateway.shut_down();
+        }
         match carrier {
             Some(carrier) => {
                 let alone = !node.status().members.iter().any(leave::is_there);

@@ -16,6 +16,7 @@ use super::Server;
 use crate::admin::Admin;
 use crate::config::{Config, Keep, Sections, Transport, Wait};
 use crate::front::{self, Carrying, Front};
+use crate::gateway::{self, Gateway};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
@@ -93,12 +94,7 @@ pub(super) fn front(
     let backend = given.backend.clone();
     let proxy_protocol = given.proxy_protocol;
     let floating = config.sections.connections.as_ref().map(|given| given.address.address);
-    let ack = match config.sections.writes.tls {
-        Wait::Local => Ack::Local,
-        Wait::One => Ack::One,
-        Wait::All => Ack::All,
-        Wait::Tier => Ack::Tier,
-    };
+    let ack = ack(config.sections.writes.tls);
     let front = front::Config {
         backend,
         proxy_protocol,
@@ -117,6 +113,32 @@ pub(super) fn front(
         }
         front::StartError::Tls(error) => anyhow::Error::new(error).context("[tls]"),
     })
+}
+
+/// Starts the gateway of Redis' protocol, where it is configured.
+pub(super) fn gateway(config: &Config, node: &Node) -> anyhow::Result<Option<Gateway>> {
+    let Some(given) = &config.sections.redis else { return Ok(None) };
+    let gateway = gateway::redis::Config {
+        listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
+        node: config.name.clone(),
+        password: config.redis_password.clone(),
+        prefix: given.prefix.clone().into_bytes(),
+        // Without a key that others have, there are no others.
+        alone: config.keyring.is_none(),
+        ack: ack(config.sections.writes.web),
+        max_connections: given.max_connections,
+    };
+    let started = Gateway::start(gateway, node.cache());
+    started.map(Some).context("redis.listen")
+}
+
+const fn ack(wait: Wait) -> Ack {
+    match wait {
+        Wait::Local => Ack::Local,
+        Wait::One => Ack::One,
+        Wait::All => Ack::All,
+        Wait::Tier => Ack::Tier,
+    }
 }
 
 /// Starts the admin server.

@@ -36,6 +36,9 @@ pub(crate) struct Status {
     pub(crate) one_answer: OneAnswer,
     pub(crate) tls: Tls,
     pub(crate) connections: Connections,
+    /// What the gateway of Redis' protocol did. None: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) redis: Option<crate::gateway::redis::Figures>,
 }
 
 /// The node itself.
@@ -169,6 +172,7 @@ impl Status {
             multicast: multicast.into(),
             links: node.links.into(),
             one_answer: one_answer.into(),
+            redis: None,
             tls: Tls {
                 handshakes_full: front.handshakes_full,
                 resumed_local: front.resumed_local,

@@ -1,0 +1,357 @@
+//! A value while a command reads and changes it.
+//!
+//! It knows how a change is ranked, and how long a value and what is left of a
+//! deleted one are kept; which commands there are it does not know.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::payload;
+use super::rank::Rank;
+use super::state::{Content, Ends, Entry, Members, Shape, State};
+use crate::record::{Deadlines, Hlc, Version};
+use crate::time::Wall;
+
+/// What may still lie about elsewhere of a key that has ended or was never
+/// there: whatever was written longer ago than this is below what begins
+/// anew. Clocks differ by half a second at the most, a packet is repaired
+/// within one more.
+const MARGIN: Duration = Duration::from_secs(2);
+/// How long it is remembered that something was deleted which had no end, or
+/// a very late one: longer than a node that comes back was away.
+const LONGEST_TOMBSTONE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The least time for which it is remembered: longer than a write is on its way.
+const SHORTEST_TOMBSTONE: Duration = Duration::from_secs(10);
+/// How long removed fields are remembered one by one.
+const REMOVED: Duration = Duration::from_secs(60 * 60);
+/// How many of them are remembered at the most: what is older is forgotten
+/// together.
+const MOST_REMOVED: usize = 1024;
+
+/// What a change is ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// A plain write of this version.
+    Plain(Version),
+    /// It is agreed on by the key's voters.
+    Agreed,
+}
+
+/// What became of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// Only its idle deadline moves on.
+    Touched,
+    /// It is another.
+    Written,
+}
+
+/// Until when a value is to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// As it is.
+    Kept,
+    /// Without an end.
+    Never,
+    /// Until then.
+    At(Wall),
+}
+
+/// A value that a command works on.
+#[derive(Debug)]
+pub struct Draft {
+    state: State<'static>,
+    stamp: Stamp,
+    now: Wall,
+    change: Change,
+    needs_one_answer: bool,
+}
+
+impl Draft {
+    /// The value that `state` says is there at `now`.
+    #[must_use]
+    pub fn new(mut state: State<'static>, stamp: Stamp, now: Wall) -> Self {
+        let is_there = match &state.content {
+            Content::Gone => false,
+            Content::Text(_) => true,
+            Content::Members(members) => members.live().next().is_some(),
+        };
+        if !is_there || state.ends.deadlines.passed(now) {
+            let past =
+                now.as_millis().saturating_sub(u64::try_from(MARGIN.as_millis()).unwrap_or(0));
+            let past = Version { time: Hlc::at(Wall::from_millis(past)), ..Version::default() };
+            state.floor = state.top().max(Rank::plain(past));
+            state.content = Content::Gone;
+        }
+        Self { state, stamp, now, change: Change::None, needs_one_answer: false }
+    }
+
+    /// What became of the value.
+    #[must_use]
+    pub const fn change(&self) -> Change {
+        self.change
+    }
+
+    /// Whether a change was made that is sound only where nobody else changes
+    /// the value at the same time.
+    #[must_use]
+    pub const fn needs_one_answer(&self) -> bool {
+        self.needs_one_answer
+    }
+
+    /// The time that the command runs at.
+    #[must_use]
+    pub const fn now(&self) -> Wall {
+        self.now
+    }
+
+    /// The rank of what is there: another one, another value.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        self.state.top().max(self.state.ends.rank)
+    }
+
+    /// Whether anything is there.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        !matches!(self.state.content, Content::Gone)
+    }
+
+    /// The text that is there.
+    #[must_use]
+    pub fn text(&self) -> Option<&[u8]> {
+        if let Content::Text(text) = &self.state.content { Some(text) } else { None }
+    }
+
+    /// The collection that is there.
+    #[must_use]
+    pub const fn members(&self) -> Option<&Members<'static>> {
+        if let Content::Members(members) = &self.state.content { Some(members) } else { None }
+    }
+
+    /// The value of a field of the collection that is there.
+    #[must_use]
+    pub fn field(&self, field: &[u8]) -> Option<&[u8]> {
+        self.members()?.entries.get(field)?.value.as_deref()
+    }
+
+    /// When the value ends; none where it does not.
+    #[must_use]
+    pub fn end(&self) -> Option<Wall> {
+        let end = self.state.ends.deadlines.end();
+        (self.is_there() && end != Wall::MAX).then_some(end)
+    }
+
+    /// The key's name, where a record's id cannot hold it.
+    pub fn set_name(&mut self, name: &[u8]) {
+        self.state.name = Cow::Owned(name.to_vec());
+    }
+
+    /// Puts a text in the place of whatever is there.
+    pub fn set_text(&mut self, text: Vec<u8>, until: Until) {
+        let was_there = self.is_there();
+        // What is there already, and only ends later, goes as a touch.
+        if let Until::At(end) = until
+            && matches!(self.stamp, Stamp::Plain(_))
+            && self.text() == Some(&text)
+            && (self.state.ends.deadlines.idle..=self.state.ends.deadlines.absolute).contains(&end)
+        {
+            self.set_end(Some(end));
+            return;
+        }
+        let rank = self.whole();
+        self.state.content = Content::Text(Cow::Owned(text));
+        let deadlines = match until {
+            Until::Kept if was_there => self.state.ends.deadlines,
+            Until::Kept | Until::Never => Deadlines::at(Wall::MAX),
+            Until::At(end) => self.deadlines(end),
+        };
+        self.state.ends = Ends { rank, deadlines };
+    }
+
+    /// Writes a field of a collection of this shape, which is made where
+    /// nothing is.
+    pub fn set_field(&mut self, shape: Shape, field: &[u8], value: &[u8]) {
+        let rank = self.part(field);
+        if !self.is_there() {
+            self.state.ends = Ends { rank, deadlines: Deadlines::at(Wall::MAX) };
+            let known = Rank::default();
+            let empty = Members { shape, known, entries: BTreeMap::new() };
+            self.state.content = Content::Members(empty);
+        }
+        self.put(field, Entry { rank, value: Some(Cow::Owned(value.to_vec())) });
+    }
+
+    /// Removes a field; gives whether it was there. The last one takes the
+    /// value with it.
+    pub fn remove_field(&mut self, field: &[u8]) -> bool {
+        if self.field(field).is_none() {
+            return false;
+        }
+        let rank = self.part(field);
+        self.put(field, Entry { rank, value: None });
+        if self.members().is_some_and(|members| members.live().next().is_none()) {
+            self.delete();
+        }
+        true
+    }
+
+    /// Deletes the value; gives whether it was there.
+    pub fn delete(&mut self) -> bool {
+        if !self.is_there() {
+            return false;
+        }
+        let rank = self.whole();
+        let end = remembered(self.now, Some(self.state.ends.deadlines.absolute));
+        self.state.content = Content::Gone;
+        self.state.ends = Ends { rank, deadlines: Deadlines::at(end) };
+        true
+    }
+
+    /// Has the value end at another time. One that has passed deletes it.
+    pub fn set_end(&mut self, end: Option<Wall>) {
+        let end = end.unwrap_or(Wall::MAX);
+        if end <= self.now {
+            self.delete();
+            return;
+        }
+        let held = self.state.ends.deadlines;
+        if held.idle == end {
+            return;
+        }
+        if end > held.idle && end <= held.absolute && self.change <= Change::Touched {
+            self.state.ends.deadlines.idle = end;
+            self.change = Change::Touched;
+            return;
+        }
+        let rank = match &self.state.content {
+            // The text goes with it, so it is written anew.
+            Content::Text(_) => {
+                self.needs_one_answer = true;
+                self.whole()
+            }
+            Content::Members(_) | Content::Gone => match self.stamp {
+                Stamp::Plain(version) => Rank::plain(version),
+                Stamp::Agreed => self.rank().next(),
+            },
+        };
+        self.change = Change::Written;
+        self.state.ends = Ends { rank, deadlines: self.deadlines(end) };
+    }
+
+    /// Puts another value in the place of this one, as far as it is seen.
+    pub fn replace(&mut self, other: &Self) {
+        self.delete();
+        let end = other.end();
+        match &other.state.content {
+            Content::Gone => return,
+            Content::Text(text) => self.set_text(text.to_vec(), Until::Never),
+            Content::Members(members) => {
+                for (field, value) in members.live() {
+                    self.set_field(members.shape, field, value);
+                }
+            }
+        }
+        if end.is_some() {
+            self.set_end(end);
+        }
+    }
+
+    /// The value, as it has become.
+    #[must_use]
+    pub fn into_state(self) -> State<'static> {
+        self.state
+    }
+
+    /// The payload and the deadlines of the value; no payload where nothing is
+    /// there any more and a tombstone says as much. An agreed one says by
+    /// itself how it is ranked, as its record's version is given later.
+    #[must_use]
+    pub fn finish(mut self) -> (Option<Vec<u8>>, Deadlines) {
+        if matches!((&self.state.content, self.stamp), (Content::Gone, Stamp::Plain(_))) {
+            return (None, self.state.ends.deadlines);
+        }
+        self.state.version = match self.stamp {
+            Stamp::Plain(version) => version,
+            Stamp::Agreed => Version::default(),
+        };
+        let mut out = Vec::new();
+        payload::encode(&self.state, &mut out);
+        (Some(out), self.state.ends.deadlines)
+    }
+
+    /// The rank of a write of the whole value, which this is.
+    fn whole(&mut self) -> Rank {
+        self.change = Change::Written;
+        self.state.floor = match self.stamp {
+            Stamp::Plain(version) => Rank::plain(version),
+            Stamp::Agreed => self.rank().next(),
+        };
+        self.state.floor
+    }
+
+    /// The rank of a write of one field.
+    fn part(&mut self, field: &[u8]) -> Rank {
+        self.change = Change::Written;
+        match self.stamp {
+            Stamp::Plain(version) => Rank::plain(version),
+            Stamp::Agreed => {
+                let held = self.members().map(|members| {
+                    let entry = members.entries.get(field).map(|entry| entry.rank);
+                    entry.unwrap_or_default().max(members.known)
+                });
+                held.unwrap_or_default().max(self.state.floor).next()
+            }
+        }
+    }
+
+    fn put(&mut self, field: &[u8], entry: Entry<'static>) {
+        if let Content::Members(members) = &mut self.state.content {
+            members.entries.insert(Cow::Owned(field.to_vec()), entry);
+            forget(members, self.now);
+        }
+    }
+
+    /// Beside the time that was asked for, as much again: so far the end can
+    /// be moved on without the value. What is agreed on ends where its
+    /// register says.
+    fn deadlines(&self, end: Wall) -> Deadlines {
+        match self.stamp {
+            Stamp::Plain(_) => lasting(end, self.now),
+            Stamp::Agreed => Deadlines::at(end),
+        }
+    }
+}
+
+/// The deadlines of a value that is to end at `end` unless it is used.
+#[must_use]
+pub fn lasting(end: Wall, now: Wall) -> Deadlines {
+    Deadlines { idle: end, absolute: end + end.saturating_since(now) }
+}
+
+/// Until when it is remembered that a value was deleted, which would have
+/// ended for good at `absolute`.
+#[must_use]
+pub fn remembered(now: Wall, absolute: Option<Wall>) -> Wall {
+    let latest = now + LONGEST_TOMBSTONE;
+    absolute.unwrap_or(latest).min(latest).max(now + SHORTEST_TOMBSTONE)
+}
+
+/// Forgets removed fields that are old, or too many.
+fn forget(members: &mut Members<'_>, now: Wall) {
+    let removed = members.entries.values().filter(|entry| entry.value.is_none());
+    let mut ranks: Vec<Rank> = removed.map(|entry| entry.rank).collect();
+    let old = now.as_millis().saturating_sub(u64::try_from(REMOVED.as_millis()).unwrap_or(0));
+    let old = Hlc::at(Wall::from_millis(old));
+    ranks.sort_unstable();
+    let excess = ranks.len().saturating_sub(MOST_REMOVED);
+    let aged = ranks.iter().take_while(|rank| rank.written.time < old).count();
+    let Some(&last) = excess.max(aged).checked_sub(1).and_then(|last| ranks.get(last)) else {
+        return;
+    };
+    members.known = members.known.max(last);
+    members.entries.retain(|_, entry| entry.value.is_some() || entry.rank > last);
+}

@@ -1,0 +1,12 @@
+//! The gateways: session stores that stock clients of other engines speak to.
+//!
+//! A [`Gateway`] owns its listeners and connections, and knows the farm as a
+//! [`Cache`](segue::Cache) and nothing more. [`keys`] says which record a
+//! client's key is; [`store`] brings a command about on one; [`redis`] is
+//! Redis' protocol.
+
+mod keys;
+pub(crate) mod redis;
+mod store;
+
+pub(crate) use redis::Gateway;

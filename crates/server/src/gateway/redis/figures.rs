@@ -1,0 +1,56 @@
+//! What a gateway counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// Figures of a gateway, counted since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// Connections that are open.
+    pub(crate) connections: u64,
+    /// Connections that were accepted.
+    pub(crate) accepted: u64,
+    /// Connections that were refused, as there were too many.
+    pub(crate) refused: u64,
+    /// Commands that were answered.
+    pub(crate) commands: u64,
+    /// Commands that were answered by an error.
+    pub(crate) errors: u64,
+    /// Log-ins that failed.
+    pub(crate) failed_logins: u64,
+    /// Clients that did not read their replies.
+    pub(crate) slow_readers: u64,
+}
+
+/// The same, as it is counted.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) connections: AtomicU64,
+    pub(super) accepted: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) commands: AtomicU64,
+    pub(super) errors: AtomicU64,
+    pub(super) failed_logins: AtomicU64,
+    pub(super) slow_readers: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn read(&self) -> Figures {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Figures {
+            connections: read(&self.connections),
+            accepted: read(&self.accepted),
+            refused: read(&self.refused),
+            commands: read(&self.commands),
+            errors: read(&self.errors),
+            failed_logins: read(&self.failed_logins),
+            slow_readers: read(&self.slow_readers),
+        }
+    }
+}
+
+/// Counts one more.
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

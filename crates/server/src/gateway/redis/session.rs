@@ -1,0 +1,232 @@
+//! What a client has said of itself, and what it asks, command by command.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proto::gateway::redis::{self, Command, Fail, Kind, Need};
+use proto::gateway::resp::{Request, Version, Writer};
+use proto::record::Body;
+use proto::web::{Plain, Rank, plain};
+
+use super::Shared;
+use super::connection::Output;
+use super::figures::count;
+use super::transaction::Queue;
+use crate::gateway::keys::{MAX_KEY_BYTES, Name, name};
+
+/// How long a failed log-in waits for its answer, times as many as wait.
+const BACK_OFF: Duration = Duration::from_millis(250);
+/// The longest that it waits.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+
+pub(super) const NO_AUTH: Fail = Fail::Said("NOAUTH Authentication required.");
+pub(super) const NO_KEY: Fail = Fail::Said("NOPERM No permissions to access a key");
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    GoOn,
+    Close,
+}
+
+/// One client.
+pub(super) struct Session<'s> {
+    pub(super) shared: &'s Shared,
+    pub(super) id: u64,
+    pub(super) version: Version,
+    pub(super) database: u8,
+    pub(super) client_name: Vec<u8>,
+    authenticated: bool,
+    /// Commands that wait for `EXEC`.
+    pub(super) queue: Option<Queue>,
+    /// Keys that are watched, by their database, with what was there.
+    pub(super) watched: Vec<(u8, Vec<u8>, Rank)>,
+}
+
+impl<'s> Session<'s> {
+    pub(super) fn new(shared: &'s Shared) -> Self {
+        Self {
+            shared,
+            id: shared.next_id.fetch_add(1, Ordering::Relaxed),
+            version: Version::default(),
+            database: 0,
+            client_name: Vec::new(),
+            authenticated: shared.password.is_none(),
+            queue: None,
+            watched: Vec::new(),
+        }
+    }
+
+    pub(super) const fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    pub(super) const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Does what a request asks.
+    pub(super) async fn handle(&mut self, request: &Request<'_>, output: &mut Output) -> Then {
+        if self.is_quick(request, output) {
+            return Then::GoOn;
+        }
+        let begin = output.bytes.len();
+        match self.answer(request, output).await {
+            Ok(then) => then,
+            Err(fail) => {
+                count(&self.shared.counters.errors);
+                output.fail(begin, self.version, fail.text());
+                Then::GoOn
+            }
+        }
+    }
+
+    /// A `GET` of what lies in the node's own table, without anything else.
+    fn is_quick(&self, request: &Request<'_>, output: &mut Output) -> bool {
+        let is_get = request.count() == 2 && request.name().eq_ignore_ascii_case(b"get");
+        if !is_get || self.queue.is_some() || !self.authenticated {
+            return false;
+        }
+        let Ok(Name { key, .. }) = self.name(request.get(1).unwrap_or_default()) else {
+            return false;
+        };
+        let mut reply = Writer::new(&mut output.bytes, self.version);
+        let found = self.shared.store.cache.read(&key, |record| match record.body {
+            Body::Value(value) => match plain(value) {
+                Plain::Text(text) => {
+                    reply.bulk(text);
+                    true
+                }
+                Plain::Gone | Plain::Other => false,
+            },
+            Body::Deleted => false,
+        });
+        found == Some(true)
+    }
+
+    async fn answer(&mut self, request: &Request<'_>, output: &mut Output) -> Result<Then, Fail> {
+        let command = self.command(request);
+        if !self.authenticated && !command.as_ref().is_ok_and(|it| may_come_first(it.name)) {
+            return Err(NO_AUTH);
+        }
+        let command = match command {
+            Ok(command) => command,
+            Err(fail) => {
+                self.spoil_queue();
+                return Err(fail);
+            }
+        };
+        if self.queue.is_some() && !goes_through_queue(command.name) {
+            return self.enqueue(command, request, output).map(|()| Then::GoOn);
+        }
+        match command.kind {
+            Kind::Session => self.about_itself(command.name, request, output).await,
+            Kind::Keys => self.several(command.name, request, output).await.map(|()| Then::GoOn),
+            Kind::Read(_) | Kind::Write(_) | Kind::Agree(_) | Kind::Either(_) => {
+                self.on_one(command, request, output).await.map(|()| Then::GoOn)
+            }
+        }
+    }
+
+    /// The command that a request names, if it has as many arguments.
+    fn command(&self, request: &Request<'_>) -> Result<&'static Command, Fail> {
+        let Some(command) = redis::find(request.name()) else { return Err(unknown(request)) };
+        if !command.takes(request.count()) {
+            return Err(redis::wrong_arguments(command.name));
+        }
+        Ok(command)
+    }
+
+    /// A command on the value of its first key.
+    pub(super) async fn on_one(
+        &self,
+        command: &Command,
+        request: &Request<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fail> {
+        let name = self.name(redis::argument(request, 1)?)?;
+        let (need, run) = redis::need(command, request).expect("it is about one value");
+        self.work(&name, need, output, |draft, reply| run(draft, request, reply)).await
+    }
+
+    /// Has something done on a value, and its reply written.
+    pub(super) async fn work(
+        &self,
+        name: &Name<'_>,
+        need: Need,
+        output: &mut Output,
+        mut run: impl FnMut(&mut proto::web::Draft, &mut Writer<'_>) -> Result<(), Fail> + Send,
+    ) -> Result<(), Fail> {
+        let (begin, version) = (output.bytes.len(), self.version);
+        let mut work = |draft: &mut proto::web::Draft, out: &mut Vec<u8>| {
+            run(draft, &mut Writer::new(out, version))
+        };
+        let done = self.shared.store.run(name, need, &mut output.bytes, &mut work).await?;
+        output.tells_of(begin, done);
+        Ok(())
+    }
+
+    /// The record of a key that the client may name.
+    pub(super) fn name<'k>(&self, key: &'k [u8]) -> Result<Name<'k>, Fail> {
+        if !key.starts_with(&self.shared.prefix) {
+            return Err(NO_KEY);
+        }
+        name(self.database, key).ok_or_else(|| {
+            let found = key.len();
+            Fail::Told(format!("ERR a key of {found} bytes; at most {MAX_KEY_BYTES} are allowed"))
+        })
+    }
+
+    /// Checks a password, slowly where it is wrong.
+    pub(super) async fn log_in(&mut self, user: &[u8], password: &[u8]) -> Result<(), Fail> {
+        let Some(expected) = &self.shared.password else {
+            return if user == b"default" { Ok(()) } else { Err(wrong_password()) };
+        };
+        if expected.is(password) && user == b"default" {
+            self.authenticated = true;
+            return Ok(());
+        }
+        count(&self.shared.counters.failed_logins);
+        let waiting = self.shared.failing.fetch_add(1, Ordering::Relaxed) + 1;
+        tokio::time::sleep((BACK_OFF * waiting).min(LONGEST_BACK_OFF)).await;
+        self.shared.failing.fetch_sub(1, Ordering::Relaxed);
+        Err(wrong_password())
+    }
+
+    /// Begins anew, as `RESET` does.
+    pub(super) fn reset(&mut self) {
+        *self = Self { id: self.id, ..Self::new(self.shared) };
+    }
+}
+
+const fn wrong_password() -> Fail {
+    Fail::Said("WRONGPASS invalid username-password pair or user is disabled.")
+}
+
+/// What a client may ask before it has logged in.
+fn may_come_first(name: &str) -> bool {
+    matches!(name, "auth" | "hello" | "quit" | "reset")
+}
+
+/// What is done at once between `MULTI` and `EXEC`.
+fn goes_through_queue(name: &str) -> bool {
+    matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+/// Redis names the first arguments, up to 128 bytes of them.
+fn unknown(request: &Request<'_>) -> Fail {
+    const SHOWN: usize = 128;
+    let shown = |bytes: &[u8], most: usize| {
+        let cut = &bytes[..bytes.len().min(most)];
+        String::from_utf8_lossy(cut).replace(['\r', '\n'], " ")
+    };
+    let mut arguments = String::new();
+    for argument in request.arguments().skip(1) {
+        if arguments.len() >= SHOWN {
+            break;
+        }
+        arguments += &format!("'{}' ", shown(argument, SHOWN - arguments.len()));
+    }
+    let name = shown(request.name(), SHOWN);
+    Fail::Told(format!("ERR unknown command '{name}', with args beginning with: {arguments}"))
+}

@@ -1,0 +1,206 @@
+//! `MULTI`, `EXEC` and `WATCH`.
+//!
+//! Commands that are all about one key are one change: computed together,
+//! agreed on together. Where there are several keys, each command is done by
+//! itself, in order.
+
+use proto::gateway::redis::{self, Command, Fail, Need};
+use proto::gateway::resp::{Limits, Parser, Request, Writer};
+use proto::web::Rank;
+
+use super::connection::Output;
+use super::session::Session;
+
+/// The most commands that wait for `EXEC`, and the most bytes of them.
+const MOST_QUEUED: usize = 65_536;
+const MOST_QUEUED_BYTES: usize = 16 << 20;
+/// The most keys that are watched.
+const MOST_WATCHED: usize = 1_024;
+
+const ABORTED: Fail = Fail::Said("EXECABORT Transaction discarded because of previous errors.");
+
+/// Commands that wait.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// As they came, but for how they were written.
+    bytes: Vec<u8>,
+    count: usize,
+    /// Whether one was refused.
+    spoilt: bool,
+}
+
+impl Session<'_> {
+    /// Has a transaction fail, if there is one: a command in it was wrong.
+    pub(super) fn spoil_queue(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.spoilt = true;
+        }
+    }
+
+    pub(super) fn enqueue(
+        &mut self,
+        _: &Command,
+        request: &Request<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fail> {
+        let queue = self.queue.as_mut().expect("there is one");
+        let bytes: usize = request.arguments().map(|argument| argument.len() + 32).sum();
+        if queue.count >= MOST_QUEUED || queue.bytes.len() + bytes > MOST_QUEUED_BYTES {
+            queue.spoilt = true;
+            return Err(Fail::Said("ERR too many commands wait for EXEC"));
+        }
+        let mut writer = Writer::new(&mut queue.bytes, proto::gateway::resp::Version::Resp2);
+        writer.array(request.count());
+        request.arguments().for_each(|argument| writer.bulk(argument));
+        queue.count += 1;
+        self.reply(output).simple("QUEUED");
+        Ok(())
+    }
+
+    pub(super) async fn transaction(
+        &mut self,
+        name: &str,
+        request: &Request<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fail> {
+        match name {
+            "multi" if self.queue.is_some() => {
+                return Err(Fail::Said("ERR MULTI calls can not be nested"));
+            }
+            "multi" => self.queue = Some(Queue::default()),
+            "discard" if self.queue.is_none() => {
+                return Err(Fail::Said("ERR DISCARD without MULTI"));
+            }
+            "discard" => {
+                self.queue = None;
+                self.watched.clear();
+            }
+            "watch" if self.queue.is_some() => {
+                return Err(Fail::Said("ERR WATCH inside MULTI is not allowed"));
+            }
+            "watch" => self.watch(request).await?,
+            "unwatch" => self.watched.clear(),
+            _ => return self.exec(output).await,
+        }
+        self.reply(output).ok();
+        Ok(())
+    }
+
+    async fn watch(&mut self, request: &Request<'_>) -> Result<(), Fail> {
+        for key in request.arguments().skip(1) {
+            if self.watched.len() >= MOST_WATCHED {
+                return Err(Fail::Said("ERR too many keys are watched"));
+            }
+            let rank = self.rank(self.database, key).await?;
+            self.watched.push((self.database, key.to_vec(), rank));
+        }
+        Ok(())
+    }
+
+    /// The rank of what is at a key: another one, another value.
+    async fn rank(&self, database: u8, key: &[u8]) -> Result<Rank, Fail> {
+        self.name(key)?;
+        let name = crate::gateway::keys::name(database, key).expect("just made");
+        let mut rank = Rank::default();
+        let mut unused = Output::default();
+        self.work(&name, Need::Read, &mut unused, |draft, _| {
+            rank = watched_rank(draft);
+            Ok(())
+        })
+        .await?;
+        Ok(rank)
+    }
+
+    async fn exec(&mut self, output: &mut Output) -> Result<(), Fail> {
+        let queue = self.queue.take().ok_or(Fail::Said("ERR EXEC without MULTI"))?;
+        let watched = std::mem::take(&mut self.watched);
+        if queue.spoilt {
+            return Err(ABORTED);
+        }
+        let mut requests = Vec::new();
+        let mut parsers: Vec<Parser> = Vec::new();
+        parsers.resize_with(queue.count, || Parser::new(unlimited(), true));
+        let mut rest = queue.bytes.as_slice();
+        for parser in &mut parsers {
+            let parsed = parser.next(&mut rest).ok().flatten();
+            requests.push(parsed.expect("it was written by ourselves"));
+        }
+        if let Some(key) = one_key(&requests)
+            && watched
+                .iter()
+                .all(|(database, watched, _)| *database == self.database && watched == key)
+        {
+            return self.exec_on_one(key, &requests, &watched, output).await;
+        }
+        for (database, key, rank) in &watched {
+            if self.rank(*database, key).await? != *rank {
+                self.reply(output).null_array();
+                return Ok(());
+            }
+        }
+        self.reply(output).array(requests.len());
+        for request in &requests {
+            // It was looked up before it was queued.
+            Box::pin(self.handle(request, output)).await;
+        }
+        Ok(())
+    }
+
+    /// All commands as one change of one value.
+    async fn exec_on_one(
+        &self,
+        key: &[u8],
+        requests: &[Request<'_>],
+        watched: &[(u8, Vec<u8>, Rank)],
+        output: &mut Output,
+    ) -> Result<(), Fail> {
+        let name = self.name(key)?;
+        let commands: Vec<_> = requests
+            .iter()
+            .filter_map(|request| redis::need(redis::find(request.name())?, request))
+            .collect();
+        let changes = commands.iter().any(|(need, _)| *need != Need::Read);
+        let need = match commands.as_slice() {
+            [(need, _)] if watched.is_empty() => *need,
+            _ if changes => Need::OneAnswer,
+            _ => Need::Read,
+        };
+        self.work(&name, need, output, |draft, reply| {
+            if watched.iter().any(|(_, _, rank)| *rank != watched_rank(draft)) {
+                reply.null_array();
+                return Ok(());
+            }
+            reply.array(requests.len());
+            for (request, (_, run)) in requests.iter().zip(&commands) {
+                let begin = reply.len();
+                if let Err(fail) = run(draft, request, reply) {
+                    reply.truncate(begin);
+                    reply.error(fail.text());
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// What is not there has no rank: it may be another nothing each time.
+fn watched_rank(draft: &proto::web::Draft) -> Rank {
+    if draft.is_there() { draft.rank() } else { Rank::default() }
+}
+
+/// What was queued has been within the connection's limits.
+fn unlimited() -> Limits {
+    Limits { total_bytes: u32::MAX, ..Limits::default() }
+}
+
+/// The key that all requests are about, and nothing else.
+fn one_key<'r>(requests: &[Request<'r>]) -> Option<&'r [u8]> {
+    let key = requests.first()?.get(1)?;
+    let is_about_it = |request: &Request<'r>| {
+        let about_one = redis::find(request.name())
+            .is_some_and(|command| redis::need(command, request).is_some());
+        about_one && request.get(1) == Some(key)
+    };
+    requests.iter().all(is_about_it).then_some(key)
+}

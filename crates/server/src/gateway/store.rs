@@ -1,0 +1,195 @@
+//! Commands brought about on one value, so that they mean at any node what
+//! they would at a single server.
+//!
+//! What merges is written here and spread. What needs one answer is agreed on
+//! by the key's voters, computed from what they hold and from what was plainly
+//! written since, whichever is later ([`proto::web::Rank`]); it is answered
+//! once every live holder has it. A farm of one node has nobody to agree with.
+//! The argument stands in `docs/gateways.md`.
+
+use parking_lot::Mutex;
+use proto::gateway::redis::{Fail, Need};
+use proto::record::{Body, Deadlines, Record, Version, Writer};
+use proto::web::{Change, Draft, Stamp, State};
+use segue::{Ack, Cache, OneAnswerError, Pending, WriteError};
+
+use super::keys::Name;
+
+/// How many locks keys share: enough that two connections seldom meet by
+/// chance.
+const STRIPES: usize = 1024;
+/// How often a change is tried anew that others were quicker than: each time
+/// one of them came further, and as many as there are nodes are under way.
+const TRIES: usize = 256;
+
+/// The value that a command works on, and the room for its reply.
+pub(super) type Work<'w> = dyn FnMut(&mut Draft, &mut Vec<u8>) -> Result<(), Fail> + Send + 'w;
+
+/// The farm's values.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) cache: Cache,
+    /// Whether there is nobody else, and never will be.
+    alone: bool,
+    ack: Ack,
+    /// Those who change a value at this node, one after another.
+    stripes: Box<[Mutex<()>]>,
+    /// Those who have it agreed on: they would only be in each other's way.
+    turns: Box<[tokio::sync::Mutex<()>]>,
+}
+
+impl Store {
+    pub(super) fn new(cache: Cache, alone: bool, ack: Ack) -> Self {
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        let turns = (0..STRIPES).map(|_| tokio::sync::Mutex::default()).collect();
+        // Without others there is nothing to wait for.
+        let ack = if alone { Ack::Local } else { ack };
+        Self { cache, alone, ack, stripes, turns }
+    }
+
+    /// Has `work` done on a value. What it changed is to be confirmed.
+    pub(super) async fn run(
+        &self,
+        name: &Name<'_>,
+        need: Need,
+        out: &mut Vec<u8>,
+        work: &mut Work<'_>,
+    ) -> Result<Option<Pending>, Fail> {
+        let begin = out.len();
+        if !self.alone && self.is_unknown(name) {
+            // It comes here by being looked for.
+            let found = self.cache.get(&name.key).await;
+            if need == Need::Read {
+                let state = found.map_or_else(State::nothing, |found| {
+                    let body = Body::Value(&found.value);
+                    let segue::Found { version, deadlines, .. } = found;
+                    State::of(&Record { key: name.key, version, deadlines, body }).into_owned()
+                });
+                return work(&mut self.draft(state, Stamp::Agreed), out).map(|()| None);
+            }
+        }
+        if need == Need::Read {
+            let mut draft = self.draft(self.held(name), Stamp::Agreed);
+            return work(&mut draft, out).map(|()| None);
+        }
+        if need == Need::Write || self.alone {
+            match self.write(name, out, work)? {
+                Written::Nothing => return Ok(None),
+                Written::Touched(version, deadlines) => {
+                    let idle = deadlines.idle;
+                    let touch = self.cache.touch_version(&name.key, version, idle, self.ack);
+                    return touch.await.map(Some).map_err(|error| unwritten(&error));
+                }
+                Written::Placed(placed) => {
+                    let spread = self.cache.spread(placed, self.ack).await;
+                    return spread.map(Some).map_err(|error| unwritten(&error));
+                }
+                Written::NeedsOneAnswer => out.truncate(begin),
+            }
+        }
+        self.agree(name, out, work).await
+    }
+
+    /// Changes a value by merging.
+    fn write(
+        &self,
+        name: &Name<'_>,
+        out: &mut Vec<u8>,
+        work: &mut Work<'_>,
+    ) -> Result<Written, Fail> {
+        let _guard = self.stripes[self.stripe(name)].lock();
+        let state = self.held(name);
+        let held_version = state.version;
+        let version = self.cache.next_version();
+        let mut draft = self.draft(state, Stamp::Plain(version));
+        work(&mut draft, out)?;
+        if draft.needs_one_answer() && !self.alone {
+            return Ok(Written::NeedsOneAnswer);
+        }
+        draft.set_name(name.long);
+        let change = draft.change();
+        let (payload, deadlines) = draft.finish();
+        match change {
+            Change::None => Ok(Written::Nothing),
+            Change::Touched => Ok(Written::Touched(held_version, deadlines)),
+            Change::Written => {
+                let placed = self.cache.place(&name.key, version, payload, deadlines);
+                placed.map(Written::Placed).map_err(|error| unwritten(&error))
+            }
+        }
+    }
+
+    /// Has the key's voters agree on a change.
+    async fn agree(
+        &self,
+        name: &Name<'_>,
+        out: &mut Vec<u8>,
+        work: &mut Work<'_>,
+    ) -> Result<Option<Pending>, Fail> {
+        let begin = out.len();
+        let _turn = self.turns[self.stripe(name)].lock().await;
+        for _ in 0..TRIES {
+            out.truncate(begin);
+            let agreed = self.cache.agreed(&name.key).await.map_err(undecided)?;
+            let mut state = self.held(name);
+            if let Some(held) = &agreed {
+                let version = Version { time: held.version, writer: Writer::default() };
+                let (deadlines, body) = (Deadlines::at(held.deadline), Body::Value(&held.value));
+                let record = Record { key: name.key, version, deadlines, body };
+                state = state.join(State::of(&record).into_owned());
+            }
+            let mut draft = self.draft(state, Stamp::Agreed);
+            work(&mut draft, out)?;
+            if draft.change() == Change::None {
+                return Ok(None);
+            }
+            draft.set_name(name.long);
+            let (payload, deadlines) = draft.finish();
+            let payload = payload.expect("what is agreed on has a payload, also of nothing");
+            let (expected, end) = (agreed.map(|held| held.version), deadlines.idle);
+            let written = self.cache.agree_on(&name.key, expected, &payload, end).await;
+            if let Some(version) = written.map_err(undecided)? {
+                let told =
+                    self.cache.tell_agreed(&name.key, version, (&payload, end), self.ack).await;
+                return told.map(Some).map_err(|error| unwritten(&error));
+            }
+        }
+        Err(undecided(OneAnswerError::Busy))
+    }
+
+    /// What this node holds of a value.
+    fn held(&self, name: &Name<'_>) -> State<'static> {
+        let held = self.cache.inspect(&name.key, |record| State::of(record).into_owned());
+        held.unwrap_or_else(State::nothing)
+    }
+
+    fn is_unknown(&self, name: &Name<'_>) -> bool {
+        self.cache.inspect(&name.key, |_| ()).is_none()
+    }
+
+    fn draft(&self, state: State<'static>, stamp: Stamp) -> Draft {
+        Draft::new(state, stamp, self.cache.now())
+    }
+
+    fn stripe(&self, name: &Name<'_>) -> usize {
+        // The hash is keyed: nobody can aim at a stripe.
+        usize::try_from(self.cache.hash(&name.key).0 % STRIPES as u64).expect("below the count")
+    }
+}
+
+/// What became of a plain change.
+enum Written {
+    Nothing,
+    Touched(Version, Deadlines),
+    Placed(segue::Placed),
+    NeedsOneAnswer,
+}
+
+/// Why a write was not done, in words for a client.
+pub(super) fn unwritten(error: &WriteError) -> Fail {
+    Fail::Told(format!("ERR {error}"))
+}
+
+fn undecided(error: OneAnswerError) -> Fail {
+    Fail::Told(format!("ERR {error}"))
+}

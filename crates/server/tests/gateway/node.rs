@@ -1,0 +1,168 @@
+//! Processes of `segue serve` with a gateway, and a `redis-server` beside them.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::http;
+use crate::patience::{PATIENCE, until};
+
+/// A directory that ends with the test.
+pub(crate) fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("segue-gateway-").tempdir().expect("a place for files")
+}
+
+/// The program, without what the environment would tell it.
+pub(crate) fn segue() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_segue"));
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("SEGUE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Makes a farm's key in a directory.
+pub(crate) fn keygen(directory: &Path) {
+    let made = segue().arg("keygen").arg("--out").arg(directory.join("farm.key")).status();
+    assert!(made.expect("segue runs").success());
+}
+
+/// A process that ends with the test.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Ends it without a word.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
+    }
+}
+
+impl Drop for Process {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what its processes logged")]
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            eprintln!("--- {} ---\n{log}", self.log.display());
+        }
+    }
+}
+
+/// A node that serves.
+pub(crate) struct Node {
+    pub(crate) process: Process,
+    pub(crate) redis: String,
+    pub(crate) farm: String,
+    pub(crate) admin: String,
+}
+
+impl Node {
+    /// Starts a node; `more` is the rest of its configuration.
+    pub(crate) fn start(directory: &Path, name: &str, more: &str) -> Self {
+        Self::start_at(directory, name, "\"127.0.0.1:0\"", more)
+    }
+
+    /// The same with a gateway that listens there.
+    pub(crate) fn start_at(directory: &Path, name: &str, listen: &str, more: &str) -> Self {
+        let config = directory.join(format!("{name}.toml"));
+        let text = format!(
+            "node.name = \"{name}\"\ntls.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n\
+             farm.listen = \"127.0.0.1:0\"\nredis.listen = {listen}\n{more}"
+        );
+        fs::write(&config, text).expect("a file of ours");
+        let log = directory.join(format!("{name}.log"));
+        let mut child = segue()
+            .arg("serve")
+            .arg("--config")
+            .arg(&config)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("a file of ours"))
+            .spawn()
+            .expect("segue runs");
+        let out = child.stdout.take().expect("it is piped");
+        let process = Process { child, log };
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        let field = |name: &str| {
+            let field = line.trim().split(' ').find_map(|it| it.strip_prefix(name));
+            field.unwrap_or_else(|| panic!("no {name} in {line:?}")).to_owned()
+        };
+        let (redis, farm, admin) = (field("redis="), field("farm="), field("admin="));
+        // Of several listeners the first.
+        let redis = redis.split(',').next().expect("one at least").to_owned();
+        Self { process, redis, farm, admin }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::tcp(&self.redis)
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let stream = TcpStream::connect(&self.admin).expect("the page is served");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time above zero");
+        let body = http::get(stream, &self.admin, "/api/status").expect("an answer");
+        serde_json::from_str(&body).expect("JSON")
+    }
+}
+
+/// Nodes of one farm, all of which vote.
+pub(crate) fn farm(directory: &Path, names: &[&str]) -> Vec<Node> {
+    keygen(directory);
+    let mut nodes: Vec<Node> = Vec::new();
+    for name in names {
+        let peers: Vec<_> = nodes.iter().map(|node| format!("{:?}", node.farm)).collect();
+        let more = format!(
+            "farm.keys = \"farm.key\"\nfarm.transport = \"unicast\"\nfarm.peers = [{}]\n",
+            peers.join(", ")
+        );
+        nodes.push(Node::start(directory, name, &more));
+    }
+    for node in &nodes {
+        let all_vote = || {
+            let status = node.status();
+            let voters = status.pointer("/one_answer/voters_alive").and_then(Value::as_u64);
+            (voters == Some(names.len() as u64)).then_some(())
+        };
+        until(all_vote, || format!("not all vote: {:#}", node.status()));
+    }
+    nodes
+}
+
+/// A real server, at a unix socket.
+pub(crate) struct RedisServer {
+    _process: Process,
+    socket: PathBuf,
+}
+
+impl RedisServer {
+    pub(crate) fn start(directory: &Path) -> Self {
+        let (socket, log) = (directory.join("redis.sock"), directory.join("redis.log"));
+        let out = File::create(&log).expect("a file of ours");
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(&socket)
+            .stdout(out)
+            .spawn()
+            .expect("redis-server is installed (package redis-server, see .ci/packages)");
+        let process = Process { child, log };
+        let listens = || std::os::unix::net::UnixStream::connect(&socket).ok();
+        until(listens, || "redis-server does not listen".to_owned());
+        Self { _process: process, socket }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::unix(&self.socket)
+    }
+}
