@@ -118,6 +118,9 @@ fn segments_that_mean_nothing_change_nothing() {
             Segment { wrong_by: 1, flags: RST | ACK, ..said(b"") },
             Segment { sequence: hand.next.wrapping_add(far), ..said(b"far ahead\n") },
             Segment { sequence: hand.next.wrapping_sub(far), ..said(b"far behind\n") },
+            Segment { acknowledged: hand.awaited.wrapping_add(far), ..said(b"too far an ACK\n") },
+            Segment { acknowledged: hand.awaited.wrapping_sub(far), ..said(b"too old an ACK\n") },
+            Segment { flags: 0, ..said(b"without an ACK\n") },
             Segment { sequence: hand.next.wrapping_add(far), flags: RST, ..hand.segment(&[]) },
             // Within the window, but not at its begin (RFC 5961, section 3).
             Segment { sequence: hand.next.wrapping_add(100), flags: RST, ..hand.segment(&[]) },

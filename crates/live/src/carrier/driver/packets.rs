@@ -5,12 +5,14 @@
 
 use std::net::SocketAddr;
 
+use proto::connection::ledger::Ledger;
 use proto::connection::owner::Segment as Told;
 use proto::connection::segment::{Checksum, Segment};
 use proto::connection::{ConnectionId, End};
 use sys::queue::{self, Packet, PacketId, Verdict};
 
 use super::Driver;
+use crate::carrier::ROOM;
 use crate::carrier::greeting::{Syn, end_header};
 use crate::carrier::hold::{Hold, Of, token};
 use crate::carrier::splice::{Ends, Link};
@@ -170,6 +172,10 @@ impl Driver {
                     fin: segment.flags.fin(),
                 };
                 let Some(owned) = self.owners.get_mut(&group) else { return Fate::DROP };
+                let ledger = owned.owner.ledger(id);
+                if ledger.is_some_and(|ledger| !may_be_taken(ledger, end, segment)) {
+                    return Fate::DROP;
+                }
                 owned.owner.handle_segment(self.now, (id, end), told, token(packet));
                 let clock = segment.options.timestamps.map(|stamps| stamps.value);
                 if !segment.flags.fin() && !segment.flags.urg() {
@@ -239,6 +245,28 @@ impl Driver {
             tracing::warn!(%error, "a verdict about a packet could not be given");
         }
     }
+}
+
+/// Whether the kernel would take what a segment brings, as far as its
+/// acknowledgement says: of nothing that was not sent (RFC 9293, section 3.10.7.4),
+/// and not of what was acknowledged long ago (RFC 5961, section 5.2). What the
+/// kernel drops is not to be told or answered: whoever does not see a connection
+/// and only guesses its numbers could have his bytes taken for its peer's.
+fn may_be_taken(ledger: &Ledger, end: End, segment: &Segment<'_>) -> bool {
+    if segment.data.is_empty() && !segment.flags.fin() {
+        return true;
+    }
+    let initial = match end {
+        End::Client => Some(ledger.header().client.sent),
+        End::Backend => ledger.header().backend.map(|header| header.sent),
+    };
+    let output = &ledger.side(end).output;
+    let acknowledged = initial.and_then(|at| at.position(segment.acknowledged, output.end()));
+    segment.flags.ack()
+        && acknowledged.is_some_and(|acknowledged| {
+            acknowledged <= output.end() + usize::from(output.fin())
+                && output.unacknowledged() - acknowledged <= ROOM.unacknowledged as u64
+        })
 }
 
 /// What becomes of a packet.
