@@ -75,7 +75,8 @@ impl Driver {
         else {
             return Some(true);
         };
-        let nothing_waits = acknowledged == socket.written();
+        // Our end takes a position: a peer that has it has no more to acknowledge.
+        let nothing_waits = acknowledged == socket.written() + usize::from(socket.is_ending());
         let passed = self.now.saturating_since(unheard.since);
         if acknowledged > unheard.acknowledged || nothing_waits || passed > LATEST {
             return Some(true);
