@@ -190,7 +190,7 @@ fn forms_are_judged_with_file_line_and_key() {
     check(
         "[tsl]\n",
         "DIR/segue.toml:1: tsl: found an unknown key, expected one of \"node\", \"farm\", \
-         \"cache\", \"portion\", \"upstream\", \"writes\", \"tls\", \"connections\", \"admin\", \
+         \"cache\", \"portion\", \"upstream\", \"writes\", \"tls\", \"redis\", \"connections\", \"admin\", \
          \"log\"; \
          did you mean \"tls\"?",
     );
