@@ -13,6 +13,7 @@ pub mod command;
 pub mod farm;
 pub mod load;
 pub mod network;
+mod watch;
 
 pub use farm::{Farm, FarmError};
 pub use network::{Network, NetworkError, or_skip};

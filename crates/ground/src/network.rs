@@ -7,19 +7,11 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use sys::namespace::Namespace;
 
 use crate::command::{CommandError, run};
-
-/// How long links may take to carry: far longer than they do.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often a link is looked at. The kernel does not say when it carries,
-/// short of a netlink socket.
-const GLANCE: Duration = Duration::from_millis(5);
+use crate::watch::{PATIENCE, until};
 
 /// Gives what stands on such a network, or says why it cannot be had here and a
 /// test is skipped.
@@ -283,19 +275,14 @@ impl Network {
     /// The kernel notices by and by that its links are up; packets that come
     /// earlier vanish.
     fn until_it_carries(&self, machine: u8) -> Result<(), NetworkError> {
-        let limit = Instant::now() + PATIENCE;
         let port = format!("ip -details link show port{machine}");
-        loop {
+        let carries = until(PATIENCE, || {
             let port = self.street.within(|| run(&port))?;
             let link = self.on(machine, || run("ip link show eth0"))?;
-            if port.contains("state forwarding") && link.contains("state UP") {
-                return Ok(());
-            }
-            if Instant::now() > limit {
-                return Err(NetworkError::Link(machine));
-            }
-            thread::sleep(GLANCE);
-        }
+            let both = port.contains("state forwarding") && link.contains("state UP");
+            Ok::<_, NetworkError>(both.then_some(()))
+        })?;
+        carries.ok_or(NetworkError::Link(machine))
     }
 }
 

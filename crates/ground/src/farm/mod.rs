@@ -15,7 +15,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::CipherSuite;
@@ -26,6 +25,8 @@ use tempfile::TempDir;
 use crate::command::run;
 use crate::load::{Amount, Backend, Clients, Near, Plan, Security};
 use crate::network::{Network, NetworkError};
+pub use crate::watch::PATIENCE;
+use crate::watch::until;
 pub use error::FarmError;
 pub use node::Node;
 pub use settings::{Listeners, Settings};
@@ -43,13 +44,6 @@ pub const BACKEND: u8 = SERVERS + 1;
 
 /// Names of the servers' nodes.
 const NAMES: [&str; SERVERS as usize] = ["a", "b", "c"];
-
-/// How long a farm may take to do what it should: far longer than it does on a
-/// busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often a condition is looked at while it is waited for.
-const GLANCE: Duration = Duration::from_millis(5);
 
 /// Where the backend is, on its machine.
 const BACKEND_PORT: u16 = 9000;
@@ -122,10 +116,9 @@ impl Farm {
     /// Waits until the servers agree on who votes, all of them do, and each has
     /// what is agreed on: before that another loss may be one too many.
     fn until_whole(&self) -> Result<(), FarmError> {
-        let limit = Instant::now() + PATIENCE;
         let mut since = Instant::now();
         let mut known = None;
-        loop {
+        let whole = until(PATIENCE, || {
             let seen = (0..SERVERS).map(|server| self.agreed(server));
             let seen = seen.collect::<Result<Vec<_>, _>>()?;
             let first = seen.first().copied().flatten();
@@ -133,14 +126,10 @@ impl Farm {
             // A roster changes twice when a server is another start of itself.
             if !same || first != known {
                 (known, since) = (first.filter(|_| same), Instant::now());
-            } else if since.elapsed() > SETTLED {
-                return Ok(());
             }
-            if Instant::now() > limit {
-                return Err(self.failed("all servers vote"));
-            }
-            thread::sleep(GLANCE);
-        }
+            Ok::<_, FarmError>((known.is_some() && since.elapsed() > SETTLED).then_some(()))
+        })?;
+        whole.ok_or_else(|| self.failed("all servers vote"))
     }
 
     /// Which roster a server goes by and how many registers it has, if all of that
@@ -198,14 +187,10 @@ impl Farm {
     /// As for [`Farm::start`].
     pub fn restore(&mut self, server: u8) -> Result<(), FarmError> {
         self.nodes[usize::from(server)] = None;
-        let limit = Instant::now() + PATIENCE;
         // With the plug in, it would be there twice.
-        while self.has_address(server)? {
-            if Instant::now() > limit {
-                return Err(self.failed("a killed server's virtual address goes away"));
-            }
-            thread::sleep(GLANCE);
-        }
+        let gone =
+            until(PATIENCE, || Ok::<_, FarmError>((!self.has_address(server)?).then_some(())))?;
+        gone.ok_or_else(|| self.failed("a killed server's virtual address goes away"))?;
         self.network.plug(server)?;
         self.start()
     }
@@ -259,16 +244,9 @@ impl Farm {
     ///
     /// When that takes longer than [`PATIENCE`].
     pub fn until_owner(&self, wanted: impl Fn(u8) -> bool) -> Result<u8, FarmError> {
-        let limit = Instant::now() + PATIENCE;
-        loop {
-            if let Some(owner) = self.owner()?.filter(|&owner| wanted(owner)) {
-                return Ok(owner);
-            }
-            if Instant::now() > limit {
-                return Err(self.failed("no server has the virtual address alone"));
-            }
-            thread::sleep(GLANCE);
-        }
+        let owner =
+            until(PATIENCE, || Ok::<_, FarmError>(self.owner()?.filter(|&owner| wanted(owner))))?;
+        owner.ok_or_else(|| self.failed("no server has the virtual address alone"))
     }
 
     /// Waits until so many of a server's connections are protected.
@@ -301,17 +279,12 @@ impl Farm {
         server: u8,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Value, FarmError> {
-        let limit = Instant::now() + PATIENCE;
-        loop {
-            let status = self.status(server)?;
-            if wanted(&status) {
-                return Ok(status);
-            }
-            if Instant::now() > limit {
-                return Err(self.failed(&format!("{} says {status:#}", Self::name(server))));
-            }
-            thread::sleep(GLANCE);
-        }
+        let mut last = Value::Null;
+        let seen = until(PATIENCE, || {
+            last = self.status(server)?;
+            Ok::<_, FarmError>(wanted(&last).then(|| last.take()))
+        })?;
+        seen.ok_or_else(|| self.failed(&format!("{} says {last:#}", Self::name(server))))
     }
 
     /// Has a client connect and begin.

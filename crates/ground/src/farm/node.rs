@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{FarmError, GLANCE, PATIENCE};
+use super::{FarmError, PATIENCE};
+use crate::watch::until;
 
 /// A node's process. Dropped, it crashes: SIGKILL.
 #[derive(Debug)]
@@ -109,16 +110,12 @@ impl Node {
 
     /// Waits until it has ended by itself.
     pub(super) fn until_ended(mut self, patience: Duration) -> Result<(), FarmError> {
-        let limit = Instant::now() + patience;
-        loop {
-            let ended = self.child.try_wait().map_err(FarmError::because("a node's end"))?;
-            match ended {
-                Some(status) if status.success() => return Ok(()),
-                None if Instant::now() < limit => thread::sleep(GLANCE),
-                _ => {
-                    let what = format!("node {} should end with 0: {ended:?}", self.name);
-                    return Err(FarmError::Failed { what, why: self.logged() });
-                }
+        let look = || self.child.try_wait().map_err(FarmError::because("a node's end"));
+        match until(patience, look)? {
+            Some(status) if status.success() => Ok(()),
+            ended => {
+                let what = format!("node {} should end with 0: {ended:?}", self.name);
+                Err(FarmError::Failed { what, why: self.logged() })
             }
         }
     }

@@ -1,4 +1,6 @@
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sys::batch::{ReceiveBatch, SendQueue};
 use sys::interface::Interface;
