@@ -1,9 +1,11 @@
-//! What clients of other stores say, as bytes: Redis' protocol and
-//! memcached's. It knows how requests and replies are written, and nothing of
-//! what a command does or of where values are kept.
+//! What clients of other stores say: Redis' protocol and memcached's, as bytes,
+//! and what Redis' commands do to one value. It knows nothing of where values are
+//! kept, nor of who asks.
 
 pub mod memcached;
 pub mod number;
 pub mod redis;
 pub mod resp;
 mod scan;
+#[cfg(test)]
+mod testing;

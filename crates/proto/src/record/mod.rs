@@ -9,6 +9,8 @@ mod clock;
 mod join;
 mod key;
 pub mod merge;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use clock::{HybridClock, MAX_SKEW, Observed, furthest_ahead};
 pub use join::{Joined, joins, normal};

@@ -38,9 +38,8 @@ fn answer(owner: &mut Owner, now: Instant, answer: Answer) {
     owner.handle_answer(now, &ask, answer);
 }
 
-/// An owner in its first term, followed, with one connection whose beginning the
-/// understudy holds, and which waits for nothing but to be asked for.
-fn followed() -> (Owner, Instant) {
+/// An owner in its first term, followed, with a connection that has begun.
+fn begun() -> (Owner, Instant) {
     let now = Instant::from_micros(1_000_000);
     let mut owner = Owner::new(Config::new(ME, GROUP));
     owner.choose_understudy(UNDERSTUDY);
@@ -48,6 +47,13 @@ fn followed() -> (Owner, Instant) {
     answer(&mut owner, now, Answer::Set);
     owner.handle_stream_up();
     owner.open(now, header(), Token(1));
+    (owner, now)
+}
+
+/// The same, whose beginning the understudy holds, and which waits for nothing but
+/// to be asked for.
+fn followed() -> (Owner, Instant) {
+    let (mut owner, now) = begun();
     owner.handle_reply(now, Reply::Held { epoch: 1, count: 1 });
     (owner, now)
 }
@@ -182,15 +188,9 @@ fn there_is_nothing_to_doubt_in_what_nobody_else_knows() {
     assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));
 }
 
-/// An owner in its first term, followed, with a connection to a backend.
+/// The same, with a connection to a backend.
 fn attached() -> (Owner, Instant) {
-    let now = Instant::from_micros(1_000_000);
-    let mut owner = Owner::new(Config::new(ME, GROUP));
-    owner.choose_understudy(UNDERSTUDY);
-    owner.handle_timeout(now);
-    answer(&mut owner, now, Answer::Set);
-    owner.handle_stream_up();
-    owner.open(now, header(), Token(1));
+    let (mut owner, now) = begun();
     owner.attach(now, CONNECTION, header().client, Token(2));
     owner.handle_reply(now, Reply::Held { epoch: 1, count: 2 });
     assert_eq!(owner.poll_action(), Some(Action::Admit(Token(1))));

@@ -189,65 +189,84 @@ fn within(score: f64, min: (f64, bool), max: (f64, bool)) -> bool {
     above && below
 }
 
+/// In which order and form members are wanted, and how many of them.
+#[derive(Default)]
+struct Wanted {
+    by_score: bool,
+    reversed: bool,
+    with_scores: bool,
+    /// How many are passed over, and how many there are then.
+    limit: Option<(i64, i64)>,
+}
+
+impl Wanted {
+    /// What stands behind key and bounds. `ZRANGE` has a word for what the names of
+    /// the older commands say.
+    fn read(r: &Request<'_>, is_zrange: bool) -> Result<Self, Fail> {
+        let mut wanted = Self::default();
+        let mut at = 4;
+        while let Some(word) = r.get(at) {
+            at += 1;
+            if is(word, "WITHSCORES") {
+                wanted.with_scores = true;
+            } else if is(word, "LIMIT") {
+                wanted.limit = Some((integer(r, at)?, integer(r, at + 1)?));
+                at += 2;
+            } else if is_zrange && is(word, "BYSCORE") {
+                wanted.by_score = true;
+            } else if is_zrange && is(word, "REV") {
+                wanted.reversed = true;
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(wanted)
+    }
+}
+
 /// `ZRANGE key start stop [BYSCORE] [REV] [LIMIT offset count] [WITHSCORES]`.
 pub(super) fn zrange(d: &mut Draft, r: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
-    let (mut by_score, mut reversed, mut with_scores, mut limit) = (false, false, false, None);
-    let mut at = 4;
-    while let Some(word) = r.get(at) {
-        at += 1;
-        if is(word, "BYSCORE") {
-            by_score = true;
-        } else if is(word, "REV") {
-            reversed = true;
-        } else if is(word, "WITHSCORES") {
-            with_scores = true;
-        } else if is(word, "LIMIT") {
-            limit = Some((integer(r, at)?, integer(r, at + 1)?));
-            at += 2;
-        } else {
-            return Err(SYNTAX);
-        }
+    let wanted = Wanted::read(r, true)?;
+    if wanted.by_score {
+        return by_scores(d, r, reply, &wanted);
     }
-    if by_score {
-        let (low, high) = if reversed { (3, 2) } else { (2, 3) };
-        let bounds = (bound(argument(r, low)?)?, bound(argument(r, high)?)?);
-        return by_scores(d, reply, bounds, (reversed, with_scores, limit));
-    }
-    if limit.is_some() {
+    if wanted.limit.is_some() {
         return Err(Fail::Said(
             "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
         ));
     }
     let (start, end) = (integer(r, 2)?, integer(r, 3)?);
     let mut all = sorted(d)?;
-    if reversed {
+    if wanted.reversed {
         all.reverse();
     }
     let found = range(start, end, all.len()).map_or(&[][..], |range| &all[range]);
-    put(found, with_scores, reply);
+    put(found, wanted.with_scores, reply);
     Ok(())
 }
 
-type Order = (bool, bool, Option<(i64, i64)>);
-
+/// Members between two scores, of which the higher comes first where the order is
+/// turned round.
 fn by_scores(
     draft: &Draft,
+    r: &Request<'_>,
     reply: &mut Writer<'_>,
-    (min, max): ((f64, bool), (f64, bool)),
-    (reversed, with_scores, limit): Order,
+    wanted: &Wanted,
 ) -> Result<(), Fail> {
+    let (low, high) = if wanted.reversed { (3, 2) } else { (2, 3) };
+    let (min, max) = (bound(argument(r, low)?)?, bound(argument(r, high)?)?);
     let mut found = sorted(draft)?;
     found.retain(|(score, _)| within(*score, min, max));
-    if reversed {
+    if wanted.reversed {
         found.reverse();
     }
-    if let Some((offset, count)) = limit {
+    if let Some((offset, count)) = wanted.limit {
         let skipped = usize::try_from(offset).unwrap_or(usize::MAX).min(found.len());
         found.drain(..skipped);
         // A negative count is no limit.
         found.truncate(usize::try_from(count).unwrap_or(usize::MAX));
     }
-    put(&found, with_scores, reply);
+    put(&found, wanted.with_scores, reply);
     Ok(())
 }
 
@@ -256,7 +275,7 @@ pub(super) fn zrangebyscore(
     r: &Request<'_>,
     reply: &mut Writer<'_>,
 ) -> Result<(), Fail> {
-    scores(d, r, reply, false)
+    by_scores(d, r, reply, &Wanted::read(r, false)?)
 }
 
 pub(super) fn zrevrangebyscore(
@@ -264,30 +283,7 @@ pub(super) fn zrevrangebyscore(
     r: &Request<'_>,
     reply: &mut Writer<'_>,
 ) -> Result<(), Fail> {
-    scores(d, r, reply, true)
-}
-
-fn scores(
-    draft: &Draft,
-    r: &Request<'_>,
-    reply: &mut Writer<'_>,
-    reversed: bool,
-) -> Result<(), Fail> {
-    let (low, high) = if reversed { (3, 2) } else { (2, 3) };
-    let bounds = (bound(argument(r, low)?)?, bound(argument(r, high)?)?);
-    let (mut with_scores, mut limit, mut at) = (false, None, 4);
-    while let Some(word) = r.get(at) {
-        at += 1;
-        if is(word, "WITHSCORES") {
-            with_scores = true;
-        } else if is(word, "LIMIT") {
-            limit = Some((integer(r, at)?, integer(r, at + 1)?));
-            at += 2;
-        } else {
-            return Err(SYNTAX);
-        }
-    }
-    by_scores(draft, reply, bounds, (reversed, with_scores, limit))
+    by_scores(d, r, reply, &Wanted { reversed: true, ..Wanted::read(r, false)? })
 }
 
 pub(super) fn zcount(d: &mut Draft, r: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {

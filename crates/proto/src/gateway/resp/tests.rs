@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::gateway::testing::cut;
 
 type Words = Vec<Vec<u8>>;
 
@@ -226,14 +227,6 @@ fn replies_are_written_in_both_versions() {
             assert_eq!(String::from_utf8_lossy(&out[6..]), **expected);
         }
     }
-}
-
-/// A stream cut at any places.
-fn cut<'a>(stream: &'a [u8], at: &[prop::sample::Index]) -> Vec<&'a [u8]> {
-    let mut places: Vec<usize> = at.iter().map(|index| index.index(stream.len() + 1)).collect();
-    places.extend([0, stream.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect()
 }
 
 /// Bytes that look like requests here and there.

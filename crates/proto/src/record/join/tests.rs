@@ -2,33 +2,12 @@ use proptest::prelude::*;
 
 use super::super::merge::{Merge, merge};
 use super::*;
+use crate::record::testing::Owned;
 use crate::record::{Deadlines, Hlc, Key, Kind, Writer};
 use crate::state::testing;
 use crate::time::Wall;
 
-/// A record that owns its payload; without one it is a tombstone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Owned {
-    key: Key,
-    version: Version,
-    deadlines: Deadlines,
-    payload: Option<Vec<u8>>,
-}
-
 impl Owned {
-    fn of(record: &Record<'_>) -> Self {
-        let payload = match record.body {
-            Body::Value(payload) => Some(payload.to_vec()),
-            Body::Deleted => None,
-        };
-        Self { key: record.key, version: record.version, deadlines: record.deadlines, payload }
-    }
-
-    fn record(&self) -> Record<'_> {
-        let body = self.payload.as_deref().map_or(Body::Deleted, Body::Value);
-        Record { key: self.key, version: self.version, deadlines: self.deadlines, body }
-    }
-
     /// What merging leaves.
     fn merged(&self, incoming: &Self) -> Self {
         let with_idle = |one: &Self, idle| {
@@ -42,14 +21,6 @@ impl Owned {
             Merge::Replace(idle) => with_idle(incoming, idle),
             Merge::Join(joined) => Self::of(&joined.record(self.key)),
         }
-    }
-
-    /// Without what means nothing: a tombstone's idle deadline.
-    fn meaning(mut self) -> Self {
-        if self.payload.is_none() {
-            self.deadlines.idle = self.deadlines.absolute;
-        }
-        self
     }
 }
 

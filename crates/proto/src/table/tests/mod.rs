@@ -9,53 +9,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{Config, Cursor, KeyRanges, Table};
-use crate::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer, normal};
+use crate::record::testing::Owned;
+use crate::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer};
 use crate::state::testing;
 use crate::time::Wall;
-
-/// A record that owns its payload.
-#[derive(Clone, PartialEq, Eq)]
-struct Owned {
-    key: Key,
-    version: Version,
-    deadlines: Deadlines,
-    /// `None`: a tombstone.
-    payload: Option<Vec<u8>>,
-}
-
-impl Owned {
-    fn of(record: &Record<'_>) -> Self {
-        let payload = match record.body {
-            Body::Value(payload) => Some(payload.to_vec()),
-            Body::Deleted => None,
-        };
-        Self { key: record.key, version: record.version, deadlines: record.deadlines, payload }
-    }
-
-    fn record(&self) -> Record<'_> {
-        let body = self.payload.as_deref().map_or(Body::Deleted, Body::Value);
-        Record { key: self.key, version: self.version, deadlines: self.deadlines, body }
-    }
-
-    /// As it is held.
-    fn normal(self) -> Self {
-        Self::of(&normal(&self.record()))
-    }
-
-    /// Without what means nothing: a tombstone's idle deadline.
-    fn meaning(mut self) -> Self {
-        if self.payload.is_none() {
-            self.deadlines.idle = self.deadlines.absolute;
-        }
-        self
-    }
-}
-
-impl std::fmt::Debug for Owned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.record().fmt(f)
-    }
-}
 
 fn table(capacity_bytes: usize) -> Table {
     Table::new(Config { capacity_bytes, placement_secret: [1; 32], own_secret: [2; 32] })

@@ -8,6 +8,7 @@ mod text;
 use proptest::prelude::*;
 
 use super::*;
+use crate::gateway::testing::cut;
 
 /// A request or a refusal as one line.
 fn shown(parsed: &Parsed<'_>) -> String {
@@ -110,14 +111,6 @@ fn closes(input: &[u8], expected: Closed) {
     for pieces in [vec![input], input.chunks(size).collect()] {
         assert_eq!(read(Limits::default(), pieces), (Vec::new(), Err(expected)));
     }
-}
-
-/// A stream cut at any places.
-fn cut<'a>(stream: &'a [u8], at: &[prop::sample::Index]) -> Vec<&'a [u8]> {
-    let mut places: Vec<usize> = at.iter().map(|index| index.index(stream.len() + 1)).collect();
-    places.extend([0, stream.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect()
 }
 
 /// Bytes that look like requests here and there.
