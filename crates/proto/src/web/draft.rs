@@ -75,7 +75,7 @@ impl Draft {
     #[must_use]
     pub fn new(mut state: State<'static>, stamp: Stamp, now: Wall) -> Self {
         let is_there = match &state.content {
-            Content::Gone => false,
+            Content::Ended | Content::Gone => false,
             Content::Text(_) => true,
             Content::Members(members) => members.live().next().is_some(),
         };
@@ -117,7 +117,7 @@ impl Draft {
     /// Whether anything is there.
     #[must_use]
     pub const fn is_there(&self) -> bool {
-        !matches!(self.state.content, Content::Gone)
+        !matches!(self.state.content, Content::Ended | Content::Gone)
     }
 
     /// The text that is there.
@@ -233,7 +233,7 @@ impl Draft {
                 self.needs_one_answer = true;
                 self.whole()
             }
-            Content::Members(_) | Content::Gone => match self.stamp {
+            Content::Members(_) | Content::Ended | Content::Gone => match self.stamp {
                 Stamp::Plain(version) => Rank::plain(version),
                 Stamp::Agreed => self.rank().next(),
             },
@@ -247,7 +247,7 @@ impl Draft {
         self.delete();
         let end = other.end();
         match &other.state.content {
-            Content::Gone => return,
+            Content::Ended | Content::Gone => return,
             Content::Text(text) => self.set_text(text.to_vec(), Until::Never),
             Content::Members(members) => {
                 for (field, value) in members.live() {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! payload  mark(1) form(1) [length(2) name] [rank(16)] [rank of ends(16)] content
-//! form     bits 0-2 what: 0 nothing, 1 a text, 2 a hash, 3 a set, 4 a sorted set;
+//! form     bits 0-2 what: 0 nothing, 1 a text, 2 a hash, 3 a set, 4 a sorted set,
+//!          5 nothing, as a value of another sort has ended;
 //!          bit 3 a name follows, bit 4 a floor, bit 5 which write said when it ends
 //! content  of a text its bytes; of a collection: known(16) count(4) entries
 //! entry    rank(16) length of field(4) length of value + 1, or 0(4) field value
@@ -29,6 +30,7 @@ const FLOOR: u8 = 1 << 4;
 const ENDS: u8 = 1 << 5;
 const WHAT: u8 = 0b111;
 const TEXT: u8 = 1;
+const ENDED: u8 = 5;
 
 /// A text that needs nothing but itself, or that nothing is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,7 @@ pub fn plain(payload: &[u8]) -> Plain<'_> {
     let mut reader = Reader::new(payload);
     match head(&mut reader) {
         Ok(Head { what: TEXT, .. }) => Plain::Text(reader.rest()),
-        Ok(Head { what: 0, .. }) => Plain::Gone,
+        Ok(Head { what: 0 | ENDED, .. }) => Plain::Gone,
         Ok(_) => Plain::Other,
         Err(_) => Plain::Text(payload),
     }
@@ -124,6 +126,7 @@ pub(super) fn decode<'a>(payload: &'a [u8], record: &Record<'_>) -> Result<State
         2 => Content::Members(members(&mut reader, Shape::Hash)?),
         3 => Content::Members(members(&mut reader, Shape::Set)?),
         4 => Content::Members(members(&mut reader, Shape::SortedSet)?),
+        ENDED => Content::Ended,
         _ => return Err(Malformed::Invalid("form")),
     };
     let plain = Rank::plain(record.version);
@@ -132,8 +135,8 @@ pub(super) fn decode<'a>(payload: &'a [u8], record: &Record<'_>) -> Result<State
     let floor = head.floor.unwrap_or(usual_floor);
     let ends = Ends { rank: head.ends.unwrap_or(plain), deadlines: record.deadlines };
     let content = match content {
-        Content::Members(members) => members.above(floor).map_or(Content::Gone, Content::Members),
-        whole @ (Content::Gone | Content::Text(_)) => whole,
+        Content::Members(members) => members.above(floor).map_or(Content::Ended, Content::Members),
+        whole @ (Content::Ended | Content::Gone | Content::Text(_)) => whole,
     };
     let name = Cow::Borrowed(head.name);
     Ok(State { version: record.version, name, floor, content, ends })
@@ -174,6 +177,7 @@ pub fn encode(state: &State<'_>, out: &mut Vec<u8>) {
     let is_collection = matches!(state.content, Content::Members(_));
     let usual_floor = if is_collection { Rank::default() } else { plain };
     let what = match &state.content {
+        Content::Ended => ENDED,
         Content::Gone => 0,
         Content::Text(_) => TEXT,
         Content::Members(Members { shape: Shape::Hash, .. }) => 2,
@@ -194,7 +198,7 @@ pub fn encode(state: &State<'_>, out: &mut Vec<u8>) {
     match &state.content {
         Content::Text(text) => out.extend_from_slice(text),
         Content::Members(members) => put_members(out, members),
-        Content::Gone => {}
+        Content::Ended | Content::Gone => {}
     }
 }
 

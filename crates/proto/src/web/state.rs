@@ -48,6 +48,9 @@ pub struct Members<'a> {
 /// What is there.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content<'a> {
+    /// Nothing, and nothing is known of a write that left it so: there was a value
+    /// of another sort, which what is later has ended.
+    Ended,
     /// Nothing.
     Gone,
     /// A text; so is a payload that is not of this module's making.
@@ -121,7 +124,7 @@ impl<'a> State<'a> {
     pub fn top(&self) -> Rank {
         match &self.content {
             Content::Members(members) => members.top().max(self.floor),
-            Content::Gone | Content::Text(_) => self.floor,
+            Content::Ended | Content::Gone | Content::Text(_) => self.floor,
         }
     }
 
@@ -144,7 +147,7 @@ impl<'a> State<'a> {
                 let one_wins = ranked(&one) > ranked(&other);
                 let (winner, loser) = if one_wins { (one, other) } else { (other, one) };
                 if loser.top() > floor {
-                    (floor, base) = (loser.top(), Content::Gone);
+                    (floor, base) = (loser.top(), Content::Ended);
                 }
                 Some(winner)
             }
@@ -161,6 +164,7 @@ impl<'a> State<'a> {
         let own = |bytes: Cow<'_, [u8]>| Cow::Owned(bytes.into_owned());
         let Self { version, name, floor, content, ends } = self;
         let content = match content {
+            Content::Ended => Content::Ended,
             Content::Gone => Content::Gone,
             Content::Text(text) => Content::Text(own(text)),
             Content::Members(Members { shape, known, entries }) => {
@@ -177,9 +181,12 @@ impl<'a> State<'a> {
         let Self { name, floor, content, .. } = self;
         match content {
             Content::Members(members) => {
-                Parts { name, floor, base: Content::Gone, members: Some(members) }
+                // What is above the floor ends with it, so nobody asks for what was there.
+                Parts { name, floor, base: Content::Ended, members: Some(members) }
             }
-            base @ (Content::Gone | Content::Text(_)) => Parts { name, floor, base, members: None },
+            base @ (Content::Ended | Content::Gone | Content::Text(_)) => {
+                Parts { name, floor, base, members: None }
+            }
         }
     }
 }
@@ -195,8 +202,9 @@ struct Parts<'a> {
 /// as [`merge`](crate::record::merge) does, a tombstone is above values.
 fn base_order<'c>(base: &'c Content<'_>) -> (u8, &'c [u8]) {
     match base {
-        Content::Text(bytes) => (0, bytes),
-        Content::Gone | Content::Members(_) => (1, &[]),
+        Content::Ended | Content::Members(_) => (0, &[]),
+        Content::Text(bytes) => (1, bytes),
+        Content::Gone => (2, &[]),
     }
 }
 
@@ -279,7 +287,7 @@ impl std::fmt::Debug for State<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "State({:?}, {:?}, ", self.version, self.floor)?;
         match &self.content {
-            Content::Gone => write!(f, "nothing)"),
+            Content::Ended | Content::Gone => write!(f, "nothing)"),
             Content::Text(bytes) => write!(f, "{} bytes)", bytes.len()),
             Content::Members(it) => write!(f, "{:?} of {})", it.shape, it.entries.len()),
         }
@@ -296,6 +304,7 @@ impl std::fmt::Debug for Members<'_> {
 impl std::fmt::Debug for Content<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Ended => write!(f, "Ended"),
             Self::Gone => write!(f, "Gone"),
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Members(members) => write!(f, "{members:?}"),

@@ -35,6 +35,7 @@ fn members() -> impl Strategy<Value = Members<'static>> {
 
 fn state() -> impl Strategy<Value = State<'static>> {
     let content = prop_oneof![
+        Just(Content::Ended),
         Just(Content::Gone),
         Just(Content::Text(Cow::Borrowed(b"t"))),
         members().prop_map(Content::Members),
@@ -48,7 +49,7 @@ fn state() -> impl Strategy<Value = State<'static>> {
         let version = Version { time: Hlc(time), writer: Writer(9) };
         let content = match content {
             Content::Members(members) => Content::Members(members.above(floor)?),
-            whole @ (Content::Gone | Content::Text(_)) => whole,
+            whole @ (Content::Ended | Content::Gone | Content::Text(_)) => whole,
         };
         Some(State { version, name: Cow::Borrowed(b""), floor, content, ends })
     })
