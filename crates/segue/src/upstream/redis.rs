@@ -34,8 +34,10 @@ const RETRY_MILLIS: std::ops::Range<u64> = 10..100;
 /// begin as ours does is overwritten.
 ///
 /// A tombstone is kept for as long as what it takes the place of would have
-/// been: who deleted that may not have known. A user who may not ask for that
-/// time (`PTTL`) keeps it for as long as it says.
+/// been: who deleted that may not have known. That is a time left, not an
+/// instant (`PEXPIRETIME` came after Redis 6.2), so what this script takes is
+/// added to it. A user who may not ask for that time (`PTTL`) keeps it for as
+/// long as it says.
 ///
 /// There is a command for that in some engines (`SET … IFEQ`), but none that
 /// all of them have; a script of one key works in all, Cluster included.

@@ -106,7 +106,9 @@ async fn what_was_deleted_or_renamed_stays_so() {
     cache.rotate(&old, &new, Ack::Tier).await.unwrap();
     for (name, _) in engine.all() {
         let expiry: u64 = engine.ask(&format!("PEXPIRETIME {name}"));
-        assert_eq!(expiry, ends.absolute.as_millis(), "a tombstone stays as long as its record");
+        // Up to a second longer: what the engine takes to store it counts.
+        let longer = expiry.checked_sub(ends.absolute.as_millis());
+        assert!(longer.is_some_and(|millis| millis < 1_000), "{longer:?} ms more than its record");
     }
     assert!(other.get(&deleted).await.is_none() && other.get(&old).await.is_none());
     assert_eq!(&*other.get(&new).await.unwrap().value, b"rights");
