@@ -19,6 +19,11 @@ use crate::wire::header::Incarnation;
 /// How long a voter is silent before it is dropped: twice what the membership
 /// takes to call it dead, so that a short partition changes no roster.
 const DROPPED_AFTER: Duration = Duration::from_secs(2);
+/// The same where a majority of the others is as many as before: of three, two
+/// can do no more without the third than with it, and once the third is heard
+/// again it counts at once. Not for ever, as what is over is forgotten only when
+/// all voters have.
+const DROPPED_IN_VAIN_AFTER: Duration = Duration::from_mins(1);
 /// How long a node is there before it becomes a voter.
 const ADDED_AFTER: Duration = Duration::from_millis(500);
 /// How fresh what a member said of itself has to be: some five tellings.
@@ -180,18 +185,30 @@ impl Agree {
         next
     }
 
-    /// Those of the voters who live, or were heard a moment ago; and those who
+    /// Those of the voters who live, or were heard a while ago; and those who
     /// are to vote with them.
     fn sensible_voters(&self, now: Instant, roster: &Roster) -> Vec<Voter> {
+        let voters = self.voters_heard_within(now, roster, DROPPED_AFTER);
+        let needed = |voters: usize| majority(voters.min(roster.voters_of_key.into()));
+        let before = roster.electorate.voters.len();
+        let in_vain = before <= roster.voters_of_key.into()
+            && needed(voters.len()) == needed(before)
+            && voters.iter().all(|voter| roster.has(voter.incarnation));
+        if in_vain { self.voters_heard_within(now, roster, DROPPED_IN_VAIN_AFTER) } else { voters }
+    }
+
+    /// Those of the voters who live, or were heard within that time; and those
+    /// who are to vote with them.
+    fn voters_heard_within(&self, now: Instant, roster: &Roster, within: Duration) -> Vec<Voter> {
         let me = self.config.incarnation;
         let stays = |voter: &&Voter| match self.members.get(voter.incarnation) {
             _ if voter.incarnation == me => true,
             Some(known) => match known.member.standing {
                 Standing::Alive => true,
-                Standing::Silent => now - known.since < DROPPED_AFTER,
+                Standing::Silent => now - known.since < within,
                 Standing::Gone => false,
             },
-            None => now - self.adopted < DROPPED_AFTER,
+            None => now - self.adopted < within,
         };
         let mut voters: Vec<Voter> =
             roster.electorate.voters.iter().filter(stays).copied().collect();
