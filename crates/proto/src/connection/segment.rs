@@ -44,6 +44,9 @@ pub struct Options {
     pub sack: bool,
     /// Its sender's clock, and what it last saw of the receiver's.
     pub timestamps: Option<Timestamps>,
+    /// The first block of what it acknowledges out of order, or has got twice:
+    /// from a sequence number on, up to another (RFC 2018, section 3; RFC 2883).
+    pub block: Option<[u32; 2]>,
 }
 
 /// The timestamps option (RFC 7323, section 3.2).
@@ -114,6 +117,7 @@ const NO_OPERATION: u8 = 1;
 const SEGMENT: u8 = 2;
 const SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
 impl Flags {
@@ -296,6 +300,9 @@ impl Options {
             }
             (SCALE, &[shift]) => self.scale = Some(shift.min(MAX_SCALE)),
             (SACK_PERMITTED, []) => self.sack = true,
+            (SACK, &[a, b, c, d, e, f, g, h, ..]) => {
+                self.block = Some([[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes));
+            }
             (TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => {
                 let value = u32::from_be_bytes([a, b, c, d]);
                 let echo = u32::from_be_bytes([e, f, g, h]);

@@ -19,6 +19,19 @@ pub struct Asking {
     heard: Heard,
 }
 
+/// What a peer has said with data.
+#[derive(Debug, Clone, Copy)]
+pub struct Overheard {
+    /// What it has acknowledged.
+    pub acknowledged: u32,
+    /// Its window, as it stands there.
+    pub window: u16,
+    /// Its clock.
+    pub timestamp: Option<u32>,
+    /// The first block that it acknowledged besides.
+    pub block: [u32; 2],
+}
+
 /// What had been heard of the peer when it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Heard {
@@ -84,6 +97,38 @@ impl Asking {
     /// `sendto`'s.
     pub fn ask(&self, forge: &Forge) -> Result<(), CallError> {
         self.question.ask(&self.socket, forge)
+    }
+
+    /// A peer that has data to send may give its answer with them. They are not to
+    /// be taken in yet, so the kernel is told the answer alone. What is none is
+    /// ignored.
+    ///
+    /// # Errors
+    ///
+    /// `sendto`'s.
+    pub fn overhear(&self, heard: &Overheard, forge: &Forge) -> Result<(), CallError> {
+        let asked = self.question.sequence;
+        if !self.question.sack || heard.block != [asked, asked.wrapping_add(1)] {
+            return Ok(());
+        }
+        let mut options = Vec::with_capacity(24);
+        if let Some(timestamp) = heard.timestamp {
+            options.extend_from_slice(&[1, 1, 8, 10]);
+            options.extend_from_slice(&timestamp.to_be_bytes());
+            options.extend_from_slice(&[0; 4]);
+        }
+        options.extend_from_slice(&[1, 1, 5, 10]);
+        heard.block.iter().for_each(|edge| options.extend_from_slice(&edge.to_be_bytes()));
+        forge.send(&Forged {
+            from: self.socket.peer_addr().of("getpeername")?,
+            to: self.socket.local_addr().of("getsockname")?,
+            sequence: self.question.acknowledged,
+            acknowledged: heard.acknowledged,
+            flags: Flags::Ack,
+            window: heard.window,
+            options: &options,
+            data: &[],
+        })
     }
 
     /// Goes on: what the peer lacks is sent at once. To be called when it has

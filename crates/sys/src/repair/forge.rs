@@ -1,9 +1,10 @@
 //! Single TCP segments made by hand, for what no socket can be made to say.
 //!
-//! Two things need it. A peer's FIN that was acknowledged before a connection
+//! Three things need it. A peer's FIN that was acknowledged before a connection
 //! moved never comes again, and `TCP_REPAIR` cannot put it into a socket; so the
 //! kernel gets it from us. And a peer in SYN-SENT knows no established
-//! connection: it gets its SYN-ACK again. Every segment bears a mark, by which
+//! connection: it gets its SYN-ACK again. And what a peer sends while its connection
+//! moves comes to where that was, and is passed on. Every segment bears a mark, by which
 //! rules of a firewall know it.
 
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +40,7 @@ pub struct Forged<'a> {
     /// Its options, as bytes; what is missing to a multiple of four is filled
     /// up. At most 40 bytes fit.
     pub options: &'a [u8],
-    /// Its data: a few bytes at most.
+    /// Its data, at most [`MAX_DATA_BYTES`].
     pub data: &'a [u8],
 }
 
@@ -71,8 +72,9 @@ const HEADER_BYTES: usize = 20;
 /// What the length field of a TCP header leaves for options.
 const OPTION_BYTES: usize = 40;
 
-/// More than is ever needed; keeps the length in a byte.
-const DATA_BYTES: usize = 100;
+/// The most data of a segment: with all headers and the timestamps, it passes
+/// wherever IPv6 does (RFC 8200, section 5: 1,280 bytes).
+pub const MAX_DATA_BYTES: usize = 1_208;
 
 /// The protocol's number in IP headers.
 const TCP: u8 = 6;
@@ -103,7 +105,7 @@ impl Forge {
     ///
     /// # Panics
     ///
-    /// With more than 40 bytes of options, or 100 of data.
+    /// With more than 40 bytes of options, or [`MAX_DATA_BYTES`] of data.
     pub fn send(&self, segment: &Forged<'_>) -> Result<(), CallError> {
         let unsupported = || std::io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
         let (socket, packet) = match (segment.from.ip(), segment.to.ip()) {
@@ -144,7 +146,7 @@ impl Forged<'_> {
     /// The TCP header, with the checksum for these addresses.
     fn bytes(&self, from: &[u8], to: &[u8]) -> Vec<u8> {
         assert!(self.options.len() <= OPTION_BYTES, "{} bytes of options", self.options.len());
-        assert!(self.data.len() <= DATA_BYTES, "{} bytes of data", self.data.len());
+        assert!(self.data.len() <= MAX_DATA_BYTES, "{} bytes of data", self.data.len());
         let words = self.options.len().div_ceil(4);
         let header = u8::try_from(HEADER_BYTES + 4 * words).expect("at most 60");
         let mut bytes = Vec::with_capacity(usize::from(header) + self.data.len());
@@ -161,8 +163,8 @@ impl Forged<'_> {
         // End of the option list (RFC 9293, section 3.1) to the end.
         bytes.resize(header.into(), 0);
         bytes.extend_from_slice(self.data);
-        let length = u8::try_from(bytes.len()).expect("at most 160");
-        let sum = checksum(&[from, to, &[0, TCP], &[0, length], &bytes]);
+        let length = u16::try_from(bytes.len()).expect("at most 1,268").to_be_bytes();
+        let sum = checksum(&[from, to, &[0, TCP], &length, &bytes]);
         bytes[16..18].copy_from_slice(&sum.to_be_bytes());
         bytes
     }
@@ -183,7 +185,7 @@ fn v4_header(from: [u8; 4], to: [u8; 4]) -> [u8; 20] {
 fn v6_header(from: [u8; 16], to: [u8; 16], payload: usize) -> [u8; 40] {
     let mut header = [0; 40];
     header[0] = 0x60;
-    let payload = u16::try_from(payload).expect("at most 160");
+    let payload = u16::try_from(payload).expect("at most 1,268");
     header[4..6].copy_from_slice(&payload.to_be_bytes());
     header[6] = TCP;
     header[7] = HOPS;

@@ -37,9 +37,9 @@ use socket2::{Domain, Socket, Type};
 
 use crate::call::{CallError, Named};
 
-pub use ask::Asking;
+pub use ask::{Asking, Overheard};
 pub(crate) use forge::checksum;
-pub use forge::{Flags, Forge, Forged};
+pub use forge::{Flags, Forge, Forged, MAX_DATA_BYTES};
 pub use freeze::{FreezeError, Frozen, Stopped, Why, look};
 pub(crate) use kernel::{Agreed, disconnect, info, unacknowledged};
 pub use restore::{Buffers, Restored, Thawed};

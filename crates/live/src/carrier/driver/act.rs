@@ -70,9 +70,11 @@ impl Driver {
     /// Closes silently what another node has, unless it has come back since.
     fn abandon(&mut self, group: GroupId, ids: &[ConnectionId]) {
         let mut moved = 0;
+        let mut late = Vec::new();
         for id in ids {
-            let own = self.splices.get(id).is_some_and(|splice| splice.group == Some(group));
-            if own {
+            let Some(splice) = self.splices.get_mut(id) else { continue };
+            if splice.group == Some(group) {
+                late.extend(End::BOTH.map(|end| std::mem::take(&mut splice.side_mut(end).late)));
                 moved += u64::from(self.forget_silently(*id));
             }
         }
@@ -80,6 +82,11 @@ impl Driver {
             self.counts.handed_over += moved;
             // The address went with the first of them.
             self.leave_address();
+            for late in late {
+                if let Err(error) = late.pass_on(&self.parts.forge) {
+                    tracing::debug!(%error, "what came meanwhile is not passed on, and is sent again");
+                }
+            }
         }
         if self.owners.get(&group).is_some_and(|owned| owned.owner.is_fenced()) {
             self.fenced(group);

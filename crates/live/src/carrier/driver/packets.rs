@@ -10,6 +10,7 @@ use proto::connection::owner::Segment as Told;
 use proto::connection::segment::{Checksum, Segment};
 use proto::connection::{ConnectionId, End};
 use sys::queue::{self, Packet, PacketId, Verdict};
+use sys::repair::{Asking, Forge, Overheard};
 
 use super::Driver;
 use crate::carrier::ROOM;
@@ -137,10 +138,11 @@ impl Driver {
         (id, end): (ConnectionId, End),
         segment: &Segment<'_>,
     ) -> Fate {
-        let Some(splice) = self.splices.get(&id) else { return Fate::ACCEPT };
-        if splice.is_still() {
+        if let Some(splice) = self.splices.get_mut(&id).filter(|splice| splice.is_still()) {
+            splice.side_mut(end).late.keep(segment);
             return Fate::DROP;
         }
+        let Some(splice) = self.splices.get(&id) else { return Fate::ACCEPT };
         let Some(group) = splice.group else { return Fate::ACCEPT };
         let side = splice.side(end);
         let of = Of { group, connection: id, end };
@@ -166,6 +168,9 @@ impl Driver {
                 owned.owner.attach(self.now, id, header, token(packet));
             }
             (false, _) => {
+                if let Link::Asking(asked) = &side.link {
+                    overhear(&asked.asking, segment, &self.parts.forge);
+                }
                 let told = Told {
                     sequence: segment.sequence,
                     payload: segment.data,
@@ -244,6 +249,20 @@ impl Driver {
         {
             tracing::warn!(%error, "a verdict about a packet could not be given");
         }
+    }
+}
+
+/// Has the kernel know what a peer has answered with data, which wait.
+fn overhear(asking: &Asking, segment: &Segment<'_>, forge: &Forge) {
+    let Some(block) = segment.options.block.filter(|_| !segment.data.is_empty()) else { return };
+    let heard = Overheard {
+        acknowledged: segment.acknowledged,
+        window: segment.window,
+        timestamp: segment.options.timestamps.map(|stamps| stamps.value),
+        block,
+    };
+    if let Err(error) = asking.overhear(&heard, forge) {
+        tracing::debug!(%error, "what a peer has answered is not known, and is asked again");
     }
 }
 

@@ -5,8 +5,10 @@
 //! other at once. It knows nothing of packets, nor of who follows.
 
 mod answer;
+mod late;
 
 pub(super) use answer::{Input, Said, needed};
+pub(super) use late::Late;
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -22,9 +24,9 @@ use tls_rustls::records::Records;
 use super::greeting::Syn;
 use super::socket::Socket;
 
-/// How many packets are held back for an end whose peer is being asked; the peer
-/// sends what comes beyond again.
-const MOST_DEFERRED: usize = 64;
+/// How many packets are held back for an end whose peer is being asked: more than
+/// are passed on to it. The peer sends what comes beyond again.
+const MOST_DEFERRED: usize = 128;
 
 /// Both addresses of an end, ours first.
 pub(super) type Ends = (SocketAddr, SocketAddr);
@@ -77,6 +79,8 @@ pub(super) struct Side {
     pub(super) early_fin: bool,
     /// Packets that may go on when the link is up.
     pub(super) deferred: Vec<PacketId>,
+    /// What has come while it stands still.
+    pub(super) late: Late,
 }
 
 /// What an end's socket is.

@@ -160,7 +160,18 @@ fn check_options(bytes: &[u8], expected: Options) {
 fn options_of_a_syn() {
     let timestamps = Some(Timestamps { value: 0x0102_0304, echo: 0x0506_0708 });
     let bytes = [2, 4, 5, 0xB4, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7];
-    check_options(&bytes, Options { segment: Some(1460), scale: Some(7), sack: true, timestamps });
+    check_options(
+        &bytes,
+        Options { segment: Some(1460), scale: Some(7), sack: true, timestamps, block: None },
+    );
+}
+
+#[test]
+fn the_first_block_of_an_acknowledgement() {
+    let bytes = [1, 1, 5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 1, 0, 0, 0, 2, 0];
+    check_options(&bytes, Options { block: Some([1, 2]), ..Options::default() });
+    // Too short for one.
+    check_options(&[1, 1, 5, 6, 0, 0, 0, 1], Options::default());
 }
 
 #[test]
