@@ -192,9 +192,9 @@ pub(crate) struct ConnectionsBench {
     /// How many connections rest
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(crate) idle: u32,
-    /// Measure only this
+    /// Measure only this; can be given several times
     #[arg(long, value_name = "PART")]
-    pub(crate) only: Option<ConnectionsPart>,
+    pub(crate) only: Vec<ConnectionsPart>,
 }
 
 /// A part of `segue bench connections` that can be measured alone.

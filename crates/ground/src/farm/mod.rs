@@ -30,7 +30,7 @@ use crate::watch::until;
 pub use error::FarmError;
 pub use node::Node;
 pub use settings::{Listeners, Settings};
-pub use trial::{Exit, Trial};
+pub use trial::{Exit, GOING_ON_BYTES, Trial};
 
 /// How many servers there are: the owner of a connection, its understudy, and
 /// one that neither is.

@@ -1,9 +1,9 @@
 //! What is tried most: connections whose server goes away under load.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{BACKEND, Farm, FarmError, PATIENCE};
-use crate::load::{HUNG, Near, Outcome, Plan};
+use crate::load::{HUNG, Near, Outcome, Pause, Plan};
 
 /// How a server goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Exit {
 
 /// How much has to come after a server went away until a connection counts as
 /// going on: more than the buffers on the way hold.
-const GOING_ON_BYTES: u64 = 4 << 20;
+pub const GOING_ON_BYTES: u64 = 4 << 20;
 
 /// What came of connections whose server went away.
 #[derive(Debug, Default)]
@@ -27,9 +27,9 @@ pub struct Trial {
     pub server: u8,
     /// Of each connection.
     pub outcomes: Vec<Outcome>,
-    /// The longest time without a byte at each client, from when the server
-    /// went away until the connection went on.
-    pub pauses: Vec<Duration>,
+    /// How each client waited, from when the server went away until the connection
+    /// went on.
+    pub pauses: Vec<Pause>,
 }
 
 impl Farm {
@@ -88,13 +88,19 @@ impl Farm {
         let owner = self.until_owner(|_| true)?;
         self.until_protected(owner, connections.len() as u64)?;
         let at = Instant::now();
-        connections.iter().for_each(|near| near.mark(at));
+        if exit == Exit::Drained {
+            connections.iter().for_each(|near| near.mark(at));
+        }
         let received: Vec<_> = connections.iter().map(|near| near.account().received).collect();
         self.leave(owner, exit)?;
+        if exit != Exit::Drained {
+            // What came before it was gone ends no pause.
+            connections.iter().for_each(|near| near.mark(at));
+        }
         let mut trial = Trial { server: owner, ..Trial::default() };
         for (near, received) in connections.iter().zip(received) {
             near.until(HUNG, |account| account.received >= received + GOING_ON_BYTES);
-            trial.pauses.extend(near.pause().map(|pause| pause.longest));
+            trial.pauses.extend(near.pause());
         }
         connections.iter().for_each(Near::end);
         trial.outcomes = connections.iter().map(|near| near.outcome(&self.backend)).collect();

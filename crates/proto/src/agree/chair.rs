@@ -23,7 +23,7 @@ const DROPPED_AFTER: Duration = Duration::from_secs(2);
 /// can do no more without the third than with it, and once the third is heard
 /// again it counts at once. Not for ever, as what is over is forgotten only when
 /// all voters have.
-const DROPPED_IN_VAIN_AFTER: Duration = Duration::from_mins(1);
+const DROPPED_IN_VAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long a node is there before it becomes a voter.
 const ADDED_AFTER: Duration = Duration::from_millis(500);
 /// How fresh what a member said of itself has to be: some five tellings.

@@ -3,17 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use ground::farm::SERVERS;
+use ground::farm::{GOING_ON_BYTES, SERVERS};
 use ground::load::{HUNG, Near};
 use ground::{Farm, FarmError};
 
 use super::super::report::{Report, progress};
 use super::tally::{Tally, report_pauses};
 use super::turns::Turns;
-
-/// How much has to come after a cut until a connection counts as going on:
-/// more than the buffers on the way hold.
-const GOING_ON_BYTES: u64 = 4 << 20;
 
 /// So many times.
 pub(super) fn measure(times: u32, farm: &mut Option<Farm>, report: &mut Report) {

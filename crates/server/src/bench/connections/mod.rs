@@ -58,7 +58,7 @@ pub(crate) fn run(given: &ConnectionsBench, json: bool) -> anyhow::Result<()> {
         }
         Ok(farm) => Some(farm),
     };
-    let parts = PARTS.into_iter().filter(|&part| given.only.is_none_or(|only| only == part));
+    let parts = PARTS.into_iter().filter(|part| given.only.is_empty() || given.only.contains(part));
     let mut failed = 0;
     for part in parts {
         if let Err(why) = measure(part, given, &mut calm, &mut report) {
@@ -86,6 +86,7 @@ fn measure(
             let mut tally = Tally::default();
             exits::measure(&planned, given.planned, calm, &mut tally, report);
             tally.report("planned", report);
+            exits::measure_undisturbed(given.planned, calm, report);
         }
         ConnectionsPart::Cuts => cuts::measure(given.cuts, calm, report),
         // A farm that rests would take its share of the processors.
