@@ -7,11 +7,15 @@
 //! once every live holder has it. A farm of one node has nobody to agree with.
 //! The argument stands in `docs/gateways.md`.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
+use proto::agree::operation::Held;
 use proto::gateway::redis::{Fail, Need};
 use proto::record::{Body, Deadlines, Record, Version, Writer};
 use proto::web::{Change, Draft, Stamp, State};
 use segue::{Ack, Cache, OneAnswerError, Pending, WriteError};
+use tokio::time::timeout;
 
 use super::keys::Name;
 
@@ -21,6 +25,13 @@ const STRIPES: usize = 1024;
 /// How often a change is tried anew that others were quicker than: each time
 /// one of them came further, and as many as there are nodes are under way.
 const TRIES: usize = 256;
+/// How long a key's home may take to say what is there until it is asked anew;
+/// twice as long each time. A live one answers in a round trip or two, and a dead
+/// one is missed after some 700 ms.
+const ASKED_ANEW: Duration = Duration::from_millis(250);
+/// The longest of these times: with the ones before it, about as long as the
+/// request itself may take.
+const LAST_ASKED_ANEW: Duration = Duration::from_secs(2);
 
 /// The value that a command works on, and the room for its reply.
 pub(super) type Work<'w> = dyn FnMut(&mut Draft, &mut Vec<u8>) -> Result<(), Fail> + Send + 'w;
@@ -130,7 +141,7 @@ impl Store {
         let _turn = self.turns[self.stripe(name)].lock().await;
         for _ in 0..TRIES {
             out.truncate(begin);
-            let agreed = self.cache.agreed(&name.key).await.map_err(undecided)?;
+            let agreed = self.agreed(name).await.map_err(undecided)?;
             let mut state = self.held(name);
             if let Some(held) = &agreed {
                 let version = Version { time: held.version, writer: Writer::default() };
@@ -155,6 +166,20 @@ impl Store {
             }
         }
         Err(undecided(OneAnswerError::Busy))
+    }
+
+    /// What the voters hold of a value. A home that does not answer is asked no
+    /// more once the farm misses it, but what it was asked before waits for it.
+    /// So it is asked for anew: to read twice is to read once.
+    async fn agreed(&self, name: &Name<'_>) -> Result<Option<Held>, OneAnswerError> {
+        let mut patience = ASKED_ANEW;
+        while patience <= LAST_ASKED_ANEW {
+            if let Ok(agreed) = timeout(patience, self.cache.agreed(&name.key)).await {
+                return agreed;
+            }
+            patience *= 2;
+        }
+        self.cache.agreed(&name.key).await
     }
 
     /// What this node holds of a value.

@@ -5,6 +5,9 @@ use std::thread;
 use crate::client::Client;
 use crate::node::{directory, farm};
 
+/// So many that each of three nodes is the home of some.
+const KEYS: usize = 30;
+
 #[test]
 fn a_session_goes_on_at_another_node_at_once() {
     let directory = directory();
@@ -84,6 +87,30 @@ fn plain_writes_and_counters_mix_on_one_key() {
         assert_eq!(clients[round % 3].say("GETDEL n"), "$1 1");
         assert_eq!(clients[(round + 1) % 3].say("GET n"), "$-1");
         assert_eq!(clients[(round + 2) % 3].say("HINCRBY h f 1"), format!(":{}", round + 1));
+    }
+}
+
+#[test]
+fn what_needs_one_answer_goes_on_when_a_node_dies() {
+    let directory = directory();
+    let mut nodes = farm(directory.path(), &["a", "b", "c"]);
+    let mut client = nodes[1].client();
+    for number in 0..KEYS {
+        assert_eq!(client.say(&format!("SET lock{number} a NX EX 1000")), "+OK");
+    }
+    nodes[0].process.kill();
+    // Of a third of them the home is dead, and nobody has missed it yet.
+    let askers = (0..KEYS).map(|number| {
+        let mut client = nodes[1 + number % 2].client();
+        thread::spawn(move || {
+            let held = client.say(&format!("SET lock{number} b NX EX 1000"));
+            (held, client.say(&format!("SET new{number} b NX EX 1000")))
+        })
+    });
+    let askers: Vec<_> = askers.collect();
+    for asker in askers {
+        let (held, new) = asker.join().expect("it ends in order");
+        assert_eq!((held.as_str(), new.as_str()), ("$-1", "+OK"));
     }
 }
 

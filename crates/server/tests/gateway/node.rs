@@ -119,12 +119,17 @@ impl Node {
 
 /// Nodes of one farm, all of which vote.
 pub(crate) fn farm(directory: &Path, names: &[&str]) -> Vec<Node> {
+    farm_of(directory, names, "")
+}
+
+/// The same; `more` is the rest of each one's configuration.
+pub(crate) fn farm_of(directory: &Path, names: &[&str], more: &str) -> Vec<Node> {
     keygen(directory);
     let mut nodes: Vec<Node> = Vec::new();
     for name in names {
         let peers: Vec<_> = nodes.iter().map(|node| format!("{:?}", node.farm)).collect();
         let more = format!(
-            "farm.keys = \"farm.key\"\nfarm.transport = \"unicast\"\nfarm.peers = [{}]\n",
+            "farm.keys = \"farm.key\"\nfarm.transport = \"unicast\"\nfarm.peers = [{}]\n{more}",
             peers.join(", ")
         );
         nodes.push(Node::start(directory, name, &more));
