@@ -9,6 +9,8 @@ use ground::farm::{BACKEND, SERVERS, Settings};
 use ground::load::{Near, Outcome};
 use ground::{Farm, FarmError};
 
+use crate::patience::say;
+
 /// Farms take turns: a machine that runs several at once tells little of each.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -60,10 +62,4 @@ pub(crate) fn check_right(farm: &Farm, connections: &[Near]) {
     for connection in connections {
         assert_eq!(connection.outcome(&farm.backend), Outcome::Right, "{}", connection.id());
     }
-}
-
-/// Tells whoever runs the tests (with `--nocapture`) a figure.
-#[expect(clippy::print_stderr, reason = "what is told is meant for the terminal")]
-pub(crate) fn say(text: &str) {
-    eprintln!("{text}");
 }

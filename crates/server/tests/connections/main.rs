@@ -18,4 +18,7 @@ mod odd;
 mod odd_places;
 mod odd_segments;
 mod ordinary;
+#[expect(dead_code, reason = "it is shared with the farm tests")]
+#[path = "../farm/patience.rs"]
+mod patience;
 mod takeover;

@@ -5,7 +5,8 @@ use ground::farm::{Exit, Settings};
 use ground::load::{Amount, Plan};
 use rustls::CipherSuite;
 
-use crate::bed::{bed, say};
+use crate::bed::bed;
+use crate::patience::say;
 
 /// How often a server goes away.
 const TIMES: u64 = 4;

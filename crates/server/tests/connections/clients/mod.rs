@@ -24,7 +24,8 @@ use std::time::Duration;
 use ground::farm::{BACKEND, Settings};
 use ground::{Farm, Network};
 
-use crate::bed::{Bed, bed, say};
+use crate::bed::{Bed, bed};
+use crate::patience::say;
 
 /// How often a client's node is killed, unless it is told otherwise: at either of
 /// two nodes, and with what an earlier take-over has left.

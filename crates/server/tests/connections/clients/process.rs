@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bed::say;
+use crate::patience::say;
 
 /// How long a program may be silent, or take to end: far longer than a connection
 /// stands still when its node is killed.
