@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
 use super::units::{GatewayAddress, List};
-use crate::gateway::redis::{Listen, Password};
+use crate::gateway::Listen;
+use crate::gateway::redis::Password;
 
 /// The most connections that may be asked for: each is a file descriptor.
 const MOST_CONNECTIONS: u32 = 1_000_000;

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::fault::quoted;
 use crate::front::Backend;
-use crate::gateway::redis::Listen;
+use crate::gateway::Listen;
 
 /// A text form: what its values look like and how they are read.
 trait Form: Sized {

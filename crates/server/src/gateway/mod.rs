@@ -1,12 +1,14 @@
 //! The gateways: session stores that stock clients of other engines speak to.
 //!
-//! A [`Gateway`] owns its listeners and connections, and knows the farm as a
+//! A gateway owns its listeners and connections, and knows the farm as a
 //! [`Cache`](segue::Cache) and nothing more. [`keys`] says which record a
-//! client's key is; [`store`] brings a command about on one; [`redis`] is
-//! Redis' protocol.
+//! client's key is; [`store`] brings a command about on one; [`listener`] has
+//! the sockets; [`redis`] is Redis' protocol.
 
 mod keys;
+mod listener;
 pub(crate) mod redis;
 mod store;
 
-pub(crate) use redis::Gateway;
+pub(crate) use listener::Listen;
+pub(crate) use store::Store;

@@ -38,7 +38,7 @@ pub(super) type Work<'w> = dyn FnMut(&mut Draft, &mut Vec<u8>) -> Result<(), Fai
 
 /// The farm's values.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     pub(super) cache: Cache,
     /// Whether there is nobody else, and never will be.
     alone: bool,
@@ -50,7 +50,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(cache: Cache, alone: bool, ack: Ack) -> Self {
+    pub(crate) fn new(cache: Cache, alone: bool, ack: Ack) -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
         let turns = (0..STRIPES).map(|_| tokio::sync::Mutex::default()).collect();
         // Without others there is nothing to wait for.

@@ -19,7 +19,7 @@ use crate::admin::{Admin, Progress, Status};
 use crate::config::{Config, Sections, Sources};
 use crate::connections::{self, Carry, Figures as Carried};
 use crate::front::{Carrying, Front};
-use crate::gateway::Gateway;
+use crate::gateway::redis;
 use crate::keyfile::Keys;
 use crate::log::Logging;
 use crate::metrics::Metrics;
@@ -62,7 +62,7 @@ pub(crate) struct Server {
     node: Node,
     front: Front,
     /// Who serves Redis' protocol, if anybody does.
-    gateway: Option<Gateway>,
+    redis: Option<redis::Gateway>,
     /// Who carries connections, if anybody does.
     carrier: Option<Arc<dyn Carry>>,
     leave: Leave,
@@ -119,7 +119,7 @@ impl Server {
     }
 
     fn status_of(&self, node: segue::Status, carried: Option<Carried>, ready: bool) -> Status {
-        let redis = self.gateway.as_ref().map(Gateway::figures);
+        let redis = self.redis.as_ref().map(redis::Gateway::figures);
         Status { redis, ..Status::new(node, &self.front.figures(), carried, ready) }
     }
 
@@ -159,9 +159,10 @@ impl Running {
         let carrier = started.as_ref().map(|started| Arc::clone(&started.carrier));
         let plain = connections::left(&config, carrier.is_some());
         let carrying = started.and_then(Carrying::of);
-        let gateway = parts::gateway(&config, &node)?;
+        let store = parts::store(&config, &node);
+        let redis = parts::redis(&config, &store)?;
         let front = parts::front(config, &node, carrying, plain)?;
-        let server = Server { node, front, gateway, carrier, leave: Leave::default() };
+        let server = Server { node, front, redis, carrier, leave: Leave::default() };
         let server = Arc::new(server);
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
         Ok(Self { sections, placement, server, admin })
@@ -177,7 +178,7 @@ impl Running {
             tls: self.server.front.addresses().to_vec(),
             admin: self.admin.address(),
             farm: status.address,
-            redis: self.server.gateway.as_ref().map_or_else(Vec::new, |it| it.addresses().to_vec()),
+            redis: self.server.redis.as_ref().map_or_else(Vec::new, |it| it.addresses().to_vec()),
         };
         let mut out = std::io::stdout();
         writeln!(out, "{ready}").and_then(|()| out.flush()).context("standard output")?;
@@ -256,10 +257,10 @@ impl Running {
         tracing::info!("draining");
         // Unless it was asked to already, with somebody to go to.
         self.server.leave.ask(None);
-        let Server { node, front, gateway, carrier, leave } = &*self.server;
+        let Server { node, front, redis, carrier, leave } = &*self.server;
         // Each of its clients is between two commands, and goes to another node.
-        if let Some(gateway) = gateway {
-            gateway.shut_down();
+        if let Some(redis) = redis {
+            redis.shut_down();
         }
         match carrier {
             Some(carrier) => {

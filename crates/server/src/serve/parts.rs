@@ -16,7 +16,7 @@ use super::Server;
 use crate::admin::Admin;
 use crate::config::{Config, Keep, Sections, Transport, Wait};
 use crate::front::{self, Carrying, Front};
-use crate::gateway::{self, Gateway};
+use crate::gateway::{Store, redis};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
@@ -115,20 +115,24 @@ pub(super) fn front(
     })
 }
 
+/// The values that clients of the gateways see, whichever they come by.
+pub(super) fn store(config: &Config, node: &Node) -> Arc<Store> {
+    // Without a key that others have, there are no others.
+    let alone = config.keyring.is_none();
+    Arc::new(Store::new(node.cache(), alone, ack(config.sections.writes.web)))
+}
+
 /// Starts the gateway of Redis' protocol, where it is configured.
-pub(super) fn gateway(config: &Config, node: &Node) -> anyhow::Result<Option<Gateway>> {
+pub(super) fn redis(config: &Config, store: &Arc<Store>) -> anyhow::Result<Option<redis::Gateway>> {
     let Some(given) = &config.sections.redis else { return Ok(None) };
-    let gateway = gateway::redis::Config {
+    let gateway = redis::Config {
         listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
         node: config.name.clone(),
         password: config.redis_password.clone(),
         prefix: given.prefix.clone().into_bytes(),
-        // Without a key that others have, there are no others.
-        alone: config.keyring.is_none(),
-        ack: ack(config.sections.writes.web),
         max_connections: given.max_connections,
     };
-    let started = Gateway::start(gateway, node.cache());
+    let started = redis::Gateway::start(gateway, Arc::clone(store));
     started.map(Some).context("redis.listen")
 }
 

@@ -1,30 +1,11 @@
 //! What a gateway of Redis' protocol is told.
 
 use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use segue::Ack;
 
-/// Where clients connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Listen {
-    /// An address of this machine.
-    Tcp(SocketAddr),
-    /// The path of a unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
+use crate::gateway::listener::Listen;
 
 /// What a gateway is told, resolved.
 #[derive(Debug)]
@@ -36,10 +17,6 @@ pub(crate) struct Config {
     pub(crate) password: Option<Password>,
     /// Which keys clients may name.
     pub(crate) prefix: Vec<u8>,
-    /// Whether no other node will ever be met.
-    pub(crate) alone: bool,
-    /// What a write waits for.
-    pub(crate) ack: Ack,
     pub(crate) max_connections: u32,
 }
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::listener::Places;
+
 /// Figures of a gateway, counted since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Figures {
@@ -26,9 +28,6 @@ pub(crate) struct Figures {
 /// The same, as it is counted.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) connections: AtomicU64,
-    pub(super) accepted: AtomicU64,
-    pub(super) refused: AtomicU64,
     pub(super) commands: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) failed_logins: AtomicU64,
@@ -36,12 +35,12 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn read(&self) -> Figures {
+    pub(super) fn read(&self, places: &Places) -> Figures {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Figures {
-            connections: read(&self.connections),
-            accepted: read(&self.accepted),
-            refused: read(&self.refused),
+            connections: read(&places.connections),
+            accepted: read(&places.accepted),
+            refused: read(&places.refused),
             commands: read(&self.commands),
             errors: read(&self.errors),
             failed_logins: read(&self.failed_logins),

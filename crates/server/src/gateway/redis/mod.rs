@@ -1,4 +1,4 @@
-//! Redis' protocol: listeners, and a task for each connection.
+//! Redis' protocol: a task for each connection.
 //!
 //! In reading order: [`config`] what it is told; [`connection`] the bytes of
 //! one client; [`session`] what that client has said of itself; [`several`]
@@ -8,34 +8,24 @@
 mod config;
 mod connection;
 mod figures;
-mod listener;
 mod scripted;
 mod session;
 mod several;
 mod transaction;
 mod words;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use segue::Cache;
-use tokio::sync::{Semaphore, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
-pub(crate) use config::{Config, Listen, Password};
+pub(crate) use config::{Config, Password};
 use figures::Counters;
 pub(crate) use figures::Figures;
-use listener::Listener;
 
+use super::listener::{self, Host, Listener, Places, StartError};
 use super::store::Store;
-
-/// Why a gateway does not start.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {listen}: {source}")]
-pub(crate) struct StartError {
-    pub(crate) listen: Listen,
-    pub(crate) source: io::Error,
-}
 
 /// A running gateway. Dropped, it closes its connections.
 #[derive(Debug)]
@@ -49,11 +39,11 @@ pub(crate) struct Gateway {
 /// What all connections share.
 #[derive(Debug)]
 struct Shared {
-    store: Store,
+    store: Arc<Store>,
     node: String,
     password: Option<Password>,
     prefix: Vec<u8>,
-    places: Arc<Semaphore>,
+    places: Places,
     counters: Counters,
     next_id: AtomicU64,
     /// Failed log-ins that wait for their answer.
@@ -66,19 +56,16 @@ impl Gateway {
     /// # Errors
     ///
     /// [`StartError`] when an address cannot be listened on.
-    pub(crate) fn start(config: Config, cache: Cache) -> Result<Self, StartError> {
-        let Config { listen, node, password, prefix, alone, ack, max_connections } = config;
-        let listeners = listen
-            .into_iter()
-            .map(|listen| Listener::open(&listen).map_err(|source| StartError { listen, source }))
-            .collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn start(config: Config, store: Arc<Store>) -> Result<Self, StartError> {
+        let Config { listen, node, password, prefix, max_connections } = config;
+        let listeners = listener::open(listen)?;
         let addresses = listeners.iter().map(Listener::name).collect();
         let shared = Arc::new(Shared {
-            store: Store::new(cache, alone, ack),
+            store,
             node,
             password,
             prefix,
-            places: Arc::new(Semaphore::new(max_connections as usize)),
+            places: Places::new(max_connections),
             counters: Counters::default(),
             next_id: AtomicU64::new(1),
             failing: AtomicU32::new(0),
@@ -97,11 +84,27 @@ impl Gateway {
 
     /// What it has done so far.
     pub(crate) fn figures(&self) -> Figures {
-        self.shared.counters.read()
+        self.shared.counters.read(&self.shared.places)
     }
 
     /// Ends all connections, each after the commands that it is at.
     pub(crate) fn shut_down(&self) {
         self.open.send_replace(false);
+    }
+}
+
+impl Host for Shared {
+    const CLIENTS: &'static str = "Redis";
+    const FULL: &'static [u8] = b"-ERR max number of clients reached\r\n";
+
+    fn places(&self) -> &Places {
+        &self.places
+    }
+
+    async fn serve<S>(&self, stream: S, open: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        connection::serve(self, stream, open).await;
     }
 }

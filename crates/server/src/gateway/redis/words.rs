@@ -224,7 +224,7 @@ impl Session<'_> {
     }
 
     fn info(&self, reply: &mut Writer<'_>) {
-        let figures = self.shared.counters.read();
+        let figures = self.shared.counters.read(&self.shared.places);
         let text = format!(
             "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\nsegue_version:{}\r\n\
              segue_node:{}\r\n\r\n# Clients\r\nconnected_clients:{}\r\n\r\n# Stats\r\n\
