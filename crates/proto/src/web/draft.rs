@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::payload;
+use super::payload::{self, Item};
 use super::rank::Rank;
-use super::state::{Content, Ends, Entry, Members, Shape, State};
+use super::state::{Beside, Content, Ends, Entry, Members, Shape, State};
 use crate::record::{Deadlines, Hlc, Version};
 use crate::time::Wall;
 
@@ -76,7 +76,7 @@ impl Draft {
     pub fn new(mut state: State<'static>, stamp: Stamp, now: Wall) -> Self {
         let is_there = match &state.content {
             Content::Ended | Content::Gone => false,
-            Content::Text(_) => true,
+            Content::Text(..) => true,
             Content::Members(members) => members.live().next().is_some(),
         };
         if !is_there || state.ends.deadlines.passed(now) {
@@ -102,6 +102,11 @@ impl Draft {
         self.needs_one_answer
     }
 
+    /// A change was made that nobody else may make at the same time.
+    pub const fn require_one_answer(&mut self) {
+        self.needs_one_answer = true;
+    }
+
     /// The time that the command runs at.
     #[must_use]
     pub const fn now(&self) -> Wall {
@@ -123,7 +128,14 @@ impl Draft {
     /// The text that is there.
     #[must_use]
     pub fn text(&self) -> Option<&[u8]> {
-        if let Content::Text(text) = &self.state.content { Some(text) } else { None }
+        if let Content::Text(text, _) = &self.state.content { Some(text) } else { None }
+    }
+
+    /// The text that is there, with all that clients are told of it.
+    #[must_use]
+    pub fn item(&self) -> Option<Item<'_>> {
+        let Content::Text(text, beside) = &self.state.content else { return None };
+        Some(Item { text, beside: *beside, rank: self.state.floor })
     }
 
     /// The collection that is there.
@@ -152,18 +164,23 @@ impl Draft {
 
     /// Puts a text in the place of whatever is there.
     pub fn set_text(&mut self, text: Vec<u8>, until: Until) {
+        self.set_item(text, Beside::default(), until);
+    }
+
+    /// The same with what its client keeps beside it.
+    pub fn set_item(&mut self, text: Vec<u8>, beside: Beside, until: Until) {
         let was_there = self.is_there();
         // What is there already, and only ends later, goes as a touch.
         if let Until::At(end) = until
             && matches!(self.stamp, Stamp::Plain(_))
-            && self.text() == Some(&text)
+            && self.is_same(&text, &beside)
             && (self.state.ends.deadlines.idle..=self.state.ends.deadlines.absolute).contains(&end)
         {
             self.set_end(Some(end));
             return;
         }
         let rank = self.whole();
-        self.state.content = Content::Text(Cow::Owned(text));
+        self.state.content = Content::Text(Cow::Owned(text), beside);
         let deadlines = match until {
             Until::Kept if was_there => self.state.ends.deadlines,
             Until::Kept | Until::Never => Deadlines::at(Wall::MAX),
@@ -228,9 +245,11 @@ impl Draft {
             return;
         }
         let rank = match &self.state.content {
-            // The text goes with it, so it is written anew.
-            Content::Text(_) => {
+            // The text goes with it, so it is written anew, and is the same to those
+            // who know it by a number.
+            Content::Text(..) => {
                 self.needs_one_answer = true;
+                self.keep_number();
                 self.whole()
             }
             Content::Members(_) | Content::Ended | Content::Gone => match self.stamp {
@@ -248,7 +267,7 @@ impl Draft {
         let end = other.end();
         match &other.state.content {
             Content::Ended | Content::Gone => return,
-            Content::Text(text) => self.set_text(text.to_vec(), Until::Never),
+            Content::Text(text, beside) => self.set_item(text.to_vec(), *beside, Until::Never),
             Content::Members(members) => {
                 for (field, value) in members.live() {
                     self.set_field(members.shape, field, value);
@@ -306,6 +325,19 @@ impl Draft {
                 held.unwrap_or_default().max(self.state.floor).next()
             }
         }
+    }
+
+    fn keep_number(&mut self) {
+        let rank = self.state.floor;
+        if let Content::Text(_, beside) = &mut self.state.content {
+            beside.number.get_or_insert_with(|| rank.number());
+        }
+    }
+
+    /// Whether this text is there, by whatever number clients know it.
+    fn is_same(&self, text: &[u8], beside: &Beside) -> bool {
+        let Content::Text(held, its) = &self.state.content else { return false };
+        *held == text && Beside { number: beside.number, ..*its } == *beside
     }
 
     fn put(&mut self, field: &[u8], entry: Entry<'static>) {

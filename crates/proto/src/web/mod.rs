@@ -18,6 +18,6 @@ pub mod state;
 mod tests;
 
 pub use draft::{Change, Draft, Stamp};
-pub use payload::{Plain, is_typed, merges_by_type, plain, text_payload};
+pub use payload::{Item, Plain, is_typed, item, merges_by_type, plain, text_payload};
 pub use rank::Rank;
-pub use state::{Content, Ends, Entry, Members, Shape, State};
+pub use state::{Beside, Content, Ends, Entry, Members, Shape, State};

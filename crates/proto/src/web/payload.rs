@@ -3,9 +3,12 @@
 //! ```text
 //! payload  mark(1) form(1) [length(2) name] [rank(16)] [rank of ends(16)] content
 //! form     bits 0-2 what: 0 nothing, 1 a text, 2 a hash, 3 a set, 4 a sorted set,
-//!          5 nothing, as a value of another sort has ended;
+//!          5 nothing, as a value of another sort has ended; 6 a text with something
+//!          beside it;
 //!          bit 3 a name follows, bit 4 a floor, bit 5 which write said when it ends
-//! content  of a text its bytes; of a collection: known(16) count(4) entries
+//! content  of a text [beside] its bytes; of a collection: known(16) count(4) entries
+//! beside   marks(1) [flags(4)] [number(8)]; bit 0 flags follow, bit 1 a number,
+//!          bit 2 stale, bit 3 sent
 //! entry    rank(16) length of field(4) length of value + 1, or 0(4) field value
 //! ```
 //!
@@ -17,7 +20,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::rank::Rank;
-use super::state::{Content, Ends, Entry, Members, Shape, State};
+use super::state::{Beside, Content, Ends, Entry, Members, Shape, State};
 use crate::record::{Body, Record};
 use crate::wire::codec::{Malformed, Reader};
 
@@ -31,6 +34,37 @@ const ENDS: u8 = 1 << 5;
 const WHAT: u8 = 0b111;
 const TEXT: u8 = 1;
 const ENDED: u8 = 5;
+const ITEM: u8 = 6;
+const FLAGS: u8 = 1;
+const NUMBER: u8 = 1 << 1;
+const STALE: u8 = 1 << 2;
+const SENT: u8 = 1 << 3;
+
+/// The most that a payload has beside a text: mark and form, a name and its
+/// length, two ranks, marks, flags and a number.
+#[must_use]
+pub const fn overhead_bytes(name_bytes: usize) -> usize {
+    2 + 2 + name_bytes + 2 * 16 + 1 + 4 + 8
+}
+
+/// A text with all that clients are told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// The text.
+    pub text: &'a [u8],
+    /// What is kept beside it.
+    pub beside: Beside,
+    /// The write that it is of.
+    pub rank: Rank,
+}
+
+impl Item<'_> {
+    /// The number that clients know it by.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.beside.number.unwrap_or_else(|| self.rank.number())
+    }
+}
 
 /// A text that needs nothing but itself, or that nothing is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +88,9 @@ pub const fn is_typed(payload: &[u8]) -> bool {
 #[must_use]
 pub fn merges_by_type(record: &Record<'_>) -> bool {
     match record.body {
-        Body::Value(&[MARK, form, ..]) => form & (FLOOR | ENDS) != 0 || form & WHAT != TEXT,
+        Body::Value(&[MARK, form, ..]) => {
+            form & (FLOOR | ENDS) != 0 || !matches!(form & WHAT, TEXT | ITEM)
+        }
         Body::Value(_) | Body::Deleted => false,
     }
 }
@@ -73,10 +109,25 @@ pub fn text_payload(out: &mut Vec<u8>, name: &[u8], text: &[u8]) {
 pub fn plain(payload: &[u8]) -> Plain<'_> {
     let mut reader = Reader::new(payload);
     match head(&mut reader) {
-        Ok(Head { what: TEXT, .. }) => Plain::Text(reader.rest()),
+        Ok(Head { what: TEXT | ITEM, .. }) => Plain::Text(reader.rest()),
         Ok(Head { what: 0 | ENDED, .. }) => Plain::Gone,
         Ok(_) => Plain::Other,
         Err(_) => Plain::Text(payload),
+    }
+}
+
+/// The text that a record says is there, read without a copy.
+#[must_use]
+pub fn item<'a>(record: &Record<'a>) -> Option<Item<'a>> {
+    let Body::Value(payload) = record.body else { return None };
+    let plain = Rank::plain(record.version);
+    let mut reader = Reader::new(payload);
+    match head(&mut reader) {
+        Ok(Head { what: TEXT | ITEM, floor, beside, .. }) => {
+            Some(Item { text: reader.rest(), beside, rank: floor.unwrap_or(plain) })
+        }
+        Ok(_) => None,
+        Err(_) => Some(Item { text: payload, beside: Beside::default(), rank: plain }),
     }
 }
 
@@ -91,6 +142,7 @@ struct Head<'a> {
     name: &'a [u8],
     floor: Option<Rank>,
     ends: Option<Rank>,
+    beside: Beside,
 }
 
 fn head<'a>(reader: &mut Reader<'a>) -> Result<Head<'a>, Malformed> {
@@ -109,7 +161,46 @@ fn head<'a>(reader: &mut Reader<'a>) -> Result<Head<'a>, Malformed> {
     if form & !(WHAT | NAMED | FLOOR | ENDS) != 0 {
         return Err(Malformed::Invalid("form"));
     }
-    Ok(Head { what: form & WHAT, name, floor, ends })
+    let what = form & WHAT;
+    let beside = if what == ITEM { beside(reader)? } else { Beside::default() };
+    Ok(Head { what, name, floor, ends, beside })
+}
+
+fn beside(reader: &mut Reader<'_>) -> Result<Beside, Malformed> {
+    let marks = reader.u8("marks")?;
+    let flags = if marks & FLAGS != 0 { reader.u32("flags")? } else { 0 };
+    let number = (marks & NUMBER != 0).then(|| reader.array("number")).transpose()?;
+    let (stale, sent) = (marks & STALE != 0, marks & SENT != 0);
+    let beside = Beside { flags, number: number.map(u64::from_be_bytes), stale, sent };
+    // One value has one form: what is nothing is not written.
+    if marks != marks_of(&beside) || marks == 0 {
+        return Err(Malformed::Invalid("marks"));
+    }
+    Ok(beside)
+}
+
+const fn marks_of(beside: &Beside) -> u8 {
+    const fn flag(on: bool, bit: u8) -> u8 {
+        if on { bit } else { 0 }
+    }
+    flag(beside.flags != 0, FLAGS)
+        | flag(beside.number.is_some(), NUMBER)
+        | flag(beside.stale, STALE)
+        | flag(beside.sent, SENT)
+}
+
+fn put_beside(out: &mut Vec<u8>, beside: &Beside) {
+    let marks = marks_of(beside);
+    if marks == 0 {
+        return;
+    }
+    out.push(marks);
+    if beside.flags != 0 {
+        out.extend_from_slice(&beside.flags.to_be_bytes());
+    }
+    if let Some(number) = beside.number {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
 }
 
 /// What a record's payload says.
@@ -122,7 +213,7 @@ pub(super) fn decode<'a>(payload: &'a [u8], record: &Record<'_>) -> Result<State
     let head = head(&mut reader)?;
     let content = match head.what {
         0 => Content::Gone,
-        TEXT => Content::Text(Cow::Borrowed(reader.rest())),
+        TEXT | ITEM => Content::Text(Cow::Borrowed(reader.rest()), head.beside),
         2 => Content::Members(members(&mut reader, Shape::Hash)?),
         3 => Content::Members(members(&mut reader, Shape::Set)?),
         4 => Content::Members(members(&mut reader, Shape::SortedSet)?),
@@ -136,7 +227,7 @@ pub(super) fn decode<'a>(payload: &'a [u8], record: &Record<'_>) -> Result<State
     let ends = Ends { rank: head.ends.unwrap_or(plain), deadlines: record.deadlines };
     let content = match content {
         Content::Members(members) => members.above(floor).map_or(Content::Ended, Content::Members),
-        whole @ (Content::Ended | Content::Gone | Content::Text(_)) => whole,
+        whole @ (Content::Ended | Content::Gone | Content::Text(..)) => whole,
     };
     let name = Cow::Borrowed(head.name);
     Ok(State { version: record.version, name, floor, content, ends })
@@ -179,7 +270,8 @@ pub fn encode(state: &State<'_>, out: &mut Vec<u8>) {
     let what = match &state.content {
         Content::Ended => ENDED,
         Content::Gone => 0,
-        Content::Text(_) => TEXT,
+        Content::Text(_, beside) if *beside == Beside::default() => TEXT,
+        Content::Text(..) => ITEM,
         Content::Members(Members { shape: Shape::Hash, .. }) => 2,
         Content::Members(Members { shape: Shape::Set, .. }) => 3,
         Content::Members(Members { shape: Shape::SortedSet, .. }) => 4,
@@ -196,7 +288,10 @@ pub fn encode(state: &State<'_>, out: &mut Vec<u8>) {
         state.ends.rank.put(out);
     }
     match &state.content {
-        Content::Text(text) => out.extend_from_slice(text),
+        Content::Text(text, beside) => {
+            put_beside(out, beside);
+            out.extend_from_slice(text);
+        }
         Content::Members(members) => put_members(out, members),
         Content::Ended | Content::Gone => {}
     }

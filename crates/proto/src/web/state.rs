@@ -45,6 +45,20 @@ pub struct Members<'a> {
     pub entries: BTreeMap<Cow<'a, [u8]>, Entry<'a>>,
 }
 
+/// What clients keep beside a text: memcached's do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Beside {
+    /// Bits that are the client's own.
+    pub flags: u32,
+    /// The number that clients know the text by, where it is not its rank's:
+    /// what is beside a text or its end changed, and the text did not.
+    pub number: Option<u64>,
+    /// Clients may use it only until one of them has brought a better one.
+    pub stale: bool,
+    /// One of them has been told to.
+    pub sent: bool,
+}
+
 /// What is there.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content<'a> {
@@ -54,7 +68,7 @@ pub enum Content<'a> {
     /// Nothing.
     Gone,
     /// A text; so is a payload that is not of this module's making.
-    Text(Cow<'a, [u8]>),
+    Text(Cow<'a, [u8]>, Beside),
     /// A collection.
     Members(Members<'a>),
 }
@@ -114,8 +128,9 @@ impl<'a> State<'a> {
                 let deadlines = Deadlines::at(record.deadlines.absolute);
                 Self { ends: Ends { rank, deadlines }, ..state(Content::Gone) }
             }
-            Body::Value(payload) => super::payload::decode(payload, record)
-                .unwrap_or_else(|_| state(Content::Text(Cow::Borrowed(payload)))),
+            Body::Value(payload) => super::payload::decode(payload, record).unwrap_or_else(|_| {
+                state(Content::Text(Cow::Borrowed(payload), Beside::default()))
+            }),
         }
     }
 
@@ -124,7 +139,7 @@ impl<'a> State<'a> {
     pub fn top(&self) -> Rank {
         match &self.content {
             Content::Members(members) => members.top().max(self.floor),
-            Content::Ended | Content::Gone | Content::Text(_) => self.floor,
+            Content::Ended | Content::Gone | Content::Text(..) => self.floor,
         }
     }
 
@@ -166,7 +181,7 @@ impl<'a> State<'a> {
         let content = match content {
             Content::Ended => Content::Ended,
             Content::Gone => Content::Gone,
-            Content::Text(text) => Content::Text(own(text)),
+            Content::Text(text, beside) => Content::Text(own(text), beside),
             Content::Members(Members { shape, known, entries }) => {
                 let entry =
                     |Entry { rank, value }: Entry<'_>| Entry { rank, value: value.map(own) };
@@ -184,7 +199,7 @@ impl<'a> State<'a> {
                 // What is above the floor ends with it, so nobody asks for what was there.
                 Parts { name, floor, base: Content::Ended, members: Some(members) }
             }
-            base @ (Content::Ended | Content::Gone | Content::Text(_)) => {
+            base @ (Content::Ended | Content::Gone | Content::Text(..)) => {
                 Parts { name, floor, base, members: None }
             }
         }
@@ -200,11 +215,11 @@ struct Parts<'a> {
 
 /// Decides between two writes of one rank, which only a broken writer makes:
 /// as [`merge`](crate::record::merge) does, a tombstone is above values.
-fn base_order<'c>(base: &'c Content<'_>) -> (u8, &'c [u8]) {
+fn base_order<'c>(base: &'c Content<'_>) -> (u8, &'c [u8], Beside) {
     match base {
-        Content::Ended | Content::Members(_) => (0, &[]),
-        Content::Text(bytes) => (1, bytes),
-        Content::Gone => (2, &[]),
+        Content::Ended | Content::Members(_) => (0, &[], Beside::default()),
+        Content::Text(bytes, beside) => (1, bytes, *beside),
+        Content::Gone => (2, &[], Beside::default()),
     }
 }
 
@@ -288,7 +303,7 @@ impl std::fmt::Debug for State<'_> {
         write!(f, "State({:?}, {:?}, ", self.version, self.floor)?;
         match &self.content {
             Content::Ended | Content::Gone => write!(f, "nothing)"),
-            Content::Text(bytes) => write!(f, "{} bytes)", bytes.len()),
+            Content::Text(bytes, _) => write!(f, "{} bytes)", bytes.len()),
             Content::Members(it) => write!(f, "{:?} of {})", it.shape, it.entries.len()),
         }
     }
@@ -306,7 +321,7 @@ impl std::fmt::Debug for Content<'_> {
         match self {
             Self::Ended => write!(f, "Ended"),
             Self::Gone => write!(f, "Gone"),
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Text(text, _) => write!(f, "Text({} bytes)", text.len()),
             Self::Members(members) => write!(f, "{members:?}"),
         }
     }

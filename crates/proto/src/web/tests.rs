@@ -33,11 +33,23 @@ fn members() -> impl Strategy<Value = Members<'static>> {
     })
 }
 
+fn beside() -> impl Strategy<Value = Beside> {
+    let number = prop::option::of(any::<u64>());
+    let flags = prop_oneof![Just(0), any::<u32>()];
+    (flags, number, any::<bool>(), any::<bool>()).prop_map(|(flags, number, stale, sent)| Beside {
+        flags,
+        number,
+        stale,
+        sent,
+    })
+}
+
 fn state() -> impl Strategy<Value = State<'static>> {
     let content = prop_oneof![
         Just(Content::Ended),
         Just(Content::Gone),
-        Just(Content::Text(Cow::Borrowed(b"t"))),
+        Just(Content::Text(Cow::Borrowed(b"t"), Beside::default())),
+        beside().prop_map(|beside| Content::Text(Cow::Borrowed(b"t"), beside)),
         members().prop_map(Content::Members),
     ];
     let ends = (rank(), 5..8_u64, 5..8_u64).prop_map(|(rank, idle, absolute)| {
@@ -49,7 +61,7 @@ fn state() -> impl Strategy<Value = State<'static>> {
         let version = Version { time: Hlc(time), writer: Writer(9) };
         let content = match content {
             Content::Members(members) => Content::Members(members.above(floor)?),
-            whole @ (Content::Ended | Content::Gone | Content::Text(_)) => whole,
+            whole @ (Content::Ended | Content::Gone | Content::Text(..)) => whole,
         };
         Some(State { version, name: Cow::Borrowed(b""), floor, content, ends })
     })
@@ -85,6 +97,32 @@ proptest! {
         let joined = a.clone().join(b.clone());
         prop_assert_eq!(joined.clone().join(a), joined.clone());
         prop_assert_eq!(joined.clone().join(b), joined);
+    }
+
+    #[test]
+    fn numbers_of_one_node_differ(times in prop::collection::btree_set(0..1_u64 << 63, 2..100)) {
+        let number = |&time: &u64| {
+            Rank::plain(Version { time: Hlc(time), writer: Writer(7) }).number()
+        };
+        let numbers: std::collections::BTreeSet<u64> = times.iter().map(number).collect();
+        prop_assert_eq!(numbers.len(), times.len());
+        prop_assert!(numbers.iter().all(|number| (1..1 << 63).contains(number)));
+    }
+
+    #[test]
+    fn an_item_is_read_as_it_is_merged(beside in beside(), floor in rank()) {
+        let version = Version { time: Hlc(9), writer: Writer(9) };
+        let deadlines = Deadlines::at(Wall::from_millis(9));
+        let content = Content::Text(Cow::Borrowed(b"t"), beside);
+        let ends = Ends { rank: floor, deadlines };
+        let state = State { version, name: Cow::Borrowed(b"name"), floor, content, ends };
+        let mut payload = Vec::new();
+        payload::encode(&state, &mut payload);
+        let key = Key::new(Kind::Web, b"k").expect("short");
+        let record = Record { key, version, deadlines, body: Body::Value(&payload) };
+        prop_assert_eq!(item(&record), Some(Item { text: b"t", beside, rank: floor }));
+        prop_assert!(payload.len() <= payload::overhead_bytes(4) + 1);
+        prop_assert_eq!(plain(&payload), Plain::Text(b"t"));
     }
 
     #[test]

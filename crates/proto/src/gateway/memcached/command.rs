@@ -253,6 +253,21 @@ pub struct Arithmetic<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer<'a>(pub(super) Form<'a>);
 
+impl Answer<'_> {
+    /// What tells an error in the same form, and needs nothing of the request.
+    #[must_use]
+    pub const fn of_errors(self) -> Answer<'static> {
+        Answer(match self.0 {
+            Form::Classic { quiet, cas } => Form::Classic { quiet, cas },
+            Form::Meta { value, number, quiet, .. } => {
+                let (flags, key) = (Text(&[]), Text(&[]));
+                Form::Meta { flags, key, encoded: false, value, number, quiet }
+            }
+            Form::Binary { opcode, opaque, quiet } => Form::Binary { opcode, opaque, quiet },
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form<'a> {
     /// A line of the older commands.

@@ -8,9 +8,8 @@ use super::binary::{self, HEADER_BYTES, Header, Packet};
 use super::command::{Answer, Command, Form, Mode, Request, Store, Text};
 use super::reply::{Status, Writer};
 use super::text::{self, Line};
-use super::{BINARY_REQUEST, MAX_KEY_BYTES};
+use super::{BINARY_REQUEST, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::gateway::scan::find;
-use crate::record::MAX_PAYLOAD_BYTES;
 
 /// The longest line, but for a list of keys. memcached waits so long for the
 /// end of a line before it takes its client for somebody else's; the longest
@@ -32,9 +31,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// As long as a record's payload, which is what memcached allows as well.
     fn default() -> Self {
-        Self { value_bytes: MAX_PAYLOAD_BYTES }
+        Self { value_bytes: MAX_VALUE_BYTES }
     }
 }
 

@@ -18,7 +18,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use table::{Command, Kind, Need, OBJECT, all, find, need};
+pub use super::Need;
+pub use table::{Command, Kind, OBJECT, all, find, need};
 
 use crate::gateway::number::parse_i64;
 use crate::gateway::resp::{Request, Writer};

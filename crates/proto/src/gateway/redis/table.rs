@@ -1,6 +1,7 @@
 //! The commands that there are.
 
 use super::{Run, expiry, hashes, sets, sorted, strings};
+use crate::gateway::Need;
 use crate::gateway::resp::Request;
 
 /// A command.
@@ -29,17 +30,6 @@ pub enum Kind {
     Keys,
     /// The connection.
     Session,
-}
-
-/// How a request's change is brought about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// It changes nothing.
-    Read,
-    /// It merges.
-    Write,
-    /// It needs one answer.
-    OneAnswer,
 }
 
 impl std::fmt::Debug for Kind {

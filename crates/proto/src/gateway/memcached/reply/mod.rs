@@ -215,6 +215,21 @@ impl<'o, 'a> Writer<'o, 'a> {
         }
     }
 
+    /// It is nothing that this client may ask, and this is why.
+    pub fn client_error(&mut self, why: &str) {
+        match self.form {
+            Form::Binary { .. } => {
+                let value = why.as_bytes();
+                self.packet(Status::Invalid, &Packet { value, ..Packet::default() });
+            }
+            Form::Classic { quiet: true, .. } => {}
+            Form::Classic { .. } | Form::Meta { .. } => {
+                self.text(b"CLIENT_ERROR ");
+                self.line(why);
+            }
+        }
+    }
+
     /// It could not be done, and this is why.
     pub fn server_error(&mut self, why: &str) {
         match self.form {
