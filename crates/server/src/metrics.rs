@@ -5,6 +5,7 @@
 
 mod above;
 mod connections;
+mod memcached;
 mod redis;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ impl Collector for Metrics {
         self.clients(&mut page)?;
         self.connections(&mut page)?;
         self.redis(&mut page)?;
+        self.memcached(&mut page)?;
         let help = "How long a write took to be at another node, by its confirmation";
         page.histogram("replication_lag_seconds", help, &self.lag)?;
         let help = "How long a look-up at other nodes took, whatever came of it";

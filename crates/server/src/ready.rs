@@ -17,6 +17,8 @@ pub(crate) struct Ready {
     pub(crate) farm: SocketAddr,
     /// Where clients of Redis' protocol connect, if they are served.
     pub(crate) redis: Vec<String>,
+    /// Where those of memcached's do.
+    pub(crate) memcached: Vec<String>,
 }
 
 impl fmt::Display for Ready {
@@ -24,8 +26,10 @@ impl fmt::Display for Ready {
         let tls: Vec<_> = self.tls.iter().map(SocketAddr::to_string).collect();
         let Self { node, admin, farm, .. } = self;
         write!(f, "ready node={node} tls={} admin={admin} farm={farm}", tls.join(","))?;
-        if !self.redis.is_empty() {
-            write!(f, " redis={}", self.redis.join(","))?;
+        for (name, addresses) in [("redis", &self.redis), ("memcached", &self.memcached)] {
+            if !addresses.is_empty() {
+                write!(f, " {name}={}", addresses.join(","))?;
+            }
         }
         Ok(())
     }
@@ -47,15 +51,24 @@ impl FromStr for Ready {
 fn parse(line: &str) -> Option<Ready> {
     let mut words = line.strip_prefix("ready ")?.split(' ');
     let mut next = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
-    Some(Ready {
+    let mut ready = Ready {
         node: next("node")?.to_owned(),
         tls: next("tls")?.split(',').map(str::parse).collect::<Result<_, _>>().ok()?,
         admin: next("admin")?.parse().ok()?,
         farm: next("farm")?.parse().ok()?,
-        redis: next("redis")
-            .map(|it| it.split(',').map(str::to_owned).collect())
-            .unwrap_or_default(),
-    })
+        redis: Vec::new(),
+        memcached: Vec::new(),
+    };
+    for word in words {
+        let (name, addresses) = word.split_once('=')?;
+        let addresses = addresses.split(',').map(str::to_owned).collect();
+        match name {
+            "redis" => ready.redis = addresses,
+            "memcached" => ready.memcached = addresses,
+            _ => return None,
+        }
+    }
+    Some(ready)
 }
 
 #[cfg(test)]
@@ -72,6 +85,9 @@ mod tests {
         let with_redis = format!("{line} redis=127.0.0.1:6379,unix:/run/s");
         let ready: Ready = with_redis.parse().unwrap();
         assert_eq!((ready.redis.len(), ready.to_string()), (2, with_redis));
+        let with_memcached = format!("{line} memcached=127.0.0.1:11211");
+        let ready: Ready = with_memcached.parse().unwrap();
+        assert_eq!((ready.memcached.len(), ready.to_string()), (1, with_memcached));
         assert!("ready node=a tls= admin=127.0.0.1:1 farm=127.0.0.1:2".parse::<Ready>().is_err());
         assert!("listening".parse::<Ready>().is_err());
     }

@@ -54,6 +54,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
+    judge.memcached(sections.memcached.as_ref());
     let redis_password = judge.redis(sections.redis.as_ref());
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
     let identities = judge.identities(&sections.tls.certificates);

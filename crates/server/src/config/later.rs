@@ -3,25 +3,8 @@
 //! Refused with a message of its own: the words are right, so "unknown key"
 //! would be wrong. Values that ask for nothing pass.
 
-use super::fault::{Fault, Faults, quoted};
+use super::fault::{Fault, quoted};
 use super::sections::{Sections, Writes};
-use super::value::Value;
-
-/// Sections that no key of is supported.
-const SECTIONS: [&str; 1] = ["memcached"];
-
-/// Refuses the sections that this version does not know how to serve.
-///
-/// # Errors
-///
-/// A fault for each such section that is given.
-pub(crate) fn refuse_sections(given: &Value) -> Result<(), Faults> {
-    let refused = SECTIONS.into_iter().filter_map(|section| {
-        let value = given.get(section)?;
-        Some(unsupported(format!("[{section}]"), "no such section").at(&value.origin, section))
-    });
-    Faults::check(refused.collect())
-}
 
 /// The values that ask for what this version does not do: key and fault.
 pub(crate) fn refused_values(sections: &Sections) -> Vec<(String, Fault)> {

@@ -4,8 +4,8 @@
 //! In reading order: [`sources`] where values come from and which overrides
 //! which; [`value`] what they are, with their places; [`sections`] the keys,
 //! in the forms of [`units`], read by [`read`], those of live connections in
-//! [`connections`], of Redis' protocol in [`redis`]; [`later`] what this version
-//! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
+//! [`connections`], of the gateways in [`redis`] and [`memcached`]; [`later`] what this
+//! version refuses; [`judge`] whether it all goes together; [`fault`] what to say if
 //! it does not.
 
 mod certificates;
@@ -13,6 +13,7 @@ mod connections;
 mod fault;
 mod judge;
 mod later;
+mod memcached;
 mod read;
 mod redis;
 mod sections;
@@ -65,7 +66,6 @@ impl Config {
     /// rest from being read.
     pub(crate) fn load(sources: &Sources) -> Result<Self, Faults> {
         let given = sources.read()?;
-        later::refuse_sections(&given)?;
         let sections = read::read(&given)?;
         judge::judge(&given, sections)
     }

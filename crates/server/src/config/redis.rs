@@ -13,7 +13,7 @@ use crate::gateway::Listen;
 use crate::gateway::redis::Password;
 
 /// The most connections that may be asked for: each is a file descriptor.
-const MOST_CONNECTIONS: u32 = 1_000_000;
+pub(super) const MOST_CONNECTIONS: u32 = 1_000_000;
 /// The longest password that is read: a key file by mistake is not one.
 const MOST_PASSWORD_BYTES: usize = 512;
 

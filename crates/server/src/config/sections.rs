@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::connections::Connections;
+use super::memcached::Memcached;
 pub(crate) use super::redis::Redis;
 use super::units::{Address, EngineAddress, Interface, List, Size, Time};
 use crate::front::Backend;
@@ -28,6 +29,8 @@ pub(crate) struct Sections {
     pub(crate) tls: Tls,
     /// None: nobody is served Redis' protocol.
     pub(crate) redis: Option<Redis>,
+    /// None: nobody is served memcached's protocols.
+    pub(crate) memcached: Option<Memcached>,
     /// None: connections stay at the node that accepted them.
     pub(crate) connections: Option<Connections>,
     pub(crate) admin: Admin,

@@ -190,8 +190,8 @@ fn forms_are_judged_with_file_line_and_key() {
     check(
         "[tsl]\n",
         "DIR/segue.toml:1: tsl: found an unknown key, expected one of \"node\", \"farm\", \
-         \"cache\", \"portion\", \"upstream\", \"writes\", \"tls\", \"redis\", \"connections\", \"admin\", \
-         \"log\"; \
+         \"cache\", \"portion\", \"upstream\", \"writes\", \"tls\", \"redis\", \"memcached\", \
+         \"connections\", \"admin\", \"log\"; \
          did you mean \"tls\"?",
     );
     check(
@@ -262,10 +262,30 @@ fn what_a_later_version_does_is_refused_as_that() {
              found {found}, expected {expected}"
         )
     };
-    check("[memcached]\n", &unsupported(1, "memcached", "[memcached]", "no such section"));
     check(
         "[writes]\ntls = \"all\"\nauth = \"local\"\n",
         &unsupported(3, "writes.auth", "\"local\"", "\"one\""),
+    );
+}
+
+#[test]
+fn memcached_has_no_password_and_so_is_not_open() {
+    let config = Place::new("[memcached]\n").load().unwrap();
+    let given = config.sections.memcached.unwrap();
+    assert_eq!((given.listen.0.len(), given.max_connections), (1, 10_000));
+    let open = "[memcached]\nlisten = [\"unix:/run/m\", \"10.0.0.1:11211\"]\n";
+    check(
+        open,
+        "DIR/segue.toml:2: memcached.listen: found \"10.0.0.1:11211\", which is open to others, \
+         expected loopback addresses and unix sockets, as memcached's protocols have no password; \
+         or memcached.trusted_network = true",
+    );
+    Place::new(&format!("{open}trusted_network = true\n")).load().unwrap();
+    check(
+        "[memcached]\nlisten = []\nmax_connections = 0\n",
+        "DIR/segue.toml:2: memcached.listen: found an empty list, \
+         expected an address, as \"127.0.0.1:11211\" or \"unix:/run/segue.sock\"\n\
+         DIR/segue.toml:3: memcached.max_connections: found 0, expected 1 to 1000000",
     );
 }
 

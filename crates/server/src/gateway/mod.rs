@@ -3,10 +3,11 @@
 //! A gateway owns its listeners and connections, and knows the farm as a
 //! [`Cache`](segue::Cache) and nothing more. [`keys`] says which record a
 //! client's key is; [`store`] brings a command about on one; [`listener`] has
-//! the sockets; [`redis`] is Redis' protocol.
+//! the sockets; [`redis`] is Redis' protocol, [`memcached`] memcached's.
 
 mod keys;
 mod listener;
+pub(crate) mod memcached;
 pub(crate) mod redis;
 mod store;
 

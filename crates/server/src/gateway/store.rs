@@ -15,6 +15,7 @@ use proto::gateway::redis::{Fail, Need};
 use proto::record::{Body, Deadlines, Record, Version, Writer};
 use proto::web::{Change, Draft, Stamp, State};
 use segue::{Ack, Cache, OneAnswerError, Pending, WriteError};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::keys::Name;
@@ -32,6 +33,9 @@ const ASKED_ANEW: Duration = Duration::from_millis(250);
 /// The longest of these times: with the ones before it, about as long as the
 /// request itself may take.
 const LAST_ASKED_ANEW: Duration = Duration::from_secs(2);
+
+/// How many values that are asked for by one request are looked for at a time.
+const LOOK_UPS: usize = 64;
 
 /// The value that a command works on, and the room for its reply.
 pub(super) type Work<'w> = dyn FnMut(&mut Draft, &mut Vec<u8>) -> Result<(), Fail> + Send + 'w;
@@ -99,6 +103,20 @@ impl Store {
             }
         }
         self.agree(name, out, work).await
+    }
+
+    /// Has values that are not here looked for together, so that each is then
+    /// at hand, or known to be nowhere.
+    pub(super) async fn look_up<'n>(&self, names: impl Iterator<Item = Name<'n>>) {
+        let mut looking = JoinSet::new();
+        for name in names.filter(|name| !self.alone && self.is_unknown(name)) {
+            if looking.len() >= LOOK_UPS {
+                looking.join_next().await;
+            }
+            let (cache, key) = (self.cache.clone(), name.key);
+            looking.spawn(async move { cache.get(&key).await.map(drop) });
+        }
+        while looking.join_next().await.is_some() {}
     }
 
     /// Changes a value by merging.

@@ -19,7 +19,7 @@ use crate::admin::{Admin, Progress, Status};
 use crate::config::{Config, Sections, Sources};
 use crate::connections::{self, Carry, Figures as Carried};
 use crate::front::{Carrying, Front};
-use crate::gateway::redis;
+use crate::gateway::{memcached, redis};
 use crate::keyfile::Keys;
 use crate::log::Logging;
 use crate::metrics::Metrics;
@@ -63,6 +63,8 @@ pub(crate) struct Server {
     front: Front,
     /// Who serves Redis' protocol, if anybody does.
     redis: Option<redis::Gateway>,
+    /// Who serves memcached's, if anybody does.
+    memcached: Option<memcached::Gateway>,
     /// Who carries connections, if anybody does.
     carrier: Option<Arc<dyn Carry>>,
     leave: Leave,
@@ -120,7 +122,8 @@ impl Server {
 
     fn status_of(&self, node: segue::Status, carried: Option<Carried>, ready: bool) -> Status {
         let redis = self.redis.as_ref().map(redis::Gateway::figures);
-        Status { redis, ..Status::new(node, &self.front.figures(), carried, ready) }
+        let memcached = self.memcached.as_ref().map(memcached::Gateway::figures);
+        Status { redis, memcached, ..Status::new(node, &self.front.figures(), carried, ready) }
     }
 
     fn takes_clients(&self, node: &segue::Status) -> bool {
@@ -161,8 +164,9 @@ impl Running {
         let carrying = started.and_then(Carrying::of);
         let store = parts::store(&config, &node);
         let redis = parts::redis(&config, &store)?;
+        let memcached = parts::memcached(&config, &store)?;
         let front = parts::front(config, &node, carrying, plain)?;
-        let server = Server { node, front, redis, carrier, leave: Leave::default() };
+        let server = Server { node, front, redis, memcached, carrier, leave: Leave::default() };
         let server = Arc::new(server);
         let admin = parts::admin(&sections, Arc::clone(&server)).await?;
         Ok(Self { sections, placement, server, admin })
@@ -179,6 +183,11 @@ impl Running {
             admin: self.admin.address(),
             farm: status.address,
             redis: self.server.redis.as_ref().map_or_else(Vec::new, |it| it.addresses().to_vec()),
+            memcached: self
+                .server
+                .memcached
+                .as_ref()
+                .map_or_else(Vec::new, |it| it.addresses().to_vec()),
         };
         let mut out = std::io::stdout();
         writeln!(out, "{ready}").and_then(|()| out.flush()).context("standard output")?;
@@ -257,10 +266,13 @@ impl Running {
         tracing::info!("draining");
         // Unless it was asked to already, with somebody to go to.
         self.server.leave.ask(None);
-        let Server { node, front, redis, carrier, leave } = &*self.server;
+        let Server { node, front, redis, memcached, carrier, leave } = &*self.server;
         // Each of its clients is between two commands, and goes to another node.
         if let Some(redis) = redis {
             redis.shut_down();
+        }
+        if let Some(memcached) = memcached {
+            memcached.shut_down();
         }
         match carrier {
             Some(carrier) => {

@@ -16,7 +16,7 @@ use super::Server;
 use crate::admin::Admin;
 use crate::config::{Config, Keep, Sections, Transport, Wait};
 use crate::front::{self, Carrying, Front};
-use crate::gateway::{Store, redis};
+use crate::gateway::{Store, memcached, redis};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
@@ -134,6 +134,22 @@ pub(super) fn redis(config: &Config, store: &Arc<Store>) -> anyhow::Result<Optio
     };
     let started = redis::Gateway::start(gateway, Arc::clone(store));
     started.map(Some).context("redis.listen")
+}
+
+/// Starts the gateway of memcached's protocols, where it is configured.
+pub(super) fn memcached(
+    config: &Config,
+    store: &Arc<Store>,
+) -> anyhow::Result<Option<memcached::Gateway>> {
+    let Some(given) = &config.sections.memcached else { return Ok(None) };
+    let gateway = memcached::Config {
+        listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
+        node: config.name.clone(),
+        prefix: given.prefix.clone().into_bytes(),
+        max_connections: given.max_connections,
+    };
+    let started = memcached::Gateway::start(gateway, Arc::clone(store));
+    started.map(Some).context("memcached.listen")
 }
 
 const fn ack(wait: Wait) -> Ack {

@@ -39,6 +39,9 @@ pub(crate) struct Status {
     /// What the gateway of Redis' protocol did. None: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) redis: Option<crate::gateway::redis::Figures>,
+    /// What that of memcached's did. None: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memcached: Option<crate::gateway::memcached::Figures>,
 }
 
 /// The node itself.
@@ -173,6 +176,7 @@ impl Status {
             links: node.links.into(),
             one_answer: one_answer.into(),
             redis: None,
+            memcached: None,
             tls: Tls {
                 handshakes_full: front.handshakes_full,
                 resumed_local: front.resumed_local,

@@ -1,0 +1,163 @@
+//! The bytes of one client: what came together is done together, confirmed
+//! together and answered by one write, as long as replies are no longer than
+//! a bound.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use proto::gateway::memcached::{Answer, Limits, Parsed, Parser, Writer};
+use segue::Pending;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::figures::count;
+
+/// How much is read at a time: a pipeline of sixteen sets of a kilobyte.
+const READ_BYTES: usize = 16 * 1024;
+/// Replies are sent once they are that long, though more is to be done: a
+/// value of the largest size and then some.
+const FLUSH_BYTES: usize = 2 << 20;
+/// So many writes wait to be confirmed together: a pipeline as long as clients
+/// send, and little enough for a client that sends nothing else.
+const MOST_PENDING: usize = 1024;
+/// Room above which a buffer is given back once it is empty.
+const KEPT_BYTES: usize = 64 * 1024;
+/// How long a client may take to take its replies.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The client went, or does not read.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    GoOn,
+    Close,
+}
+
+/// One client.
+pub(super) struct Client<'s, S> {
+    pub(super) shared: &'s Shared,
+    stream: S,
+    /// Replies.
+    pub(super) output: Vec<u8>,
+    /// Writes that replies tell of, in their order.
+    waiting: Vec<Waiting>,
+}
+
+/// A write that is not confirmed.
+struct Waiting {
+    /// Its reply.
+    place: Range<usize>,
+    /// How its client is told of an error.
+    answer: Answer<'static>,
+    pending: Pending,
+}
+
+/// Serves a client until it or the gateway goes.
+pub(super) async fn serve<S>(shared: &Shared, stream: S, mut open: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut client = Client { shared, stream, output: Vec::new(), waiting: Vec::new() };
+    let mut parser = Parser::new(Limits::default());
+    let mut input: Vec<u8> = Vec::new();
+    loop {
+        input.reserve(READ_BYTES);
+        let read = tokio::select! {
+            read = client.stream.read_buf(&mut input) => read,
+            _ = open.wait_for(|open| !open) => return,
+        };
+        if !matches!(read, Ok(1..)) {
+            return;
+        }
+        let Ok((used, then)) = client.batch(&mut parser, &input).await else { return };
+        input.drain(..used);
+        if input.is_empty() && input.capacity() > KEPT_BYTES {
+            input = Vec::new();
+        }
+        if client.flush().await.is_err() || then == Then::Close {
+            return;
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
+    /// Does what is there; gives how much of the input is done with.
+    async fn batch(&mut self, parser: &mut Parser, input: &[u8]) -> Result<(usize, Then), Gone> {
+        let mut rest = input;
+        loop {
+            self.flush_what_is_long().await?;
+            let then = match parser.next(&mut rest) {
+                Ok(Some(Parsed::Request(request))) => {
+                    count(&self.shared.counters.commands);
+                    self.handle(&request).await?
+                }
+                Ok(Some(Parsed::Refused(refusal))) => {
+                    count(&self.shared.counters.errors);
+                    refusal.write(&mut self.output);
+                    if refusal.closes() { Then::Close } else { Then::GoOn }
+                }
+                Ok(None) => return Ok((input.len() - rest.len(), Then::GoOn)),
+                Err(error) => {
+                    count(&self.shared.counters.errors);
+                    tracing::debug!(%error, "a client that speaks no protocol of memcached");
+                    Then::Close
+                }
+            };
+            if then == Then::Close {
+                return Ok((input.len() - rest.len(), then));
+            }
+        }
+    }
+
+    /// What was written since `begin` tells of a write.
+    pub(super) fn tells_of(&mut self, begin: usize, answer: Answer<'_>, pending: Option<Pending>) {
+        if let Some(pending) = pending.filter(|pending| !pending.is_confirmed()) {
+            let place = begin..self.output.len();
+            self.waiting.push(Waiting { place, answer: answer.of_errors(), pending });
+        }
+    }
+
+    /// Sends what is longer than a client should have to keep in mind here.
+    pub(super) async fn flush_what_is_long(&mut self) -> Result<(), Gone> {
+        if self.output.len() > FLUSH_BYTES || self.waiting.len() >= MOST_PENDING {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the replies, once what they tell of is where it is to be. A write
+    /// that is not gets an error in the place of its reply.
+    async fn flush(&mut self) -> Result<(), Gone> {
+        let mut late = None;
+        // From the last one on, so that the places of those before stay.
+        while let Some(Waiting { place, answer, pending }) = self.waiting.pop() {
+            let confirming = self.shared.store.cache.confirm(pending);
+            // All have been waited for since the first was.
+            let confirmed = match &late {
+                None => confirming.await.map_err(|error| error.to_string()),
+                Some(why) => timeout(Duration::ZERO, confirming)
+                    .await
+                    .map_or_else(|_| Err(String::clone(why)), |it| it.map_err(|it| it.to_string())),
+            };
+            if let Err(why) = confirmed {
+                count(&self.shared.counters.errors);
+                let mut error = Vec::new();
+                Writer::new(&mut error, answer).server_error(&why);
+                self.output.splice(place, error);
+                late = Some(why);
+            }
+        }
+        let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.output)).await;
+        if written.is_err() {
+            count(&self.shared.counters.slow_readers);
+        }
+        self.output.clear();
+        self.output.shrink_to(KEPT_BYTES);
+        matches!(written, Ok(Ok(()))).then_some(()).ok_or(Gone)
+    }
+}
