@@ -169,7 +169,6 @@ impl Draft {
 
     /// The same with what its client keeps beside it.
     pub fn set_item(&mut self, text: Vec<u8>, beside: Beside, until: Until) {
-        let was_there = self.is_there();
         // What is there already, and only ends later, goes as a touch.
         if let Until::At(end) = until
             && matches!(self.stamp, Stamp::Plain(_))
@@ -179,6 +178,13 @@ impl Draft {
             self.set_end(Some(end));
             return;
         }
+        self.write_item(text, beside, until);
+    }
+
+    /// The same, always as a write of its own: who knows what was there by a
+    /// number knows this by another, also where it is the same.
+    pub fn write_item(&mut self, text: Vec<u8>, beside: Beside, until: Until) {
+        let was_there = self.is_there();
         let rank = self.whole();
         self.state.content = Content::Text(Cow::Owned(text), beside);
         let deadlines = match until {

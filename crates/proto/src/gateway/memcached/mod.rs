@@ -34,8 +34,8 @@ pub use reply::{Found, Inspected, Writer};
 pub const MAX_KEY_BYTES: usize = 250;
 
 /// The longest value: as long as a record's payload, without what else stands in
-/// that. memcached's own limit, a megabyte with what it keeps beside a value, is
-/// about the same.
+/// that. memcached's own limit is a megabyte with what it keeps beside a value:
+/// 1,048,516 bytes with the shortest key.
 pub const MAX_VALUE_BYTES: usize =
     MAX_PAYLOAD_BYTES - crate::web::payload::overhead_bytes(MAX_KEY_BYTES);
 

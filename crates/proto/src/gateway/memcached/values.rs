@@ -104,7 +104,7 @@ pub fn fetch(
     let created = fetch.vivify.filter(|_| !draft.is_there());
     if let Some(expiry) = created {
         let until = until(expiry, draft.now()).unwrap_or(Until::Never);
-        draft.set_item(Vec::new(), Beside::default(), until);
+        draft.write_item(Vec::new(), Beside::default(), until);
     }
     let recached = created.is_none() && is_soon(draft, fetch.recache);
     if let Some(touch) = fetch.touch
@@ -122,7 +122,7 @@ pub fn fetch(
     if won {
         let beside = Beside { sent: true, number: Some(item.number()), ..beside };
         let text = item.text.to_vec();
-        draft.set_item(text, beside, Until::Kept);
+        draft.write_item(text, beside, Until::Kept);
         draft.require_one_answer();
     }
     for expiry in [created, fetch.touch].into_iter().flatten() {
@@ -172,7 +172,14 @@ pub fn store(draft: &mut Draft, given: &Store<'_>, writer: &mut Writer<'_, '_>) 
         }
         (Mode::Set | Mode::Add | Mode::Replace, _) => given.value.0.to_vec(),
     };
-    let number = put(draft, text, beside, expiry);
+    let number = match expiry.and_then(|expiry| until(expiry, draft.now())) {
+        // What is there already, and ends later, needs not be sent again.
+        Some(until) if given.mode == Mode::Set && given.cas.is_none() => {
+            draft.set_item(text, beside, until);
+            draft.item().map_or(0, |item| item.number())
+        }
+        _ => put(draft, text, beside, expiry),
+    };
     writer.stored(number);
 }
 
@@ -230,7 +237,7 @@ pub fn count(draft: &mut Draft, asked: &Arithmetic<'_>, writer: &mut Writer<'_, 
         }
     };
     let lasting = expiry.map(|expiry| until(expiry, draft.now()));
-    draft.set_item(text, beside, lasting.flatten().unwrap_or(Until::Kept));
+    draft.write_item(text, beside, lasting.flatten().unwrap_or(Until::Kept));
     if let Some(item) = draft.item() {
         writer.number(number, &seen(draft, &item, Access::default()));
     }
@@ -265,7 +272,7 @@ fn seen<'i>(draft: &Draft, item: &Item<'i>, access: Access) -> Found<'i> {
 /// its number.
 fn put(draft: &mut Draft, text: Vec<u8>, beside: Beside, expiry: Option<Expiry>) -> u64 {
     let lasting = expiry.map_or(Some(Until::Kept), |expiry| until(expiry, draft.now()));
-    draft.set_item(text, beside, lasting.unwrap_or(Until::Never));
+    draft.write_item(text, beside, lasting.unwrap_or(Until::Never));
     let number = draft.item().map_or(0, |item| item.number());
     if lasting.is_none() {
         draft.delete();

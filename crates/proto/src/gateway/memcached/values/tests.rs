@@ -151,6 +151,24 @@ fn who_has_another_number_changes_nothing() {
 }
 
 #[test]
+fn what_is_there_already_is_touched_by_a_set_and_written_by_a_cas() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.run("set k 3 100 1|a"), "STORED");
+    let number = bench.number();
+    assert_eq!(bench.run("set k 3 150 1|a"), "STORED");
+    assert_eq!(bench.number(), number);
+    assert_eq!(bench.run("mg k t"), "HD t150");
+    for line in ["set k 4 160 1|a".to_owned(), format!("cas k 4 160 1 {number}|a")] {
+        bench.run(&line);
+        assert_ne!(bench.number(), number, "{line}");
+    }
+    let number = bench.number();
+    // Of two who want the same one has it.
+    assert_eq!(bench.run(&format!("cas k 4 165 1 {number}|a")), "STORED");
+    assert_eq!(bench.run(&format!("cas k 4 165 1 {number}|a")), "EXISTS");
+}
+
+#[test]
 fn one_client_is_told_to_bring_a_better_value() {
     check(&[
         ("mg k v", "EN"),
