@@ -46,11 +46,14 @@ pub(super) struct Client<'s, S> {
     pub(super) output: Vec<u8>,
     /// Writes that replies tell of, in their order.
     waiting: Vec<Waiting>,
+    /// How many requests it has sent.
+    requests: u64,
 }
 
 /// A write that is not confirmed.
 struct Waiting {
-    /// Its reply.
+    /// The request that it is of, and its reply.
+    request: u64,
     place: Range<usize>,
     /// How its client is told of an error.
     answer: Answer<'static>,
@@ -62,7 +65,8 @@ pub(super) async fn serve<S>(shared: &Shared, stream: S, mut open: watch::Receiv
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut client = Client { shared, stream, output: Vec::new(), waiting: Vec::new() };
+    let mut client =
+        Client { shared, stream, output: Vec::new(), waiting: Vec::new(), requests: 0 };
     let mut parser = Parser::new(Limits::default());
     let mut input: Vec<u8> = Vec::new();
     loop {
@@ -94,6 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
             let then = match parser.next(&mut rest) {
                 Ok(Some(Parsed::Request(request))) => {
                     count(&self.shared.counters.commands);
+                    self.requests += 1;
                     self.handle(&request).await?
                 }
                 Ok(Some(Parsed::Refused(refusal))) => {
@@ -117,9 +122,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
     /// What was written since `begin` tells of a write.
     pub(super) fn tells_of(&mut self, begin: usize, answer: Answer<'_>, pending: Option<Pending>) {
         if let Some(pending) = pending.filter(|pending| !pending.is_confirmed()) {
-            let place = begin..self.output.len();
-            self.waiting.push(Waiting { place, answer: answer.of_errors(), pending });
+            let (request, place) = (self.requests, begin..self.output.len());
+            self.waiting.push(Waiting { request, place, answer: answer.of_errors(), pending });
         }
+    }
+
+    /// What was written since `begin` is one reply, which tells of all writes of
+    /// its request.
+    pub(super) fn close(&mut self, begin: usize) {
+        let (request, end) = (self.requests, self.output.len());
+        let its = self.waiting.iter_mut().rev().take_while(|waiting| waiting.request == request);
+        its.for_each(|waiting| waiting.place = begin..end);
     }
 
     /// Sends what is longer than a client should have to keep in mind here.
@@ -133,9 +146,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
     /// Sends the replies, once what they tell of is where it is to be. A write
     /// that is not gets an error in the place of its reply.
     async fn flush(&mut self) -> Result<(), Gone> {
-        let mut late = None;
+        let (mut late, mut failed) = (None, None);
         // From the last one on, so that the places of those before stay.
-        while let Some(Waiting { place, answer, pending }) = self.waiting.pop() {
+        while let Some(Waiting { request, place, answer, pending }) = self.waiting.pop() {
             let confirming = self.shared.store.cache.confirm(pending);
             // All have been waited for since the first was.
             let confirmed = match &late {
@@ -145,10 +158,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
                     .map_or_else(|_| Err(String::clone(why)), |it| it.map_err(|it| it.to_string())),
             };
             if let Err(why) = confirmed {
-                count(&self.shared.counters.errors);
-                let mut error = Vec::new();
-                Writer::new(&mut error, answer).server_error(&why);
-                self.output.splice(place, error);
+                // A reply says it once.
+                if failed.replace(request) != Some(request) {
+                    count(&self.shared.counters.errors);
+                    let mut error = Vec::new();
+                    Writer::new(&mut error, answer).server_error(&why);
+                    self.output.splice(place, error);
+                }
                 late = Some(why);
             }
         }

@@ -5,6 +5,8 @@ use proto::gateway::memcached::values::{self, Access};
 use proto::gateway::memcached::{
     Answer, Arithmetic, Command, Delete, Expiry, Fetch, Keys, Request, Store, Writer,
 };
+use proto::gateway::redis::Fail;
+use proto::time::Wall;
 use proto::web::{self, Draft};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -88,6 +90,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
 
     async fn fetch(&mut self, fetch: &Fetch<'_>, name: &Name<'_>, answer: Answer<'_>) {
         let shared = self.shared;
+        let changes_nothing =
+            fetch.touch.is_none() && fetch.vivify.is_none() && fetch.recache.is_none();
+        if changes_nothing && self.read(name, fetch.key.0, answer, Some(fetch)) {
+            return shared.count_look_up(true);
+        }
         let mut was_there = false;
         self.work(name, Need::Write, answer, |draft, writer| {
             let access = shared.access(draft);
@@ -116,52 +123,84 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
         if keys.into_iter().nth(1).is_some() {
             shared.store.look_up(keys.filter_map(|key| name(DATABASE, key))).await;
         }
+        let mut begin = self.output.len();
         for (index, key) in keys.enumerate() {
             if index % KEYS_A_TURN == KEYS_A_TURN - 1 {
                 tokio::task::yield_now().await;
             }
             self.flush_what_is_long().await?;
+            // What was sent already cannot be taken back.
+            begin = begin.min(self.output.len());
             let Some(name) = self.name(key) else { continue };
-            let mut was_there = touch.is_none() && self.read(&name, key, answer);
+            let mut was_there = touch.is_none() && self.read(&name, key, answer, None);
             if !was_there {
                 let need = if touch.is_some() { Need::Write } else { Need::Read };
                 let get = |draft: &mut Draft, writer: &mut Writer<'_, '_>| {
                     shared.note(draft);
                     was_there = values::get(draft, key, touch, writer);
                 };
-                if !self.work(&name, need, answer, get).await {
+                if let Err(why) = self.work_untold(&name, need, answer, get).await {
+                    self.output.truncate(begin);
+                    self.fail(&why, answer);
+                    self.close(begin);
                     return Ok(());
                 }
             }
             shared.count_look_up(was_there);
         }
         self.writer(answer).end();
+        self.close(begin);
         Ok(())
     }
 
-    /// Tells a value that lies in the node's own table, without anything else.
-    fn read(&mut self, name: &Name<'_>, key: &[u8], answer: Answer<'_>) -> bool {
+    /// Tells a value that lies in the node's own table, without anything else;
+    /// but for one that somebody is to be told to bring a better one for.
+    fn read(
+        &mut self,
+        name: &Name<'_>,
+        key: &[u8],
+        answer: Answer<'_>,
+        fetch: Option<&Fetch<'_>>,
+    ) -> bool {
         let shared = self.shared;
+        let now = shared.store.cache.now();
         let mut writer = Writer::new(&mut self.output, answer);
         let told = shared.store.cache.read(&name.key, |record| {
-            let item = web::item(record)?;
-            writer.hit(key, &values::found(&item, None, Access::default()));
+            let item = web::item(record).filter(|item| !item.beside.stale)?;
+            let end = Some(record.deadlines.end()).filter(|end| *end != Wall::MAX);
+            let access = fetch.map_or_else(Access::default, |_| shared.accesses.of(&item, now));
+            writer.hit(key, &values::found(&item, values::left_s(end, now), access));
             Some(item.number())
         });
         let Some(Some(number)) = told else { return false };
-        shared.accesses.note(number, shared.store.cache.now());
+        if fetch.is_none_or(|fetch| fetch.counts) {
+            shared.accesses.note(number, now);
+        }
         true
     }
 
-    /// Has something done on a value, and its reply written. Gives whether it
-    /// was; if not, its client is told why.
-    pub(super) async fn work(
+    /// Has something done on a value, and its reply written. If it was not, its
+    /// client is told why.
+    async fn work(
+        &mut self,
+        name: &Name<'_>,
+        need: Need,
+        answer: Answer<'_>,
+        run: impl FnMut(&mut Draft, &mut Writer<'_, '_>) + Send,
+    ) {
+        if let Err(why) = self.work_untold(name, need, answer, run).await {
+            self.fail(&why, answer);
+        }
+    }
+
+    /// The same, and nothing is written where it was not done.
+    async fn work_untold(
         &mut self,
         name: &Name<'_>,
         need: Need,
         answer: Answer<'_>,
         mut run: impl FnMut(&mut Draft, &mut Writer<'_, '_>) + Send,
-    ) -> bool {
+    ) -> Result<(), Fail> {
         let begin = self.output.len();
         let mut work = |draft: &mut Draft, out: &mut Vec<u8>| {
             run(draft, &mut Writer::new(out, answer));
@@ -170,15 +209,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
         match self.shared.store.run(name, need, &mut self.output, &mut work).await {
             Ok(pending) => {
                 self.tells_of(begin, answer, pending);
-                true
+                Ok(())
             }
             Err(fail) => {
-                count(&self.shared.counters.errors);
                 self.output.truncate(begin);
-                self.writer(answer).server_error(stats::words(fail.text()));
-                false
+                Err(fail)
             }
         }
+    }
+
+    fn fail(&mut self, why: &Fail, answer: Answer<'_>) {
+        count(&self.shared.counters.errors);
+        self.writer(answer).server_error(stats::words(why.text()));
     }
 
     pub(super) fn writer<'o, 'a>(&'o mut self, answer: Answer<'a>) -> Writer<'o, 'a> {
