@@ -1,6 +1,6 @@
-//! The session store behind Redis' protocol, by real processes: beside a real
-//! `redis-server` command by command, under real clients, and across nodes
-//! that are killed.
+//! The session stores behind Redis' and memcached's protocols, by real processes:
+//! beside a real `redis-server` and `memcached` command by command, under real
+//! clients, and across nodes that are killed.
 
 mod alone;
 mod client;
@@ -8,7 +8,23 @@ mod differential;
 mod farm;
 #[path = "../farm/http.rs"]
 mod http;
+#[expect(dead_code, reason = "it is shared with the tests of parsers")]
+#[path = "../peers/lines.rs"]
+mod lines;
+mod memcached;
 mod node;
-#[expect(dead_code, reason = "it is shared with the farm tests")]
+#[expect(dead_code, reason = "it is shared with the tests of parsers")]
+#[path = "../peers/packets.rs"]
+mod packets;
 #[path = "../farm/patience.rs"]
 mod patience;
+#[expect(dead_code, reason = "it is shared with the tests of parsers")]
+#[path = "../peers/peer.rs"]
+mod peer;
+
+use proto::rng::Rng;
+
+/// One of some.
+fn pick<T: Copy>(rng: &mut Rng, some: &[T]) -> T {
+    some[usize::try_from(rng.below(some.len() as u64)).expect("an index")]
+}

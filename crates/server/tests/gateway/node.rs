@@ -13,6 +13,9 @@ use crate::client::Client;
 use crate::http;
 use crate::patience::{PATIENCE, until};
 
+/// Every node serves both protocols.
+const MEMCACHED: &str = "memcached.listen = \"127.0.0.1:0\"\n";
+
 /// A directory that ends with the test.
 pub(crate) fn directory() -> TempDir {
     tempfile::Builder::new().prefix("segue-gateway-").tempdir().expect("a place for files")
@@ -64,6 +67,7 @@ impl Drop for Process {
 pub(crate) struct Node {
     pub(crate) process: Process,
     pub(crate) redis: String,
+    pub(crate) memcached: String,
     pub(crate) farm: String,
     pub(crate) admin: String,
 }
@@ -77,9 +81,11 @@ impl Node {
     /// The same with a gateway that listens there.
     pub(crate) fn start_at(directory: &Path, name: &str, listen: &str, more: &str) -> Self {
         let config = directory.join(format!("{name}.toml"));
+        // Unless a test has it listen elsewhere.
+        let memcached = if more.contains("memcached.listen") { "" } else { MEMCACHED };
         let text = format!(
             "node.name = \"{name}\"\ntls.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n\
-             farm.listen = \"127.0.0.1:0\"\nredis.listen = {listen}\n{more}"
+             farm.listen = \"127.0.0.1:0\"\nredis.listen = {listen}\n{memcached}{more}"
         );
         fs::write(&config, text).expect("a file of ours");
         let log = directory.join(format!("{name}.log"));
@@ -100,9 +106,11 @@ impl Node {
             field.unwrap_or_else(|| panic!("no {name} in {line:?}")).to_owned()
         };
         let (redis, farm, admin) = (field("redis="), field("farm="), field("admin="));
+        let memcached = field("memcached=");
         // Of several listeners the first.
         let redis = redis.split(',').next().expect("one at least").to_owned();
-        Self { process, redis, farm, admin }
+        let memcached = memcached.split(',').next().expect("one at least").to_owned();
+        Self { process, redis, memcached, farm, admin }
     }
 
     pub(crate) fn client(&self) -> Client {

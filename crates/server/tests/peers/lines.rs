@@ -70,7 +70,8 @@ pub(crate) fn stream(rng: &mut Rng, last: u64) -> Vec<u8> {
     stream
 }
 
-fn request(rng: &mut Rng, last: u64) -> (Vec<String>, Option<String>) {
+/// A line, as its words, and the value that follows it.
+pub(crate) fn request(rng: &mut Rng, last: u64) -> (Vec<String>, Option<String>) {
     if rng.chance(1, 200) {
         return large(rng, last);
     }

@@ -68,7 +68,8 @@ pub(crate) fn stream(rng: &mut Rng, last: u64) -> Vec<u8> {
     stream
 }
 
-fn packet(rng: &mut Rng, last: u64, stream: &mut Vec<u8>) {
+/// A packet, behind one that has all replies sent where that matters.
+pub(crate) fn packet(rng: &mut Rng, last: u64, stream: &mut Vec<u8>) {
     let (opcode, kind) = pick(rng, OPCODES);
     // These end the connection, and most streams should go on.
     if matches!(opcode, 0x07 | 0x17) && rng.chance(3, 4) {

@@ -83,7 +83,8 @@ impl Peer {
         }
     }
 
-    fn connection(&self) -> std::io::Result<UnixStream> {
+    /// A connection to it.
+    pub(crate) fn connection(&self) -> std::io::Result<UnixStream> {
         UnixStream::connect(self.directory.path().join("socket"))
     }
 }
