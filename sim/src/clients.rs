@@ -3,8 +3,12 @@
 //! As of [`decoders`](crate::decoders), nothing here asks what bytes mean:
 //! only that reading them ends without a panic, that they read the same
 //! however they are cut, and that what was read and is written again reads the
-//! same. The fuzzers and the tests call the same functions.
+//! same; so does a value that a client of memcached has changed ([`memory`]). The
+//! fuzzers and the tests call the same functions.
 
+mod memory;
+
+use memory::Memory;
 use proto::gateway::memcached::{self, Command, Found, Inspected, Parsed};
 use proto::gateway::resp::{self, ProtocolError};
 
@@ -79,7 +83,8 @@ fn write(request: &[Vec<u8>], out: &mut Vec<u8>) {
 ///
 /// # Panics
 ///
-/// When they read differently in pieces.
+/// When they read differently in pieces, or when what becomes of a value is not
+/// what its bytes say.
 pub fn memcached(bytes: &[u8]) {
     let Some((stream, pieces)) = pieces(bytes) else { return };
     assert_eq!(answers(&pieces), answers(&[stream]));
@@ -90,6 +95,7 @@ fn answers(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
     // Small, so that a short stream comes to it.
     let mut parser = memcached::Parser::new(memcached::Limits { value_bytes: 1_000 });
     let (mut read, mut out, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
+    let mut memory = Memory::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
         let mut rest = buffer.as_slice();
@@ -98,6 +104,7 @@ fn answers(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
                 Some(Parsed::Request(request)) => {
                     read.push(format!("{request:?}"));
                     answer(&request, &mut out);
+                    memory.run(&request, &mut out);
                 }
                 Some(Parsed::Refused(refusal)) => {
                     refusal.write(&mut out);
