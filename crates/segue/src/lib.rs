@@ -51,7 +51,7 @@ pub use config::{Config, Multicast, Transport, UpstreamConfig};
 pub use error::{StartError, UpstreamError, WriteError};
 pub use link::Identity;
 pub use neighbours::{Neighbour, Neighbours};
-pub use node::{Arrived, Node, Observer};
+pub use node::{Arrived, News, Node, Observer};
 pub use one_answer::{Lease, OneAnswerError};
 pub use portion::{Keep, Portion};
 pub use proto::cluster::placement::Trouble;

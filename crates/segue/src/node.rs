@@ -13,6 +13,7 @@ use proto::record::{Body, Deadlines, HybridClock, Key, Record, Version};
 use proto::rng::Rng;
 use proto::table::{self, Table};
 use proto::wire::control::MAX_NAME_BYTES;
+use proto::wire::frame::Notice;
 use proto::wire::header::Incarnation;
 use sys::memory::Region;
 use sys::multicast::OpenError;
@@ -37,10 +38,39 @@ use crate::status::{LookupStats, Status, Warning};
 use crate::upstream::Tier;
 use crate::writes::Writes;
 
-/// Told of what comes from other nodes ([`Node::start_observed`]).
-pub type Observer = Box<dyn FnMut(&Arrived<'_>) + Send>;
+/// Told of what comes from other nodes and of what ends
+/// ([`Node::start_observed`]).
+pub type Observer = Box<dyn FnMut(&News<'_>) + Send>;
 
-/// A record that came from another node.
+/// What an [`Observer`] is told.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum News<'a> {
+    /// A record came from another node, and was news here.
+    Arrived(Arrived<'a>),
+    /// A value has ended, and is not held here any more.
+    Ended(Arrived<'a>),
+    /// Somebody has said something at another node
+    /// ([`Cache::say`](crate::Cache::say)).
+    Said {
+        /// For whom it is.
+        channel: &'a [u8],
+        /// What it is.
+        text: &'a [u8],
+    },
+}
+
+impl<'a> From<proto::node::News<'a>> for News<'a> {
+    fn from(news: proto::node::News<'a>) -> Self {
+        match news {
+            proto::node::News::Record(record) => Self::Arrived(record.into()),
+            proto::node::News::Ended(record) => Self::Ended(record.into()),
+            proto::node::News::Notice(Notice { channel, text }) => Self::Said { channel, text },
+        }
+    }
+}
+
+/// A record, as it came from another node or was when it ended.
 #[derive(Clone, Copy)]
 pub struct Arrived<'a> {
     /// Its key.
@@ -106,8 +136,10 @@ impl Node {
     }
 
     /// The same, and has `observer` told of every record that comes from
-    /// another node and is news here. It is called by the thread that repairs
-    /// what is lost: what it does has to be quick.
+    /// another node and is news here, of every value that ends here, and of
+    /// what is said at other nodes. It is called by the thread that repairs
+    /// what is lost, with a part of the cache locked: what it does has to be
+    /// quick, and must not use the cache.
     ///
     /// # Errors
     ///
@@ -146,7 +178,7 @@ impl Node {
         node.keep_claims(shared.claims.own());
         node.agree(shared.clock.now(), agreement(random()?, config.portion.replicas));
         if let Some(mut observer) = observer {
-            node.observe(Box::new(move |record| observer(&Arrived::from(record))));
+            node.observe(Box::new(move |news| observer(&News::from(news))));
         }
         let driver = Driver::new(driver::Parts {
             node,
