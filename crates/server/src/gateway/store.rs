@@ -47,7 +47,13 @@ impl Store {
         Self { cache, alone, ack, stripes, turns }
     }
 
-    /// Has `work` done on a value. What it changed is to be confirmed.
+    /// Whether there is nobody else, and never will be.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Has `work` done on a value. What it changed is to be confirmed: where it
+    /// changed nothing, there is nothing to confirm.
     pub(super) async fn run(
         &self,
         name: &Name<'_>,

@@ -148,7 +148,8 @@ impl Running {
         let sections = config.sections.clone();
         let secret = |keyring: &Keyring| Zeroizing::new(keyring.placement_secret());
         let placement = config.keyring.as_ref().map(secret);
-        let node = parts::node(&config)?;
+        let channels = Arc::default();
+        let node = parts::node(&config, &channels)?;
         for warning in node.warnings() {
             tracing::warn!("{warning}");
         }
@@ -159,7 +160,7 @@ impl Running {
         let carrier = started.as_ref().map(|started| Arc::clone(&started.carrier));
         let plain = connections::left(&config, carrier.is_some());
         let carrying = started.and_then(Carrying::of);
-        let gateway = parts::gateway(&config, &node)?;
+        let gateway = parts::gateway(&config, &node, channels)?;
         let front = parts::front(config, &node, carrying, plain)?;
         let server = Server { node, front, gateway, carrier, leave: Leave::default() };
         let server = Arc::new(server);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use segue::{Ack, Incarnation, Multicast, Node, StartError};
+use segue::{Ack, Incarnation, Multicast, News, Node, Observer, StartError};
 use sys::multicast::OpenError;
 use tls_rustls::Identity;
 
@@ -16,11 +16,12 @@ use super::Server;
 use crate::admin::Admin;
 use crate::config::{Config, Keep, Sections, Transport, Wait};
 use crate::front::{self, Carrying, Front};
+use crate::gateway::redis::Channels;
 use crate::gateway::{self, Gateway};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
-pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
+pub(super) fn node(config: &Config, channels: &Arc<Channels>) -> anyhow::Result<Node> {
     let farm = &config.sections.farm;
     let single = segue::Config::single(config.name.clone());
     let multicast = Multicast {
@@ -51,7 +52,12 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
         drop_received: farm.drop,
         ..single
     };
-    Node::start(node).map_err(|error| {
+    // Who does not serve clients has nobody who listens.
+    let observer = config.sections.redis.as_ref().map(|_| {
+        let channels = Arc::clone(channels);
+        Box::new(move |news: &News<'_>| channels.hear(news)) as Observer
+    });
+    Node::start_observed(node, observer).map_err(|error| {
         let (address, source) = match error {
             StartError::AddressInUse { address } => (address, ErrorKind::AddrInUse.into()),
             StartError::Socket(OpenError::Call { address, source, .. }) => (address, source),
@@ -116,7 +122,11 @@ pub(super) fn front(
 }
 
 /// Starts the gateway of Redis' protocol, where it is configured.
-pub(super) fn gateway(config: &Config, node: &Node) -> anyhow::Result<Option<Gateway>> {
+pub(super) fn gateway(
+    config: &Config,
+    node: &Node,
+    channels: Arc<Channels>,
+) -> anyhow::Result<Option<Gateway>> {
     let Some(given) = &config.sections.redis else { return Ok(None) };
     let gateway = gateway::redis::Config {
         listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
@@ -127,6 +137,7 @@ pub(super) fn gateway(config: &Config, node: &Node) -> anyhow::Result<Option<Gat
         alone: config.keyring.is_none(),
         ack: ack(config.sections.writes.web),
         max_connections: given.max_connections,
+        channels,
     };
     let started = Gateway::start(gateway, node.cache());
     started.map(Some).context("redis.listen")

@@ -3,6 +3,7 @@
 //! that are killed.
 
 mod alone;
+mod channels;
 mod client;
 mod differential;
 mod farm;

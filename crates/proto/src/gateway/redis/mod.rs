@@ -6,6 +6,7 @@
 //! [`Kind::Session`]) and done by whoever has those. Error texts and edge
 //! cases are those of Redis 7.2.
 
+pub mod events;
 mod expiry;
 pub mod glob;
 mod hashes;

@@ -29,6 +29,18 @@ pub enum Script {
     Count,
 }
 
+impl Script {
+    /// The command that it does in the end, for those who listen.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::DeleteIfEqual => "del",
+            Self::ExpireIfEqual | Self::ExtendIfEqual => "pexpire",
+            Self::Count => "incr",
+        }
+    }
+}
+
 /// The texts, as the clients have them.
 const KNOWN: [(&str, Script); 9] = [
     // redlock, node-redlock 3, Laravel 8 and others; phpredis' session handler.

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use segue::Ack;
+
+use super::Channels;
 
 /// Where clients connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) struct Config {
     /// What a write waits for.
     pub(crate) ack: Ack,
     pub(crate) max_connections: u32,
+    /// Who listens to what is said and happens at all nodes.
+    pub(crate) channels: Arc<Channels>,
 }
 
 /// A password, as its hash: comparing tells nothing by its time, not even how

@@ -71,8 +71,17 @@ where
     loop {
         input.reserve(READ_BYTES);
         let read = tokio::select! {
-            read = stream.read_buf(&mut input) => read,
+            read = stream.read_buf(&mut input) => Some(read),
+            () = session.mail() => None,
             _ = open.wait_for(|open| !open) => return,
+        };
+        let Some(read) = read else {
+            if session.take_mail(&mut output) == Then::Close
+                || flush(&session, &mut stream, &mut output).await.is_err()
+            {
+                return;
+            }
+            continue;
         };
         if !matches!(read, Ok(1..)) {
             return;
@@ -82,7 +91,7 @@ where
         if input.is_empty() && input.capacity() > KEPT_BYTES {
             input = Vec::new();
         }
-        if flush(shared, &mut stream, &mut output).await.is_err() || then == Then::Close {
+        if flush(&session, &mut stream, &mut output).await.is_err() || then == Then::Close {
             return;
         }
         if !input.is_empty() && then == Then::GoOn {
@@ -91,7 +100,7 @@ where
                 let (done, then) =
                     batch(shared, &mut session, &mut parser, (&input, &mut output)).await;
                 input.drain(..done);
-                if flush(shared, &mut stream, &mut output).await.is_err() || then == Then::Close {
+                if flush(&session, &mut stream, &mut output).await.is_err() || then == Then::Close {
                     return;
                 }
                 if done == 0 {
@@ -135,10 +144,11 @@ async fn batch(
 /// Sends the replies, once what they tell of is where it is to be. A write
 /// that is not gets an error in the place of its reply.
 async fn flush<S: AsyncWrite + Unpin>(
-    shared: &Shared,
+    session: &Session<'_>,
     stream: &mut S,
     output: &mut Output,
 ) -> Result<(), ()> {
+    let shared = session.shared;
     // From the last one on, so that the places of those before stay.
     let mut failed = usize::MAX;
     while let Some((place, pending)) = output.pending.pop() {
@@ -151,7 +161,11 @@ async fn flush<S: AsyncWrite + Unpin>(
             output.bytes.splice(place, format!("-ERR {error}\r\n").into_bytes());
         }
     }
-    let written = timeout(WRITE_TIMEOUT, stream.write_all(&output.bytes)).await;
+    let written = tokio::select! {
+        written = timeout(WRITE_TIMEOUT, stream.write_all(&output.bytes)) => written,
+        // Whose messages cannot wait any longer does not read.
+        () = session.overflowed() => return Err(()),
+    };
     if written.is_err() {
         count(&shared.counters.slow_readers);
     }

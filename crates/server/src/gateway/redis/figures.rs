@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::Channels;
+
 /// Figures of a gateway, counted since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Figures {
@@ -21,6 +23,10 @@ pub(crate) struct Figures {
     pub(crate) failed_logins: u64,
     /// Clients that did not read their replies.
     pub(crate) slow_readers: u64,
+    /// Messages that went to subscribers.
+    pub(crate) messages: u64,
+    /// Subscribers that did not read theirs.
+    pub(crate) slow_subscribers: u64,
 }
 
 /// The same, as it is counted.
@@ -36,7 +42,8 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn read(&self) -> Figures {
+    /// The figures, with those of the channels.
+    pub(super) fn read(&self, channels: &Channels) -> Figures {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Figures {
             connections: read(&self.connections),
@@ -46,6 +53,8 @@ impl Counters {
             errors: read(&self.errors),
             failed_logins: read(&self.failed_logins),
             slow_readers: read(&self.slow_readers),
+            messages: channels.messages(),
+            slow_subscribers: channels.slow(),
         }
     }
 }

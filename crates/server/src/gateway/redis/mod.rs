@@ -3,16 +3,22 @@
 //! In reading order: [`config`] what it is told; [`connection`] the bytes of
 //! one client; [`session`] what that client has said of itself; [`several`]
 //! commands on several keys or all; [`transaction`] those that are queued;
-//! [`scripted`] those in scripts; [`figures`] what is counted.
+//! [`scripted`] those in scripts; [`channels`] who listens to what, with a
+//! [`mailbox`] each, and [`listening`] the commands for it; [`figures`] what is
+//! counted.
 
+mod channels;
 mod config;
 mod connection;
 mod figures;
 mod listener;
+mod listening;
+mod mailbox;
 mod scripted;
 mod session;
 mod several;
 mod transaction;
+mod tuning;
 mod words;
 
 use std::io;
@@ -22,6 +28,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use segue::Cache;
 use tokio::sync::{Semaphore, watch};
 
+pub(crate) use channels::Channels;
 pub(crate) use config::{Config, Listen, Password};
 use figures::Counters;
 pub(crate) use figures::Figures;
@@ -50,6 +57,7 @@ pub(crate) struct Gateway {
 #[derive(Debug)]
 struct Shared {
     store: Store,
+    channels: Arc<Channels>,
     node: String,
     password: Option<Password>,
     prefix: Vec<u8>,
@@ -60,6 +68,12 @@ struct Shared {
     failing: AtomicU32,
 }
 
+impl Shared {
+    fn figures(&self) -> Figures {
+        self.counters.read(&self.channels)
+    }
+}
+
 impl Gateway {
     /// Listens on every address of `config`, and serves from then on.
     ///
@@ -67,7 +81,8 @@ impl Gateway {
     ///
     /// [`StartError`] when an address cannot be listened on.
     pub(crate) fn start(config: Config, cache: Cache) -> Result<Self, StartError> {
-        let Config { listen, node, password, prefix, alone, ack, max_connections } = config;
+        let Config { listen, node, password, prefix, alone, ack, max_connections, channels } =
+            config;
         let listeners = listen
             .into_iter()
             .map(|listen| Listener::open(&listen).map_err(|source| StartError { listen, source }))
@@ -75,6 +90,7 @@ impl Gateway {
         let addresses = listeners.iter().map(Listener::name).collect();
         let shared = Arc::new(Shared {
             store: Store::new(cache, alone, ack),
+            channels,
             node,
             password,
             prefix,
@@ -97,7 +113,7 @@ impl Gateway {
 
     /// What it has done so far.
     pub(crate) fn figures(&self) -> Figures {
-        self.shared.counters.read()
+        self.shared.figures()
     }
 
     /// Ends all connections, each after the commands that it is at.

@@ -4,7 +4,7 @@ use proto::gateway::redis::{self, Fail, Need, scripts};
 use proto::gateway::resp::Request;
 
 use super::connection::Output;
-use super::session::Session;
+use super::session::{Deed, Session};
 
 pub(super) const UNKNOWN: Fail = Fail::Said(
     "ERR only scripts that session clients are known to send are served (docs/gateways.md), and \
@@ -45,9 +45,8 @@ impl Session<'_> {
         }
         let key = self.name(redis::argument(request, 3)?)?;
         let arguments: Vec<&[u8]> = request.arguments().skip(4).take(MOST_ARGUMENTS).collect();
-        self.work(&key, Need::OneAnswer, output, |draft, reply| {
-            scripts::run(script, draft, &arguments, reply)
-        })
-        .await
+        let deed = Deed { need: Need::OneAnswer, command: script.command(), request: *request };
+        self.work(&key, deed, output, |draft, reply| scripts::run(script, draft, &arguments, reply))
+            .await
     }
 }

@@ -11,7 +11,7 @@ use crate::gateway::keys::DATABASES;
 /// The version of Redis whose commands these are.
 const REDIS_VERSION: &str = "7.2.0";
 
-fn is(word: &[u8], name: &str) -> bool {
+pub(super) fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
 }
 
@@ -28,6 +28,9 @@ impl Session<'_> {
             "hello" => return self.hello(request, output).await.map(|()| Then::GoOn),
             "multi" | "exec" | "discard" | "watch" | "unwatch" => {
                 return self.transaction(name, request, output).await.map(|()| Then::GoOn);
+            }
+            "subscribe" | "psubscribe" | "unsubscribe" | "punsubscribe" | "publish" | "pubsub" => {
+                return self.channels(name, request, output).await.map(|()| Then::GoOn);
             }
             "reset" => {
                 self.reset();
@@ -158,6 +161,11 @@ impl Session<'_> {
     ) -> Result<Then, Fail> {
         match name {
             "ping" => match (request.get(1), request.count()) {
+                (text, 1 | 2) if self.only_listens() => {
+                    reply.array(2);
+                    reply.bulk(b"pong");
+                    reply.bulk(text.unwrap_or_default());
+                }
                 (None, _) => reply.simple("PONG"),
                 (Some(text), 2) => reply.bulk(text),
                 _ => return Err(redis::wrong_arguments("ping")),
@@ -170,7 +178,7 @@ impl Session<'_> {
             "time" => self.time(reply),
             "client" => self.client(request, reply)?,
             "command" => command(request, reply)?,
-            "config" => config(request, reply)?,
+            "config" => self.config(request, reply)?,
             "info" => self.info(reply),
             "cluster" => return Err(Fail::Said("ERR This instance has cluster support disabled")),
             "script" => script(request, reply)?,
@@ -224,7 +232,7 @@ impl Session<'_> {
     }
 
     fn info(&self, reply: &mut Writer<'_>) {
-        let figures = self.shared.counters.read();
+        let figures = self.shared.figures();
         let text = format!(
             "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\nsegue_version:{}\r\n\
              segue_node:{}\r\n\r\n# Clients\r\nconnected_clients:{}\r\n\r\n# Stats\r\n\
@@ -240,7 +248,7 @@ impl Session<'_> {
     }
 }
 
-fn subcommand(name: &str, request: &Request<'_>) -> Fail {
+pub(super) fn subcommand(name: &str, request: &Request<'_>) -> Fail {
     let word = String::from_utf8_lossy(request.get(1).unwrap_or_default()).into_owned();
     Fail::Told(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
 }
@@ -291,44 +299,6 @@ fn describe(command: &redis::Command, reply: &mut Writer<'_>) {
     reply.array(1);
     reply.simple(if matches!(command.kind, redis::Kind::Read(_)) { "readonly" } else { "write" });
     keys.into_iter().for_each(|key| reply.integer(key));
-}
-
-/// What clients and benchmarks ask of the configuration, and what it is here.
-const CONFIGURATION: [(&str, &str); 7] = [
-    ("appendonly", "no"),
-    ("databases", "16"),
-    ("maxmemory", "0"),
-    ("maxmemory-policy", "noeviction"),
-    ("notify-keyspace-events", ""),
-    ("save", ""),
-    ("timeout", "0"),
-];
-
-fn config(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
-    let word = redis::argument(request, 1)?;
-    if is(word, "GET") && request.count() > 2 {
-        let asked = |name: &str| {
-            let name = name.as_bytes();
-            let matches =
-                |pattern: &[u8]| redis::glob::matches(&pattern.to_ascii_lowercase(), name);
-            request.arguments().skip(2).any(matches)
-        };
-        let found: Vec<_> = CONFIGURATION.iter().filter(|(name, _)| asked(name)).collect();
-        reply.map(found.len());
-        for (name, value) in found {
-            reply.bulk(name.as_bytes());
-            reply.bulk(value.as_bytes());
-        }
-    } else if is(word, "RESETSTAT") {
-        reply.ok();
-    } else if is(word, "SET") {
-        return Err(Fail::Said(
-            "ERR CONFIG SET is not served: this node's configuration says how it runs",
-        ));
-    } else {
-        return Err(subcommand("CONFIG", request));
-    }
-    Ok(())
 }
 
 fn script(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
