@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use table::{Command, Kind, Need, OBJECT, all, find, need};
+pub use table::{Command, Kind, Need, OBJECT, all, find, may_change, need};
 
 use crate::gateway::number::parse_i64;
 use crate::gateway::resp::{Request, Writer};

@@ -81,6 +81,29 @@ pub fn need(command: &Command, request: &Request<'_>) -> Option<(Need, Run)> {
     }
 }
 
+/// Whether a command may change something that others see.
+#[must_use]
+pub fn may_change(command: &Command) -> bool {
+    const READ: [&str; 10] = [
+        "dbsize",
+        "exists",
+        "keys",
+        "mget",
+        "object",
+        "randomkey",
+        "scan",
+        "touch",
+        "type",
+        "watch",
+    ];
+    match command.kind {
+        Read(_) => false,
+        Write(_) | Agree(_) | Either(_) => true,
+        Keys => !READ.contains(&command.name),
+        Session => matches!(command.name, "config" | "publish"),
+    }
+}
+
 /// The command of this name, in any case.
 #[must_use]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
@@ -102,6 +125,7 @@ use Kind::{Agree, Either, Keys, Read, Session, Write};
 
 /// By name, so that one is found by halves.
 pub(super) static COMMANDS: &[Command] = &[
+    command("acl", -2, Session),
     command("append", 3, Agree(strings::append)),
     command("auth", -2, Session),
     command("client", -2, Session),
