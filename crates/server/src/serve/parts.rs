@@ -14,10 +14,10 @@ use tls_rustls::Identity;
 
 use super::Server;
 use crate::admin::Admin;
-use crate::config::{Config, Keep, Sections, Transport, Wait};
+use crate::config::{Config, Keep, Prefix, Sections, Transport, Wait};
 use crate::front::{self, Carrying, Front};
 use crate::gateway::redis::Channels;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, Rule};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
@@ -129,18 +129,22 @@ pub(super) fn gateway(
 ) -> anyhow::Result<Option<Gateway>> {
     let Some(given) = &config.sections.redis else { return Ok(None) };
     let gateway = gateway::redis::Config {
-        listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
+        entrances: config.redis.clone(),
         node: config.name.clone(),
-        password: config.redis_password.clone(),
-        prefix: given.prefix.clone().into_bytes(),
         // Without a key that others have, there are no others.
         alone: config.keyring.is_none(),
         ack: ack(config.sections.writes.web),
+        rules: config.sections.writes.prefix.iter().map(rule).collect(),
         max_connections: given.max_connections,
         channels,
     };
     let started = Gateway::start(gateway, node.cache());
     started.map(Some).context("redis.listen")
+}
+
+fn rule(given: &Prefix) -> Rule {
+    let prefix = given.prefix.clone().into_bytes();
+    Rule { prefix, ack: given.web.map(ack), guard: given.guard.map(|it| it.0).unwrap_or_default() }
 }
 
 const fn ack(wait: Wait) -> Ack {

@@ -18,7 +18,6 @@ const TALK: &str = "\
 =1
 > PUBLISH none x
 > PUBLISH a
-> PUBSUB CHANNELS
 > PUBSUB CHANNELS a*
 > PUBSUB CHANNELS a b
 > PUBSUB NUMSUB a b c
@@ -39,11 +38,8 @@ const TALK: &str = "\
 < UNSUBSCRIBE
 < PUNSUBSCRIBE
 < GET a
-< HELLO 3
 < SUBSCRIBE a
-< GET a
-< PUBLISH a self
-=1
+< UNSUBSCRIBE a
 < UNSUBSCRIBE a
 > CONFIG SET notify-keyspace-events KEA
 > CONFIG GET notify-keyspace-events
@@ -58,7 +54,7 @@ const TALK: &str = "\
 =2
 > SET k 1 EX 100
 =4
-> SETEX k 100 1
+> SETEX k 100 2
 =4
 > INCR k
 =2

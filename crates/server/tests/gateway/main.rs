@@ -2,6 +2,7 @@
 //! `redis-server` command by command, under real clients, and across nodes
 //! that are killed.
 
+mod access;
 mod alone;
 mod channels;
 mod client;
@@ -13,3 +14,5 @@ mod node;
 #[expect(dead_code, reason = "it is shared with the farm tests")]
 #[path = "../farm/patience.rs"]
 mod patience;
+mod rules;
+mod scripts;

@@ -63,7 +63,9 @@ impl Drop for Process {
 /// A node that serves.
 pub(crate) struct Node {
     pub(crate) process: Process,
+    /// Its gateway's first listener, and all of them.
     pub(crate) redis: String,
+    pub(crate) listeners: Vec<String>,
     pub(crate) farm: String,
     pub(crate) admin: String,
 }
@@ -100,9 +102,9 @@ impl Node {
             field.unwrap_or_else(|| panic!("no {name} in {line:?}")).to_owned()
         };
         let (redis, farm, admin) = (field("redis="), field("farm="), field("admin="));
-        // Of several listeners the first.
-        let redis = redis.split(',').next().expect("one at least").to_owned();
-        Self { process, redis, farm, admin }
+        let listeners: Vec<_> = redis.split(',').map(str::to_owned).collect();
+        let redis = listeners.first().expect("one at least").clone();
+        Self { process, redis, listeners, farm, admin }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -119,12 +121,17 @@ impl Node {
 
 /// Nodes of one farm, all of which vote.
 pub(crate) fn farm(directory: &Path, names: &[&str]) -> Vec<Node> {
+    farm_with(directory, names, "")
+}
+
+/// The same; `rest` is the rest of each one's configuration.
+pub(crate) fn farm_with(directory: &Path, names: &[&str], rest: &str) -> Vec<Node> {
     keygen(directory);
     let mut nodes: Vec<Node> = Vec::new();
     for name in names {
         let peers: Vec<_> = nodes.iter().map(|node| format!("{:?}", node.farm)).collect();
         let more = format!(
-            "farm.keys = \"farm.key\"\nfarm.transport = \"unicast\"\nfarm.peers = [{}]\n",
+            "farm.keys = \"farm.key\"\nfarm.transport = \"unicast\"\nfarm.peers = [{}]\n{rest}",
             peers.join(", ")
         );
         nodes.push(Node::start(directory, name, &more));

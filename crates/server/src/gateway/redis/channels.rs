@@ -188,7 +188,9 @@ pub(super) struct Subscriptions {
     pub(super) mailbox: Arc<Mailbox>,
     prefix: Arc<[u8]>,
     id: u64,
-    names: [std::collections::BTreeSet<Vec<u8>>; 2],
+    /// What he listens to, and in which order he began to.
+    names: [BTreeMap<Vec<u8>, u64>; 2],
+    added: u64,
 }
 
 impl Subscriptions {
@@ -199,17 +201,20 @@ impl Subscriptions {
             prefix: prefix.into(),
             id: channels.next_id.fetch_add(1, Ordering::Relaxed),
             names: Default::default(),
+            added: 0,
         }
     }
 
     /// How many channels and patterns there are together.
     pub(super) fn count(&self) -> usize {
-        self.names.iter().map(std::collections::BTreeSet::len).sum()
+        self.names.iter().map(BTreeMap::len).sum()
     }
 
-    /// All of a sort.
+    /// All of a sort, the first one first.
     pub(super) fn names(&self, sort: Sort) -> Vec<Vec<u8>> {
-        self.names[sort as usize].iter().cloned().collect()
+        let mut names: Vec<_> = self.names[sort as usize].iter().collect();
+        names.sort_unstable_by_key(|(_, added)| **added);
+        names.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
     pub(super) fn add(&mut self, sort: Sort, name: &[u8]) -> Result<(), TooMany> {
@@ -228,12 +233,13 @@ impl Subscriptions {
         let (mailbox, prefix) = (Arc::clone(&self.mailbox), Arc::clone(&self.prefix));
         boxes.insert(self.id, Listener { mailbox, prefix });
         drop(listeners);
-        self.names[sort as usize].insert(name.to_vec());
+        self.names[sort as usize].entry(name.to_vec()).or_insert(self.added);
+        self.added += 1;
         Ok(())
     }
 
     pub(super) fn remove(&mut self, sort: Sort, name: &[u8]) {
-        if self.names[sort as usize].remove(name) {
+        if self.names[sort as usize].remove(name).is_some() {
             self.channels.listeners.write().forget(sort, name, self.id);
         }
     }
@@ -266,7 +272,7 @@ impl Drop for Subscriptions {
     fn drop(&mut self) {
         let mut listeners = self.channels.listeners.write();
         for (sort, names) in [Sort::Channel, Sort::Pattern].into_iter().zip(&self.names) {
-            names.iter().for_each(|name| listeners.forget(sort, name, self.id));
+            names.keys().for_each(|name| listeners.forget(sort, name, self.id));
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Figures {
     pub(crate) errors: u64,
     /// Log-ins that failed.
     pub(crate) failed_logins: u64,
+    /// TLS handshakes that failed.
+    pub(crate) failed_handshakes: u64,
     /// Clients that did not read their replies.
     pub(crate) slow_readers: u64,
     /// Messages that went to subscribers.
@@ -38,6 +40,7 @@ pub(super) struct Counters {
     pub(super) commands: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) failed_logins: AtomicU64,
+    pub(super) failed_handshakes: AtomicU64,
     pub(super) slow_readers: AtomicU64,
 }
 
@@ -52,6 +55,7 @@ impl Counters {
             commands: read(&self.commands),
             errors: read(&self.errors),
             failed_logins: read(&self.failed_logins),
+            failed_handshakes: read(&self.failed_handshakes),
             slow_readers: read(&self.slow_readers),
             messages: channels.messages(),
             slow_subscribers: channels.slow(),

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use super::config::Listen;
 use super::figures::count;
-use super::{Shared, connection};
+use super::{Access, Entrance, Shared, connection};
 
 /// How many connections may wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
@@ -22,14 +25,26 @@ const BACKLOG: i32 = 1024;
 /// when all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-pub(super) enum Listener {
-    Tcp(TcpListener, String),
-    Unix(UnixListener, String),
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take to take the end of its TLS session.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A socket that clients connect to, and what holds for those.
+pub(super) struct Listener {
+    socket: Listening,
+    name: String,
+    entrance: Arc<Entrance>,
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 impl Listener {
-    pub(super) fn open(listen: &Listen) -> io::Result<Self> {
-        match listen {
+    pub(super) fn open(listen: &Listen, entrance: Arc<Entrance>) -> io::Result<Self> {
+        let (socket, name) = match listen {
             Listen::Tcp(address) => {
                 let domain = Domain::for_address(*address);
                 let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
@@ -40,33 +55,33 @@ impl Listener {
                 socket.listen(BACKLOG)?;
                 let listener = TcpListener::from_std(socket.into())?;
                 let name = listener.local_addr()?.to_string();
-                Ok(Self::Tcp(listener, name))
+                (Listening::Tcp(listener), name)
             }
             Listen::Unix(path) => {
                 remove_stale(path)?;
-                Ok(Self::Unix(UnixListener::bind(path)?, listen.to_string()))
+                (Listening::Unix(UnixListener::bind(path)?), listen.to_string())
             }
-        }
+        };
+        Ok(Self { socket, name, entrance })
     }
 
     pub(super) fn name(&self) -> String {
-        let (Self::Tcp(_, name) | Self::Unix(_, name)) = self;
-        name.clone()
+        self.name.clone()
     }
 
     pub(super) async fn serve(self, shared: Arc<Shared>, mut open: watch::Receiver<bool>) {
         let is_open = open.clone();
         let accepting = async {
             loop {
-                let accepted = match &self {
-                    Self::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| {
+                let accepted = match &self.socket {
+                    Listening::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
                         // Replies are written whole.
                         let _ = stream.set_nodelay(true);
-                        admit(&shared, stream, &is_open);
+                        admit(&shared, &self.entrance, stream, &is_open);
                     }),
-                    Self::Unix(listener, _) => {
-                        listener.accept().await.map(|(stream, _)| admit(&shared, stream, &is_open))
-                    }
+                    Listening::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                        admit(&shared, &self.entrance, stream, &is_open);
+                    }),
                 };
                 if let Err(error) = accepted {
                     tracing::warn!(%error, "cannot accept Redis clients");
@@ -91,22 +106,50 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 /// Serves a connection, if there is a place for it.
-fn admit<S>(shared: &Arc<Shared>, mut stream: S, open: &watch::Receiver<bool>)
-where
+fn admit<S>(
+    shared: &Arc<Shared>,
+    entrance: &Arc<Entrance>,
+    mut stream: S,
+    open: &watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let place = Arc::clone(&shared.places).try_acquire_owned();
-    let (shared, open) = (Arc::clone(shared), open.clone());
+    let (shared, entrance, open) = (Arc::clone(shared), Arc::clone(entrance), open.clone());
     tokio::spawn(async move {
         let Ok(_place) = place else {
             count(&shared.counters.refused);
-            // It goes into an empty socket's buffer at once.
-            let _ = stream.write_all(b"-ERR max number of clients reached\r\n").await;
+            if entrance.tls.is_none() {
+                // It goes into an empty socket's buffer at once.
+                let _ = stream.write_all(b"-ERR max number of clients reached\r\n").await;
+            }
             return;
         };
         count(&shared.counters.accepted);
         shared.counters.connections.fetch_add(1, Ordering::Relaxed);
-        connection::serve(&shared, stream, open).await;
+        match &entrance.tls {
+            None => connection::serve(&shared, &entrance.access, &mut stream, open).await,
+            Some(tls) => encrypted(&shared, &entrance.access, (stream, tls), open).await,
+        }
         shared.counters.connections.fetch_sub(1, Ordering::Relaxed);
     });
+}
+
+/// Serves a client that speaks TLS.
+async fn encrypted<S>(
+    shared: &Shared,
+    access: &Access,
+    (stream, tls): (S, &Arc<ServerConfig>),
+    open: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+    let Ok(Ok(mut stream)) = timeout(HANDSHAKE_TIMEOUT, handshake).await else {
+        count(&shared.counters.failed_handshakes);
+        return;
+    };
+    connection::serve(shared, access, &mut stream, open).await;
+    // Whoever sees no end takes what came for cut off.
+    let _ = timeout(GOODBYE_TIMEOUT, stream.shutdown()).await;
 }

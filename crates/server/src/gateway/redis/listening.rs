@@ -170,10 +170,14 @@ impl Session<'_> {
                     reply.integer(0);
                 }
             }
-            (b"channels" | b"numpat", _) => {
-                let name = String::from_utf8_lossy(&word).into_owned();
-                return Err(redis::wrong_arguments(&format!("pubsub|{name}")));
+            (b"channels" | b"shardchannels", _) => {
+                let word = String::from_utf8_lossy(redis::argument(request, 1)?);
+                return Err(Fail::Told(format!(
+                    "ERR unknown subcommand or wrong number of arguments for '{word}'. Try PUBSUB \
+                     HELP."
+                )));
             }
+            (b"numpat", _) => return Err(redis::wrong_arguments("pubsub|numpat")),
             _ => return Err(super::words::subcommand("PUBSUB", request)),
         }
         Ok(())

@@ -1,16 +1,20 @@
 //! Redis' protocol: listeners, and a task for each connection.
 //!
-//! In reading order: [`config`] what it is told; [`connection`] the bytes of
-//! one client; [`session`] what that client has said of itself; [`several`]
-//! commands on several keys or all; [`transaction`] those that are queued;
-//! [`scripted`] those in scripts; [`channels`] who listens to what, with a
-//! [`mailbox`] each, and [`listening`] the commands for it; [`figures`] what is
-//! counted.
+//! In reading order: [`config`] what it is told; [`access`] who may come in;
+//! [`listener`] where clients arrive; [`connection`] the bytes of one client,
+//! with its [`input`]; [`session`] what that client has said of itself;
+//! [`words`] commands about the connection, and [`tuning`] about the
+//! configuration; [`several`] commands on several keys or all; [`transaction`]
+//! those that are queued; [`scripted`] those in scripts; [`channels`] who
+//! listens to what, with a [`mailbox`] each, and [`listening`] the commands for
+//! it; [`figures`] what is counted.
 
+mod access;
 mod channels;
 mod config;
 mod connection;
 mod figures;
+mod input;
 mod listener;
 mod listening;
 mod mailbox;
@@ -28,8 +32,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use segue::Cache;
 use tokio::sync::{Semaphore, watch};
 
+pub(crate) use access::{Access, Entrance, Password, User};
 pub(crate) use channels::Channels;
-pub(crate) use config::{Config, Listen, Password};
+pub(crate) use config::{Config, Listen};
 use figures::Counters;
 pub(crate) use figures::Figures;
 use listener::Listener;
@@ -58,9 +63,8 @@ pub(crate) struct Gateway {
 struct Shared {
     store: Store,
     channels: Arc<Channels>,
+    scripts: scripted::Names,
     node: String,
-    password: Option<Password>,
-    prefix: Vec<u8>,
     places: Arc<Semaphore>,
     counters: Counters,
     next_id: AtomicU64,
@@ -81,19 +85,21 @@ impl Gateway {
     ///
     /// [`StartError`] when an address cannot be listened on.
     pub(crate) fn start(config: Config, cache: Cache) -> Result<Self, StartError> {
-        let Config { listen, node, password, prefix, alone, ack, max_connections, channels } =
-            config;
-        let listeners = listen
-            .into_iter()
-            .map(|listen| Listener::open(&listen).map_err(|source| StartError { listen, source }))
-            .collect::<Result<Vec<_>, _>>()?;
+        let Config { entrances, node, alone, ack, rules, max_connections, channels } = config;
+        let mut listeners = Vec::new();
+        for entrance in entrances.into_iter().map(Arc::new) {
+            for listen in &entrance.listen {
+                let listener = Listener::open(listen, Arc::clone(&entrance));
+                let failed = |source| StartError { listen: listen.clone(), source };
+                listeners.push(listener.map_err(failed)?);
+            }
+        }
         let addresses = listeners.iter().map(Listener::name).collect();
         let shared = Arc::new(Shared {
-            store: Store::new(cache, alone, ack),
+            store: Store::new(cache, alone, ack, rules),
             channels,
+            scripts: scripted::Names::default(),
             node,
-            password,
-            prefix,
             places: Arc::new(Semaphore::new(max_connections as usize)),
             counters: Counters::default(),
             next_id: AtomicU64::new(1),

@@ -1,10 +1,15 @@
 //! `EVAL` and `EVALSHA` of the scripts that are known.
 
-use proto::gateway::redis::{self, Fail, Need, scripts};
-use proto::gateway::resp::Request;
+use std::collections::HashMap;
+
+use parking_lot::RwLock;
+use proto::gateway::redis::scripts::{self, Script};
+use proto::gateway::redis::{self, Fail, Need};
+use proto::gateway::resp::{Request, Writer};
 
 use super::connection::Output;
 use super::session::{Deed, Session};
+use super::words::{is, subcommand};
 
 pub(super) const UNKNOWN: Fail = Fail::Said(
     "ERR only scripts that session clients are known to send are served (docs/gateways.md), and \
@@ -13,6 +18,40 @@ pub(super) const UNKNOWN: Fail = Fail::Said(
 const NO_SCRIPT: Fail = Fail::Said("NOSCRIPT No matching script. Please use EVAL.");
 /// The most arguments behind the key that a known script looks at.
 const MOST_ARGUMENTS: usize = 3;
+
+/// How many names of scripts are remembered. Clients have their texts, and
+/// send them again where a name is not known.
+const MOST_NAMES: usize = 1_024;
+
+/// The names of scripts that clients have sent: the SHA-1 of each text.
+#[derive(Debug, Default)]
+pub(super) struct Names(RwLock<HashMap<String, Script>>);
+
+impl Names {
+    /// The script that a text is, and its name, which is remembered.
+    pub(super) fn learn(&self, text: &[u8]) -> Option<(Script, String)> {
+        let script = scripts::by_text(text)?;
+        let name = scripts::sha1(text);
+        if self.script(name.as_bytes()).is_none() {
+            let mut names = self.0.write();
+            if names.len() >= MOST_NAMES {
+                names.clear();
+            }
+            names.insert(name.clone(), script);
+        }
+        Some((script, name))
+    }
+
+    /// The script of this name, in any case.
+    pub(super) fn script(&self, name: &[u8]) -> Option<Script> {
+        let small = String::from_utf8(name.to_ascii_lowercase()).ok()?;
+        self.0.read().get(&small).copied().or_else(|| scripts::by_sha1(name))
+    }
+
+    pub(super) fn forget(&self) {
+        self.0.write().clear();
+    }
+}
 
 impl Session<'_> {
     /// Does a known script's work on its key.
@@ -35,10 +74,11 @@ impl Session<'_> {
         if keys > request.count() - 3 {
             return Err(Fail::Said("ERR Number of keys can't be greater than number of args"));
         }
+        let names = &self.shared.scripts;
         let script = if name == "eval" {
-            scripts::by_text(text).ok_or(UNKNOWN)?
+            names.learn(text).ok_or(UNKNOWN)?.0
         } else {
-            scripts::by_sha1(text).ok_or(NO_SCRIPT)?
+            names.script(text).ok_or(NO_SCRIPT)?
         };
         if keys != 1 {
             return Err(UNKNOWN);
@@ -48,5 +88,28 @@ impl Session<'_> {
         let deed = Deed { need: Need::OneAnswer, command: script.command(), request: *request };
         self.work(&key, deed, output, |draft, reply| scripts::run(script, draft, &arguments, reply))
             .await
+    }
+
+    /// `SCRIPT`.
+    pub(super) fn scripts(
+        &self,
+        request: &Request<'_>,
+        reply: &mut Writer<'_>,
+    ) -> Result<(), Fail> {
+        let (word, names) = (redis::argument(request, 1)?, &self.shared.scripts);
+        if is(word, "LOAD") && request.count() == 3 {
+            let (_, name) = names.learn(redis::argument(request, 2)?).ok_or(UNKNOWN)?;
+            reply.bulk(name.as_bytes());
+        } else if is(word, "EXISTS") && request.count() > 2 {
+            reply.array(request.count() - 2);
+            let known = |name: &[u8]| names.script(name).is_some();
+            request.arguments().skip(2).for_each(|name| reply.integer(known(name).into()));
+        } else if is(word, "FLUSH") {
+            names.forget();
+            reply.ok();
+        } else {
+            return Err(subcommand("SCRIPT", request));
+        }
+        Ok(())
     }
 }

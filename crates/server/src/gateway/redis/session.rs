@@ -10,6 +10,7 @@ use proto::record::Body;
 use proto::web::{Plain, Rank, plain};
 
 use super::Shared;
+use super::access::{Access, DEFAULT_USER, User};
 use super::channels::Subscriptions;
 use super::connection::Output;
 use super::figures::count;
@@ -34,11 +35,14 @@ pub(super) enum Then {
 /// One client.
 pub(super) struct Session<'s> {
     pub(super) shared: &'s Shared,
+    pub(super) access: &'s Access,
     pub(super) id: u64,
     pub(super) version: Version,
     pub(super) database: u8,
     pub(super) client_name: Vec<u8>,
     authenticated: bool,
+    /// Who it has shown to be; none: `default`.
+    user: Option<&'s User>,
     /// Commands that wait for `EXEC`.
     pub(super) queue: Option<Queue>,
     /// Keys that are watched, by their database, with what was there.
@@ -57,14 +61,16 @@ pub(super) struct Deed<'r> {
 }
 
 impl<'s> Session<'s> {
-    pub(super) fn new(shared: &'s Shared) -> Self {
+    pub(super) fn new(shared: &'s Shared, access: &'s Access) -> Self {
         Self {
             shared,
+            access,
             id: shared.next_id.fetch_add(1, Ordering::Relaxed),
             version: Version::default(),
             database: 0,
             client_name: Vec::new(),
-            authenticated: shared.password.is_none(),
+            authenticated: access.is_open(),
+            user: None,
             queue: None,
             watched: Vec::new(),
             subscriptions: None,
@@ -77,7 +83,12 @@ impl<'s> Session<'s> {
 
     /// What keys and channels begin with that the client may name.
     pub(super) fn prefix(&self) -> &'s [u8] {
-        &self.shared.prefix
+        self.user.map_or(&self.access.prefix, |user| &user.prefix)
+    }
+
+    /// The name of the user that the client is.
+    pub(super) fn user_name(&self) -> &'s str {
+        self.user.map_or(DEFAULT_USER, |user| &user.name)
     }
 
     pub(super) const fn version(&self) -> Version {
@@ -135,6 +146,13 @@ impl<'s> Session<'s> {
                 return Err(fail);
             }
         };
+        if self.user.is_some_and(|user| user.read_only) && redis::may_change(command) {
+            self.spoil_queue();
+            let (user, name) = (self.user_name(), command.name);
+            return Err(Fail::Told(format!(
+                "NOPERM User {user} has no permissions to run the '{name}' command"
+            )));
+        }
         if self.only_listens() && !is_about_channels(command.name) {
             let name = command.name;
             return Err(Fail::Told(format!(
@@ -223,11 +241,11 @@ impl<'s> Session<'s> {
 
     /// Checks a password, slowly where it is wrong.
     pub(super) async fn log_in(&mut self, user: &[u8], password: &[u8]) -> Result<(), Fail> {
-        let Some(expected) = &self.shared.password else {
-            return if user == b"default" { Ok(()) } else { Err(wrong_password()) };
-        };
-        if expected.is(password) && user == b"default" {
-            self.authenticated = true;
+        if self.access.is_open() && user == DEFAULT_USER.as_bytes() {
+            return Ok(());
+        }
+        if let Some(user) = self.access.log_in(user, password) {
+            (self.user, self.authenticated) = (user, true);
             return Ok(());
         }
         count(&self.shared.counters.failed_logins);
@@ -239,7 +257,7 @@ impl<'s> Session<'s> {
 
     /// Begins anew, as `RESET` does.
     pub(super) fn reset(&mut self) {
-        *self = Self { id: self.id, ..Self::new(self.shared) };
+        *self = Self { id: self.id, ..Self::new(self.shared, self.access) };
     }
 }
 

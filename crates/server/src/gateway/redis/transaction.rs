@@ -7,6 +7,7 @@
 use proto::gateway::redis::{self, Command, Fail, Need, events};
 use proto::gateway::resp::{Limits, Parser, Request, Writer};
 use proto::web::Rank;
+use zeroize::Zeroizing;
 
 use super::connection::Output;
 use super::session::{Deed, Session};
@@ -23,7 +24,7 @@ const ABORTED: Fail = Fail::Said("EXECABORT Transaction discarded because of pre
 #[derive(Default)]
 pub(super) struct Queue {
     /// As they came, but for how they were written.
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     count: usize,
     /// Whether one was refused.
     spoilt: bool,
@@ -48,6 +49,12 @@ impl Session<'_> {
         if queue.count >= MOST_QUEUED || queue.bytes.len() + bytes > MOST_QUEUED_BYTES {
             queue.spoilt = true;
             return Err(Fail::Said("ERR too many commands wait for EXEC"));
+        }
+        if queue.bytes.capacity() < queue.bytes.len() + bytes {
+            // What grows by itself leaves its bytes behind.
+            let mut larger = Vec::with_capacity(2 * (queue.bytes.len() + bytes));
+            larger.extend_from_slice(&queue.bytes);
+            queue.bytes = Zeroizing::new(larger);
         }
         let mut writer = Writer::new(&mut queue.bytes, proto::gateway::resp::Version::Resp2);
         writer.array(request.count());

@@ -1,7 +1,7 @@
 //! Commands about the connection and the server: greetings, and what clients
 //! look around for.
 
-use proto::gateway::redis::{self, Fail, SYNTAX, scripts};
+use proto::gateway::redis::{self, Fail, SYNTAX};
 use proto::gateway::resp::{Request, Version, Writer};
 
 use super::connection::Output;
@@ -51,7 +51,7 @@ impl Session<'_> {
     }
 
     async fn auth(&mut self, request: &Request<'_>) -> Result<(), Fail> {
-        if self.shared.password.is_none() && request.count() == 2 {
+        if self.access.is_open() && request.count() == 2 {
             return Err(Fail::Said(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
@@ -177,11 +177,15 @@ impl Session<'_> {
             }
             "time" => self.time(reply),
             "client" => self.client(request, reply)?,
+            "acl" if is(redis::argument(request, 1)?, "WHOAMI") && request.count() == 2 => {
+                reply.bulk(self.user_name().as_bytes());
+            }
+            "acl" => return Err(subcommand("ACL", request)),
             "command" => command(request, reply)?,
             "config" => self.config(request, reply)?,
             "info" => self.info(reply),
             "cluster" => return Err(Fail::Said("ERR This instance has cluster support disabled")),
-            "script" => script(request, reply)?,
+            "script" => self.scripts(request, reply)?,
             "function" if is(redis::argument(request, 1)?, "FLUSH") => reply.ok(),
             "function" => return Err(subcommand("FUNCTION", request)),
             // A write is answered once those that it waits for have it.
@@ -223,7 +227,8 @@ impl Session<'_> {
         } else if is(word, "LIST") || is(word, "INFO") {
             let name = String::from_utf8_lossy(&self.client_name);
             let (id, database) = (self.id, self.database);
-            let line = format!("id={id} name={name} db={database}\n");
+            let user = self.user_name();
+            let line = format!("id={id} name={name} db={database} user={user}\n");
             reply.verbatim(*b"txt", line.as_bytes());
         } else {
             return Err(subcommand("CLIENT", request));
@@ -299,24 +304,4 @@ fn describe(command: &redis::Command, reply: &mut Writer<'_>) {
     reply.array(1);
     reply.simple(if matches!(command.kind, redis::Kind::Read(_)) { "readonly" } else { "write" });
     keys.into_iter().for_each(|key| reply.integer(key));
-}
-
-fn script(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
-    let word = redis::argument(request, 1)?;
-    if is(word, "LOAD") && request.count() == 3 {
-        let text = redis::argument(request, 2)?;
-        if scripts::by_text(text).is_none() {
-            return Err(super::scripted::UNKNOWN);
-        }
-        reply.bulk(scripts::sha1(text).as_bytes());
-    } else if is(word, "EXISTS") && request.count() > 2 {
-        reply.array(request.count() - 2);
-        let known = |name: &[u8]| scripts::by_sha1(name).is_some();
-        request.arguments().skip(2).for_each(|name| reply.integer(known(name).into()));
-    } else if is(word, "FLUSH") {
-        reply.ok();
-    } else {
-        return Err(subcommand("SCRIPT", request));
-    }
-    Ok(())
 }
