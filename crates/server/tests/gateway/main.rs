@@ -4,6 +4,7 @@
 
 mod access;
 mod alone;
+mod aspnet;
 mod channels;
 mod client;
 mod differential;

@@ -5,11 +5,13 @@
 //! with its [`input`]; [`session`] what that client has said of itself;
 //! [`words`] commands about the connection, and [`tuning`] about the
 //! configuration; [`several`] commands on several keys or all; [`transaction`]
-//! those that are queued; [`scripted`] those in scripts; [`channels`] who
+//! those that are queued; [`scripted`] those in scripts, [`aspnet`] those of
+//! ASP.NET's sessions; [`channels`] who
 //! listens to what, with a [`mailbox`] each, and [`listening`] the commands for
 //! it; [`figures`] what is counted.
 
 mod access;
+mod aspnet;
 mod channels;
 mod config;
 mod connection;

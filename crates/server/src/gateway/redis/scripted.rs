@@ -7,6 +7,7 @@ use proto::gateway::redis::scripts::{self, Script};
 use proto::gateway::redis::{self, Fail, Need};
 use proto::gateway::resp::{Request, Writer};
 
+use super::aspnet;
 use super::connection::Output;
 use super::session::{Deed, Session};
 use super::words::{is, subcommand};
@@ -23,14 +24,23 @@ const MOST_ARGUMENTS: usize = 3;
 /// send them again where a name is not known.
 const MOST_NAMES: usize = 1_024;
 
+/// A script that is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Known {
+    /// On one key.
+    One(Script),
+    AspNet(aspnet::Known),
+}
+
 /// The names of scripts that clients have sent: the SHA-1 of each text.
 #[derive(Debug, Default)]
-pub(super) struct Names(RwLock<HashMap<String, Script>>);
+pub(super) struct Names(RwLock<HashMap<String, Known>>);
 
 impl Names {
     /// The script that a text is, and its name, which is remembered.
-    pub(super) fn learn(&self, text: &[u8]) -> Option<(Script, String)> {
-        let script = scripts::by_text(text)?;
+    pub(super) fn learn(&self, text: &[u8]) -> Option<(Known, String)> {
+        let one = scripts::by_text(text).map(Known::One);
+        let script = one.or_else(|| aspnet::by_text(text).map(Known::AspNet))?;
         let name = scripts::sha1(text);
         if self.script(name.as_bytes()).is_none() {
             let mut names = self.0.write();
@@ -43,9 +53,9 @@ impl Names {
     }
 
     /// The script of this name, in any case.
-    pub(super) fn script(&self, name: &[u8]) -> Option<Script> {
+    pub(super) fn script(&self, name: &[u8]) -> Option<Known> {
         let small = String::from_utf8(name.to_ascii_lowercase()).ok()?;
-        self.0.read().get(&small).copied().or_else(|| scripts::by_sha1(name))
+        self.0.read().get(&small).copied().or_else(|| scripts::by_sha1(name).map(Known::One))
     }
 
     pub(super) fn forget(&self) {
@@ -80,9 +90,13 @@ impl Session<'_> {
         } else {
             names.script(text).ok_or(NO_SCRIPT)?
         };
-        if keys != 1 {
-            return Err(UNKNOWN);
-        }
+        let script = match script {
+            Known::One(script) if keys == 1 => script,
+            Known::AspNet(known) if keys == known.keys() => {
+                return self.asp_net(known, request, output).await;
+            }
+            Known::One(_) | Known::AspNet(_) => return Err(UNKNOWN),
+        };
         let key = self.name(redis::argument(request, 3)?)?;
         let arguments: Vec<&[u8]> = request.arguments().skip(4).take(MOST_ARGUMENTS).collect();
         let deed = Deed { need: Need::OneAnswer, command: script.command(), request: *request };

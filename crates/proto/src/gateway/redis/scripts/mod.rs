@@ -1,5 +1,5 @@
 //! Scripts that session clients are known to send, done without an
-//! interpreter: each is recognised by its words ([`normal`]), or by the SHA-1
+//! interpreter: each is recognised by its words ([`words`]), or by the SHA-1
 //! of a text that is known byte by byte.
 //!
 //! All of them work on one key. Another script is answered by an error.
@@ -18,6 +18,7 @@ use crate::time::Wall;
 use crate::web::Draft;
 use crate::web::draft::Until;
 use normal::normal;
+pub use normal::normal as words;
 
 /// What a known script does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

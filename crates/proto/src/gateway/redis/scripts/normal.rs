@@ -10,7 +10,8 @@ const MOST_BYTES: usize = 16 * 1024;
 
 /// The words of a script. None where the text has what is not read here: long
 /// brackets, escapes, or a text without an end.
-pub(super) fn normal(text: &[u8]) -> Option<Vec<u8>> {
+#[must_use]
+pub fn normal(text: &[u8]) -> Option<Vec<u8>> {
     if text.len() > MOST_BYTES || text.windows(2).any(|pair| pair == b"[[" || pair == b"[=") {
         return None;
     }
@@ -36,8 +37,7 @@ pub(super) fn normal(text: &[u8]) -> Option<Vec<u8>> {
             out.push(b'"');
             (rest, apart) = (&behind[end + 1..], false);
         } else {
-            // Only between two words a blank means anything.
-            if apart && is_of_word(byte) && out.last().is_some_and(|&last| is_of_word(last)) {
+            if apart && out.last().is_some_and(|&last| needs_blank(last, byte)) {
                 out.push(b' ');
             }
             out.push(byte);
@@ -47,13 +47,36 @@ pub(super) fn normal(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Whether a blank between the two means anything: they would be one word
+/// without it, or the begin of a comment or of long brackets.
+const fn needs_blank(before: u8, behind: u8) -> bool {
+    let are_one_sign = matches!((before, behind), (b'-', b'-') | (b'[', b'[' | b'='));
+    are_one_sign || (is_of_word(before) && is_of_word(behind))
+}
+
 const fn is_of_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn words_are_their_own_words(text in "([a-zA-Z_0-9 \\[\\]'\"=~#(),.\\\\-]|\n|redis\\.call\\(){0,60}") {
+            if let Some(words) = normal(text.as_bytes()) {
+                prop_assert_eq!(normal(&words), Some(words));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = normal(&text);
+        }
+    }
 
     #[test]
     fn what_means_the_same_has_the_same_words() {
