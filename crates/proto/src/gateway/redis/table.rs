@@ -165,6 +165,7 @@ pub(super) static COMMANDS: &[Command] = &[
     command("hlen", 2, Read(hashes::hlen)),
     command("hmget", -3, Read(hashes::hmget)),
     command("hmset", -4, Write(hashes::hmset)),
+    command("hrandfield", -2, Read(hashes::hrandfield)),
     command("hscan", -3, Read(hashes::HSCAN)),
     command("hset", -4, Write(hashes::hset)),
     command("hsetnx", 4, Agree(hashes::hsetnx)),

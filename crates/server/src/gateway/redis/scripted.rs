@@ -119,8 +119,15 @@ impl Session<'_> {
             let known = |name: &[u8]| names.script(name).is_some();
             request.arguments().skip(2).for_each(|name| reply.integer(known(name).into()));
         } else if is(word, "FLUSH") {
+            let is_mode = |mode: &[u8]| is(mode, "SYNC") || is(mode, "ASYNC");
+            if request.count() > 3 || !request.get(2).is_none_or(is_mode) {
+                return Err(Fail::Said("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
+            }
             names.forget();
             reply.ok();
+        } else if is(word, "EXISTS") || is(word, "LOAD") {
+            let word = String::from_utf8_lossy(word).to_ascii_lowercase();
+            return Err(redis::wrong_arguments(&format!("script|{word}")));
         } else {
             return Err(subcommand("SCRIPT", request));
         }

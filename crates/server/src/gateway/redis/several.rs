@@ -204,6 +204,15 @@ impl Session<'_> {
     }
 
     async fn object(&self, request: &Request<'_>, output: &mut Output) -> Result<(), Fail> {
+        const WORDS: [&str; 4] = ["ENCODING", "FREQ", "IDLETIME", "REFCOUNT"];
+        let word = redis::argument(request, 1)?;
+        if !WORDS.iter().any(|known| is(word, known)) {
+            return Err(super::words::subcommand("OBJECT", request));
+        }
+        if request.count() != 3 {
+            let word = String::from_utf8_lossy(word).to_ascii_lowercase();
+            return Err(redis::wrong_arguments(&format!("object|{word}")));
+        }
         let name = self.name(redis::argument(request, 2)?)?;
         let deed = read(request);
         self.work(&name, deed, output, |draft, reply| redis::OBJECT(draft, request, reply)).await

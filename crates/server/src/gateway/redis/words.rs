@@ -187,11 +187,14 @@ impl Session<'_> {
             "cluster" => return Err(Fail::Said("ERR This instance has cluster support disabled")),
             "script" => self.scripts(request, reply)?,
             "function" if is(redis::argument(request, 1)?, "FLUSH") => reply.ok(),
+            "function" if is(redis::argument(request, 1)?, "LIST") => reply.array(0),
             "function" => return Err(subcommand("FUNCTION", request)),
             // A write is answered once those that it waits for have it.
             "wait" => {
                 let others = redis::integer(request, 1)?;
-                redis::integer(request, 2)?;
+                if redis::integer(request, 2)? < 0 {
+                    return Err(Fail::Said("ERR timeout is negative"));
+                }
                 reply.integer(others.max(0));
             }
             _ => return Err(NO_AUTH),
@@ -219,10 +222,13 @@ impl Session<'_> {
             }
         } else if is(word, "ID") {
             reply.integer(i64::try_from(self.id).unwrap_or(i64::MAX));
-        } else if ["SETINFO", "NO-EVICT", "NO-TOUCH", "MAINT_NOTIFICATIONS"]
-            .iter()
-            .any(|name| is(word, name))
-        {
+        } else if ["NO-EVICT", "NO-TOUCH"].iter().any(|name| is(word, name)) {
+            let switch = redis::argument(request, 2)?;
+            if !is(switch, "ON") && !is(switch, "OFF") {
+                return Err(SYNTAX);
+            }
+            reply.ok();
+        } else if ["SETINFO", "MAINT_NOTIFICATIONS"].iter().any(|name| is(word, name)) {
             reply.ok();
         } else if is(word, "LIST") || is(word, "INFO") {
             let name = String::from_utf8_lossy(&self.client_name);
@@ -260,9 +266,11 @@ pub(super) fn subcommand(name: &str, request: &Request<'_>) -> Fail {
 
 fn command(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
     match request.get(1) {
-        None => {
+        None => describe_all(reply),
+        Some(word) if is(word, "INFO") && request.count() == 2 => describe_all(reply),
+        Some(word) if is(word, "LIST") && request.count() == 2 => {
             reply.array(redis::all().len());
-            redis::all().iter().for_each(|command| describe(command, reply));
+            redis::all().iter().for_each(|command| reply.bulk(command.name.as_bytes()));
         }
         Some(word) if is(word, "COUNT") => {
             reply.integer(i64::try_from(redis::all().len()).unwrap_or(i64::MAX));
@@ -273,13 +281,18 @@ fn command(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
             for name in request.arguments().skip(2) {
                 match redis::find(name) {
                     Some(command) => describe(command, reply),
-                    None => reply.null_array(),
+                    None => reply.null(),
                 }
             }
         }
         Some(_) => return Err(subcommand("COMMAND", request)),
     }
     Ok(())
+}
+
+fn describe_all(reply: &mut Writer<'_>) {
+    reply.array(redis::all().len());
+    redis::all().iter().for_each(|command| describe(command, reply));
 }
 
 /// A command's name, arity, flags, first and last key and their distance: what
