@@ -313,6 +313,7 @@ impl std::fmt::Debug for Cache {
 
 mod above;
 mod adopt;
+mod say;
 mod values;
 mod write;
 

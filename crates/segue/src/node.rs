@@ -9,7 +9,7 @@ use std::{io, mem, sync};
 use parking_lot::Mutex;
 use proto::holdings::Holdings;
 use proto::keyring::{Keyring, RekeyError};
-use proto::record::{Body, Deadlines, HybridClock, Key, Record, Version};
+use proto::record::HybridClock;
 use proto::rng::Rng;
 use proto::table::{self, Table};
 use proto::wire::control::MAX_NAME_BYTES;
@@ -31,50 +31,12 @@ use crate::error::StartError;
 use crate::link::{Identity, Links};
 use crate::lookup::Lookups;
 use crate::neighbours::Neighbours;
+use crate::news::{News, Observer};
 use crate::peers;
 use crate::portion::Keep;
 use crate::status::{LookupStats, Status, Warning};
 use crate::upstream::Tier;
 use crate::writes::Writes;
-
-/// Told of what comes from other nodes ([`Node::start_observed`]).
-pub type Observer = Box<dyn FnMut(&Arrived<'_>) + Send>;
-
-/// A record that came from another node.
-#[derive(Clone, Copy)]
-pub struct Arrived<'a> {
-    /// Its key.
-    pub key: Key,
-    /// Its version.
-    pub version: Version,
-    /// When it ends.
-    pub deadlines: Deadlines,
-    /// Its payload; `None`: it was deleted.
-    pub value: Option<&'a [u8]>,
-}
-
-impl<'a> From<&Record<'a>> for Arrived<'a> {
-    fn from(record: &Record<'a>) -> Self {
-        let Record { key, version, deadlines, body } = *record;
-        let value = match body {
-            Body::Value(value) => Some(value),
-            Body::Deleted => None,
-        };
-        Self { key, version, deadlines, value }
-    }
-}
-
-impl std::fmt::Debug for Arrived<'_> {
-    /// Everything but the payload.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Arrived")
-            .field("key", &self.key)
-            .field("version", &self.version)
-            .field("deadlines", &self.deadlines)
-            .field("bytes", &self.value.map(<[u8]>::len))
-            .finish()
-    }
-}
 
 /// A node of the farm. Dropping it ends it, as [`Node::shutdown`] does, but
 /// without waiting for the end.
@@ -106,8 +68,10 @@ impl Node {
     }
 
     /// The same, and has `observer` told of every record that comes from
-    /// another node and is news here. It is called by the thread that repairs
-    /// what is lost: what it does has to be quick.
+    /// another node and is news here, of every value that ends here, and of
+    /// what is said at other nodes. It is called by the thread that repairs
+    /// what is lost, with a part of the cache locked: what it does has to be
+    /// quick, and must not use the cache.
     ///
     /// # Errors
     ///
@@ -146,7 +110,7 @@ impl Node {
         node.keep_claims(shared.claims.own());
         node.agree(shared.clock.now(), agreement(random()?, config.portion.replicas));
         if let Some(mut observer) = observer {
-            node.observe(Box::new(move |record| observer(&Arrived::from(record))));
+            node.observe(Box::new(move |news| observer(&News::from(news))));
         }
         let driver = Driver::new(driver::Parts {
             node,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto::nak::acks::Ack;
-use proto::node::{Counters, Event};
+use proto::node::{Counters, Event, News};
 use proto::record::{Body, Deadlines, Key, Kind, Record};
 use proto::time::Instant;
 
@@ -116,8 +116,8 @@ impl Crowd {
         let clock = self.farm.clock();
         for running in self.farm.nodes.iter_mut().flatten() {
             let (clock, lags) = (Arc::clone(&clock), Arc::clone(&self.lags));
-            running.node.observe(Box::new(move |record| {
-                let Body::Value(value) = record.body else { return };
+            running.node.observe(Box::new(move |news| {
+                let News::Record(Record { body: Body::Value(value), .. }) = news else { return };
                 let written = value.first_chunk().map(|micros| u64::from_be_bytes(*micros));
                 let lag = clock.load(Ordering::Relaxed) - written.expect("as they are written");
                 lags.lock().expect("nobody panics with it").push(lag);

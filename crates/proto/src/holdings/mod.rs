@@ -203,10 +203,13 @@ impl Holdings {
     }
 
     /// Drops records that have ended at `now`, at most `limit` of them in
-    /// either table, and gives how many.
-    pub fn expire(&self, now: Wall, limit: usize) -> usize {
-        let near = self.near.as_ref().map_or(0, |near| near.expire(now, limit));
-        self.portion.expire(now, limit) + near
+    /// either table, and gives how many. `tell` is told of each value of the
+    /// portion.
+    ///
+    /// A part of a table is locked while `tell` runs: it must not call back.
+    pub fn expire(&self, now: Wall, limit: usize, tell: impl FnMut(&Record<'_>)) -> usize {
+        let near = self.near.as_ref().map_or(0, |near| near.expire(now, limit, |_| ()));
+        self.portion.expire(now, limit, tell) + near
     }
 
     /// Visits records of the portion, as [`Table::scan`] does.

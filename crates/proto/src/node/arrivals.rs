@@ -3,12 +3,12 @@
 
 use std::iter;
 
-use super::{Event, Node, Observer};
+use super::{Event, News, Node, Observer};
 use crate::record::{Hlc, Observed, Record, Touch, furthest_ahead};
 use crate::table::{Applied, Touched};
 use crate::time::Now;
 use crate::wire::codec::{Malformed, Reader};
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Notice};
 use crate::wire::header::Incarnation;
 
 /// Records and touches that have come from one sender. As many as a datagram
@@ -19,6 +19,7 @@ pub(super) struct Arrivals<'p> {
     pub(super) sender: Option<Incarnation>,
     pub(super) records: Vec<Record<'p>>,
     pub(super) touches: Vec<Touch>,
+    pub(super) notices: Vec<Notice<'p>>,
 }
 
 impl Arrivals<'_> {
@@ -28,7 +29,9 @@ impl Arrivals<'_> {
         // Collecting what has the same layout keeps the memory.
         let records = self.records.into_iter().map(|_| unreachable!("it is empty")).collect();
         self.touches.clear();
-        Arrivals { sender: None, records, touches: self.touches }
+        self.notices.clear();
+        let notices = self.notices.into_iter().map(|_| unreachable!("it is empty")).collect();
+        Arrivals { sender: None, records, touches: self.touches, notices }
     }
 }
 
@@ -51,6 +54,7 @@ impl Node {
                 // What is touched may be among the records.
                 Frame::Touch(touch) => arrivals.touches.push(touch),
                 Frame::Rotate { .. } => self.apply_frame(now, sender, &frame),
+                Frame::Notice(notice) => arrivals.notices.push(notice),
             }
         }
         Ok(())
@@ -67,6 +71,10 @@ impl Node {
         arrivals.records.clear();
         for touch in arrivals.touches.drain(..) {
             self.apply_touch(now, sender, &touch);
+        }
+        // Who hears of a write is to find it.
+        for notice in arrivals.notices.drain(..) {
+            self.tell(News::Notice(notice));
         }
     }
 
@@ -91,6 +99,7 @@ impl Node {
                 self.apply_record(now, sender, new);
                 self.apply_record(now, sender, old);
             }
+            Frame::Notice(notice) => self.tell(News::Notice(*notice)),
         }
     }
 
@@ -119,6 +128,12 @@ impl Node {
         }
     }
 
+    fn tell(&mut self, news: News<'_>) {
+        if let Some(observer) = &mut self.observer {
+            observer(news);
+        }
+    }
+
     fn apply_touch(&mut self, now: Now, sender: Incarnation, touch: &Touch) {
         if self.holdings.touch(touch, now.wall) == Touched::Missing
             && let Some(peer) = self.peers.get_mut(&sender)
@@ -128,11 +143,11 @@ impl Node {
     }
 }
 
-/// Tells of a record that is news.
+/// Tells of a record, if it is news.
 fn tell(observer: &mut Option<Observer>, record: &Record<'_>, applied: Applied) {
     if let Some(observer) = observer
         && matches!(applied, Applied::New | Applied::Replaced)
     {
-        observer(record);
+        observer(News::Record(record));
     }
 }

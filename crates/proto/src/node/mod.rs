@@ -78,6 +78,7 @@ use crate::time::{Instant, Now};
 use crate::transfer::provider::Provider;
 use crate::transfer::puller::Puller;
 use crate::wire::control::Hello;
+use crate::wire::frame::Notice;
 use crate::wire::header::{Incarnation, PacketType};
 
 use agree::Agreeing;
@@ -104,8 +105,20 @@ const MAX_EVENTS: usize = 65_536;
 /// The most nodes that are known at a time, the dead ones counted.
 const MAX_PEERS: usize = 4_096;
 
-/// Told of each record that comes from another node, after it was applied.
-pub type Observer = Box<dyn FnMut(&Record<'_>) + Send>;
+/// Told of what happens that no one asked this node for. A part of the table
+/// may be locked meanwhile: it must not call back.
+pub type Observer = Box<dyn FnMut(News<'_>) + Send>;
+
+/// What happened.
+#[derive(Debug, Clone, Copy)]
+pub enum News<'a> {
+    /// A record came from another node and was applied; it was news.
+    Record(&'a Record<'a>),
+    /// A value has ended and is held no more.
+    Ended(&'a Record<'a>),
+    /// Something was said at another node.
+    Notice(Notice<'a>),
+}
 
 /// A node of the farm.
 pub struct Node {
@@ -195,7 +208,7 @@ impl Node {
         self.claims = claims;
     }
 
-    /// Has `observer` told of what comes from others, from now on.
+    /// Has `observer` told of what comes from others and of what ends, from now on.
     pub fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
     }

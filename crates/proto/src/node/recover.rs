@@ -1,7 +1,7 @@
 //! What repair cannot bring: packets that are gone, records that were touched
 //! but never arrived, and whole tables; and what is looked at now and then.
 
-use super::{Event, Node};
+use super::{Event, News, Node};
 use crate::cluster::portion::Keep;
 use crate::cluster::slots::{SlotRun, SlotSet};
 use crate::record::Hlc;
@@ -226,7 +226,12 @@ impl Node {
     pub(super) fn keep_house(&mut self, now: Now) {
         /// Ended records dropped at a time; the rest waits for the next time.
         const EXPIRED_AT_ONCE: usize = 4_096;
-        self.holdings.expire(now.wall, EXPIRED_AT_ONCE);
+        let observer = &mut self.observer;
+        self.holdings.expire(now.wall, EXPIRED_AT_ONCE, |record| {
+            if let Some(observer) = observer {
+                observer(News::Ended(record));
+            }
+        });
         self.begin_to_tell_orphans();
         self.look_at_members(now.instant);
         self.look_for_misfits(now.instant);

@@ -212,14 +212,16 @@ impl Table {
     }
 
     /// Drops records that have ended at `now`, at most `limit` of them, and
-    /// gives how many. A lock is never held for more than about a thousand
-    /// entries.
-    pub fn expire(&self, now: Wall, limit: usize) -> usize {
+    /// gives how many. `tell` is told of each value, not of tombstones. A lock
+    /// is never held for more than about a thousand entries.
+    ///
+    /// A shard is locked while `tell` runs: it must not call the table.
+    pub fn expire(&self, now: Wall, limit: usize, mut tell: impl FnMut(&Record<'_>)) -> usize {
         let mut dropped = 0;
         for shard in &self.shards {
             let mut next = Some(0);
             while let Some(segment) = next {
-                let swept = shard.lock().expire(segment, now, limit - dropped);
+                let swept = shard.lock().expire(segment, now, limit - dropped, &mut tell);
                 dropped += swept.dropped;
                 if dropped == limit {
                     return dropped;

@@ -22,14 +22,20 @@ pub(super) struct Swept {
 
 impl Shard {
     /// Drops at most `limit` records that have ended at `now`, from segment
-    /// `from` on, and walks at most [`WALKS`] segments.
-    pub(super) fn expire(&mut self, from: usize, now: Wall, limit: usize) -> Swept {
+    /// `from` on, and walks at most [`WALKS`] segments. `tell` is told of values.
+    pub(super) fn expire(
+        &mut self,
+        from: usize,
+        now: Wall,
+        limit: usize,
+        tell: &mut impl FnMut(&Record<'_>),
+    ) -> Swept {
         let mut swept = Swept { dropped: 0, next: Some(from) };
         for _ in 0..WALKS {
             let due = swept.next.and_then(|from| self.segments.due(from, now));
             swept.next = due.map(|segment| segment + 1);
             let Some(segment) = due else { break };
-            swept.dropped += self.expire_segment(segment, now, limit - swept.dropped);
+            swept.dropped += self.expire_segment(segment, now, limit - swept.dropped, tell);
             if swept.dropped == limit {
                 swept.next = due;
                 break;
@@ -39,19 +45,29 @@ impl Shard {
     }
 
     /// Drops at most `limit` ended records of a segment.
-    fn expire_segment(&mut self, segment: usize, now: Wall, limit: usize) -> usize {
+    fn expire_segment(
+        &mut self,
+        segment: usize,
+        now: Wall,
+        limit: usize,
+        tell: &mut impl FnMut(&Record<'_>),
+    ) -> usize {
         let mut dropped = 0;
         let mut earliest = Wall::MAX;
         let mut next = self.segments.first(segment);
         while let Some(at) = next {
             next = self.next_in_segment(at);
-            if Meta::read(self.log(), at).is_dead() {
+            let meta = Meta::read(self.log(), at);
+            if meta.is_dead() {
                 continue;
             }
             let end = entry::end(self.log(), at);
             if end > now {
                 earliest = earliest.min(end);
             } else if dropped < limit {
+                if !meta.is_deleted() {
+                    tell(&entry::record(self.log(), at, entry::key(self.log(), at)));
+                }
                 let found = self.found_at(at);
                 self.remove(found);
                 dropped += 1;

@@ -1,4 +1,4 @@
-//! Frames: the records, touches and rotations that a data packet carries.
+//! Frames: the records, touches, rotations and notices that a data packet carries.
 //!
 //! ```text
 //! padding   0, to the end of the packet
@@ -6,6 +6,7 @@
 //! tombstone 2 key version deadlines
 //! touch     3 key hash(8) version's time, low(6) idle(5)      20 bytes
 //! rotate    4 tombstone without its type, record without its type
+//! notice    5 length(2) channel length(3) text
 //!
 //! key       kind(1) id length(1) id
 //! version   time(8) writer(4)
@@ -23,6 +24,7 @@ const RECORD: u8 = 1;
 const TOMBSTONE: u8 = 2;
 const TOUCH: u8 = 3;
 const ROTATE: u8 = 4;
+const NOTICE: u8 = 5;
 
 /// A touch's length.
 pub const TOUCH_BYTES: usize = 20;
@@ -49,6 +51,25 @@ pub enum Frame<'a> {
         /// The record under the new id.
         new: Record<'a>,
     },
+    /// Something to be heard by those who listen, and kept by nobody.
+    Notice(Notice<'a>),
+}
+
+/// A text for those who listen on a channel. No record tells of it: what no
+/// repair brings is not heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Notice<'a> {
+    /// The channel's name.
+    pub channel: &'a [u8],
+    /// What is said, [`MAX_PAYLOAD_BYTES`] at the most.
+    pub text: &'a [u8],
+}
+
+impl std::fmt::Debug for Notice<'_> {
+    /// Both may be secrets: only how long they are is told.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Notice({} bytes, {} bytes)", self.channel.len(), self.text.len())
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -73,6 +94,13 @@ impl<'a> Frame<'a> {
                 encode_record(old, out);
                 encode_record(new, out);
             }
+            Self::Notice(Notice { channel, text }) => {
+                out.push(NOTICE);
+                let len = u16::try_from(channel.len()).expect("a channel's name has 64 KiB");
+                out.extend_from_slice(&len.to_be_bytes());
+                out.extend_from_slice(channel);
+                put_payload(text, out);
+            }
         }
     }
 
@@ -83,6 +111,7 @@ impl<'a> Frame<'a> {
             Self::Record(record) => 1 + record_len(record),
             Self::Touch(_) => TOUCH_BYTES,
             Self::Rotate { old, new } => 1 + record_len(old) + record_len(new),
+            Self::Notice(Notice { channel, text }) => 1 + 2 + channel.len() + 3 + text.len(),
         }
     }
 
@@ -105,6 +134,11 @@ impl<'a> Frame<'a> {
                 old: decode_record(reader, HasPayload::No)?,
                 new: decode_record(reader, HasPayload::Yes)?,
             },
+            NOTICE => {
+                let len = u16::from_be_bytes(reader.array("channel length")?);
+                let channel = reader.take(len.into(), "channel")?;
+                Self::Notice(Notice { channel, text: take_payload(reader)? })
+            }
             _ => return Err(Malformed::Invalid("frame type")),
         };
         Ok(Some(frame))
@@ -148,10 +182,23 @@ fn encode_record(record: &Record<'_>, out: &mut Vec<u8>) {
     put_u48(record.deadlines.idle.as_millis(), out);
     put_u48(record.deadlines.absolute.as_millis(), out);
     if let Body::Value(payload) = record.body {
-        let len = u32::try_from(payload.len()).expect("a payload has at most 1 MiB");
-        out.extend_from_slice(&len.to_be_bytes()[1..]);
-        out.extend_from_slice(payload);
+        put_payload(payload, out);
     }
+}
+
+fn put_payload(payload: &[u8], out: &mut Vec<u8>) {
+    let len = u32::try_from(payload.len()).expect("a payload has at most 1 MiB");
+    out.extend_from_slice(&len.to_be_bytes()[1..]);
+    out.extend_from_slice(payload);
+}
+
+fn take_payload<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
+    let [high, middle, low] = reader.array("payload length")?;
+    let len = u32::from_be_bytes([0, high, middle, low]) as usize;
+    if len > MAX_PAYLOAD_BYTES {
+        return Err(Malformed::Invalid("payload length"));
+    }
+    reader.take(len, "payload")
 }
 
 fn decode_record<'a>(
@@ -169,14 +216,7 @@ fn decode_record<'a>(
     let deadlines = Deadlines { idle: reader.wall("idle")?, absolute: reader.wall("absolute")? };
     let body = match has_payload {
         HasPayload::No => Body::Deleted,
-        HasPayload::Yes => {
-            let [high, middle, low] = reader.array("payload length")?;
-            let len = u32::from_be_bytes([0, high, middle, low]) as usize;
-            if len > MAX_PAYLOAD_BYTES {
-                return Err(Malformed::Invalid("payload length"));
-            }
-            Body::Value(reader.take(len, "payload")?)
-        }
+        HasPayload::Yes => Body::Value(take_payload(reader)?),
     };
     Ok(Record { key, version, deadlines, body })
 }
@@ -226,6 +266,9 @@ mod tests {
         check(&Frame::Record(dead), Wall::default());
         check(&Frame::Record(record(&[], Body::Value(&[]))), Wall::default());
         check(&Frame::Rotate { old: dead, new: value }, Wall::default());
+        let notice = Notice { channel: b"news", text: b"it is raining" };
+        check(&Frame::Notice(notice), Wall::default());
+        check(&Frame::Notice(Notice { channel: &[], text: &[] }), Wall::default());
     }
 
     #[test]

@@ -122,6 +122,8 @@ impl Source {
                 vec![self.plain(&Item::Rotate { old, new }, &old)]
             }
             (Frame::Touch(touch), _) => self.touched(touch.hash, sealed).into_iter().collect(),
+            // It is for those who listen in this farm.
+            (Frame::Notice(_), _) => Vec::new(),
         }
     }
 

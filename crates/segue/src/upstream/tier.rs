@@ -113,7 +113,7 @@ impl Tier {
         match frame {
             Frame::Record(record) => self.asked.forget(&record.key),
             Frame::Rotate { new, .. } => self.asked.forget(&new.key),
-            Frame::Touch(_) => {}
+            Frame::Touch(_) | Frame::Notice(_) => {}
         }
         if let (Frame::Touch(touch), false) = (frame, waits) {
             self.engines.iter().for_each(|engine| engine.touch(touch.hash));

@@ -17,7 +17,7 @@ use tls_rustls::{
 };
 
 use super::fault::{Fault, Faults, Origin, quoted};
-use super::sections::{Certificate, Keep, Sections, Transport};
+use super::sections::{Certificate, Keep, Redis, Sections, Transport};
 use super::value::Value;
 use super::{Config, certificates, later};
 use crate::keyfile;
@@ -51,11 +51,12 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.farm(&sections);
     judge.portion(&name, &sections);
     judge.numbers(&sections);
+    judge.prefixes(&sections);
     judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
     judge.memcached(sections.memcached.as_ref());
-    let redis_password = judge.redis(sections.redis.as_ref());
+    let redis = judge.redis(sections.redis.as_ref());
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
     let identities = judge.identities(&sections.tls.certificates);
     let client_ca = judge.client_ca(sections.tls.client_ca.as_deref());
@@ -69,7 +70,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
         tells_placement: tells_placement.unwrap_or_default(),
         identities,
         client_ca,
-        redis_password,
+        redis,
         upstreams,
         warnings,
     })
@@ -234,8 +235,8 @@ impl Judge<'_> {
         if let Some(path) = &mut sections.tls.client_ca {
             self.resolve("tls.client_ca", path);
         }
-        if let Some(path) = sections.redis.as_mut().and_then(|redis| redis.password_file.as_mut()) {
-            self.resolve("redis.password_file", path);
+        for (key, path) in sections.redis.iter_mut().flat_map(Redis::paths) {
+            self.resolve(&key, path);
         }
         for (at, upstream) in sections.upstream.iter_mut().enumerate() {
             if let Some(path) = &mut upstream.ca {

@@ -4,8 +4,9 @@
 //! In reading order: [`sources`] where values come from and which overrides
 //! which; [`value`] what they are, with their places; [`sections`] the keys,
 //! in the forms of [`units`], read by [`read`], those of live connections in
-//! [`connections`], of the gateways in [`redis`] and [`memcached`]; [`later`] what this
-//! version refuses; [`judge`] whether it all goes together; [`fault`] what to say if
+//! [`connections`], of the gateways in [`redis`] and [`memcached`], and of their
+//! clients' keys in [`prefixes`]; [`later`] what this version
+//! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
 //! it does not.
 
 mod certificates;
@@ -14,6 +15,7 @@ mod fault;
 mod judge;
 mod later;
 mod memcached;
+mod prefixes;
 mod read;
 mod redis;
 mod sections;
@@ -31,7 +33,7 @@ use tls_rustls::Identity;
 
 pub(crate) use connections::{Connections, Plain};
 pub(crate) use fault::Faults;
-pub(crate) use sections::{Format, Keep, Log, Sections, Transport, Wait};
+pub(crate) use sections::{Format, Keep, Log, Prefix, Sections, Transport, Wait};
 pub(crate) use sources::Sources;
 
 /// A configuration that a node can run with.
@@ -49,8 +51,8 @@ pub(crate) struct Config {
     pub(crate) identities: Vec<Identity>,
     /// The authorities of client certificates. Empty: clients need none.
     pub(crate) client_ca: Vec<CertificateDer<'static>>,
-    /// What clients of `[redis]` have to know. None: nothing.
-    pub(crate) redis_password: Option<crate::gateway::redis::Password>,
+    /// Where clients of `[redis]` come in, and who. Empty: there are none.
+    pub(crate) redis: Vec<crate::gateway::redis::Entrance>,
     /// The engines of the tier above.
     pub(crate) upstreams: Vec<segue::UpstreamConfig>,
     /// What can be done as it is told, and is probably not what was meant.

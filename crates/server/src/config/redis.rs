@@ -1,21 +1,28 @@
 //! `[redis]`: who is served Redis' protocol, and where.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::certificates;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
+use super::sections::Certificate;
 use super::units::{GatewayAddress, List};
 use crate::gateway::Listen;
-use crate::gateway::redis::Password;
+use crate::gateway::redis::{Access, Entrance, Password, User};
 
 /// The most connections that may be asked for: each is a file descriptor.
 pub(super) const MOST_CONNECTIONS: u32 = 1_000_000;
 /// The longest password that is read: a key file by mistake is not one.
 const MOST_PASSWORD_BYTES: usize = 512;
+/// The most users of a listener: each is compared with at every log-in.
+const MOST_USERS: usize = 1_000;
 
 /// `[redis]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -27,8 +34,39 @@ pub(crate) struct Redis {
     pub(crate) password_file: Option<PathBuf>,
     /// What every key that clients name begins with.
     pub(crate) prefix: String,
-    /// How many clients there may be at a time.
+    /// What clients are shown who speak TLS. None: they speak it not.
+    pub(crate) certificate: Option<Certificate>,
+    /// Users with names of their own.
+    pub(crate) users: Vec<NamedUser>,
+    /// How many clients there may be at a time, at all listeners.
     pub(crate) max_connections: u32,
+    /// Further listeners, each with what holds there.
+    pub(crate) listener: Vec<Listener>,
+}
+
+/// `[[redis.listener]]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listener {
+    pub(crate) listen: List<GatewayAddress>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) prefix: String,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) users: Vec<NamedUser>,
+}
+
+/// One element of `redis.users`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamedUser {
+    pub(crate) name: String,
+    pub(crate) password_file: PathBuf,
+    /// What every key that he names begins with. None: as for all who come in
+    /// where he does.
+    pub(crate) prefix: Option<String>,
+    /// Whether he may change nothing.
+    #[serde(default)]
+    pub(crate) read_only: bool,
 }
 
 impl Default for Redis {
@@ -40,49 +78,169 @@ impl Default for Redis {
             ))))]),
             password_file: None,
             prefix: String::new(),
+            certificate: None,
+            users: Vec::new(),
             // What Redis allows.
             max_connections: 10_000,
+            listener: Vec::new(),
         }
     }
 }
 
-impl Judge<'_> {
-    /// Whether the section can be served, and its password.
-    pub(super) fn redis(&mut self, given: Option<&Redis>) -> Option<Password> {
-        let given = given?;
-        if given.listen.0.is_empty() {
-            let expected = "an address, as \"127.0.0.1:6379\" or \"unix:/run/segue.sock\"";
-            self.fault("redis.listen", Fault::mismatch("an empty list", expected));
+impl Redis {
+    /// Every file that is named, with its key.
+    pub(super) fn paths(&mut self) -> Vec<(String, &mut PathBuf)> {
+        let Self { password_file, certificate, users, listener, .. } = self;
+        let mut paths = Vec::new();
+        add_paths("redis", (password_file, certificate, users), &mut paths);
+        for (at, listener) in listener.iter_mut().enumerate() {
+            let Listener { password_file, certificate, users, .. } = listener;
+            let place = format!("redis.listener[{at}]");
+            add_paths(&place, (password_file, certificate, users), &mut paths);
         }
+        paths
+    }
+
+    /// The section's own listener, and those beside it, with their keys.
+    fn listeners(&self) -> Vec<(String, Listener)> {
+        let Self { listen, password_file, prefix, certificate, users, .. } = self.clone();
+        let own = Listener { listen, password_file, prefix, certificate, users };
+        let place = |at| format!("redis.listener[{at}]");
+        let further = self.listener.iter().cloned().enumerate().map(|(at, it)| (place(at), it));
+        // With others beside it, it may be left out.
+        let has_own = !own.listen.0.is_empty() || self.listener.is_empty();
+        has_own.then(|| ("redis".to_owned(), own)).into_iter().chain(further).collect()
+    }
+}
+
+type Paths<'a> = (&'a mut Option<PathBuf>, &'a mut Option<Certificate>, &'a mut Vec<NamedUser>);
+
+fn add_paths<'a>(
+    place: &str,
+    (password_file, certificate, users): Paths<'a>,
+    paths: &mut Vec<(String, &'a mut PathBuf)>,
+) {
+    paths.extend(password_file.as_mut().map(|path| (format!("{place}.password_file"), path)));
+    if let Some(Certificate { cert, key }) = certificate {
+        paths.push((format!("{place}.certificate.cert"), cert));
+        paths.push((format!("{place}.certificate.key"), key));
+    }
+    for (at, user) in users.iter_mut().enumerate() {
+        paths.push((format!("{place}.users[{at}].password_file"), &mut user.password_file));
+    }
+}
+
+impl Judge<'_> {
+    /// Whether the section can be served, and by which listeners.
+    pub(super) fn redis(&mut self, given: Option<&Redis>) -> Vec<Entrance> {
+        let Some(given) = given else { return Vec::new() };
         if !(1..=MOST_CONNECTIONS).contains(&given.max_connections) {
             let expected = format!("1 to {MOST_CONNECTIONS}");
             let found = given.max_connections;
             self.fault("redis.max_connections", Fault::mismatch(found, expected));
         }
-        let open = given.listen.0.iter().find_map(|listen| match &listen.0 {
+        let listeners = given.listeners();
+        listeners.iter().map(|(place, listener)| self.entrance(place, listener)).collect()
+    }
+
+    fn entrance(&mut self, place: &str, given: &Listener) -> Entrance {
+        let listen: Vec<Listen> = given.listen.0.iter().map(|listen| listen.0.clone()).collect();
+        if listen.is_empty() {
+            let expected = "an address, as \"127.0.0.1:6379\" or \"unix:/run/segue.sock\"";
+            self.fault(&format!("{place}.listen"), Fault::mismatch("an empty list", expected));
+        }
+        let open = listen.iter().find_map(|listen| match listen {
             Listen::Tcp(address) if !address.ip().is_loopback() => Some(address),
             Listen::Tcp(_) | Listen::Unix(_) => None,
         });
-        if let (Some(address), None) = (open, &given.password_file) {
+        let is_open = given.password_file.is_none() && given.users.is_empty();
+        if let (Some(address), true) = (open, is_open) {
             let found =
                 format!("no password, and {} is open to others", quoted(&address.to_string()));
-            let expected = "redis.password_file, or loopback addresses and unix sockets only";
-            self.fault("redis.listen", Fault::mismatch(found, expected));
+            let expected = format!(
+                "{place}.password_file or {place}.users, or loopback addresses and unix sockets only"
+            );
+            self.fault(&format!("{place}.listen"), Fault::mismatch(found, expected));
         }
-        let path = given.password_file.as_ref()?;
+        let key = format!("{place}.password_file");
+        let password = given.password_file.as_ref().and_then(|path| self.password(&key, path));
+        let users = self.users(place, given);
+        let prefix = given.prefix.clone().into_bytes();
+        let tls = given.certificate.as_ref().and_then(|given| self.redis_tls(place, given));
+        Entrance { listen, tls, access: Access { prefix, password, users } }
+    }
+
+    fn users(&mut self, place: &str, given: &Listener) -> Vec<User> {
+        if given.users.len() > MOST_USERS {
+            let found = given.users.len();
+            let expected = format!("{MOST_USERS} at the most");
+            self.fault(&format!("{place}.users"), Fault::mismatch(found, expected));
+        }
+        let mut users: Vec<User> = Vec::new();
+        for (at, user) in given.users.iter().enumerate() {
+            let key = |name: &str| format!("{place}.users[{at}].{name}");
+            let NamedUser { name, password_file, prefix, read_only } = user;
+            let is_taken = name == "default" || users.iter().any(|other| other.name == *name);
+            if is_taken || name.is_empty() || name.contains(char::is_whitespace) {
+                let expected = "a name without blanks that no other user has, nor `default`";
+                self.fault(&key("name"), Fault::mismatch(quoted(name), expected));
+            }
+            let prefix = prefix.as_ref().unwrap_or(&given.prefix);
+            if !prefix.starts_with(&given.prefix) {
+                let expected = format!("one that begins with {place}.prefix");
+                let found = quoted(prefix);
+                self.fault(&key("prefix"), Fault::mismatch(found, expected));
+            }
+            if let Some(password) = self.password(&key("password_file"), password_file) {
+                let (name, prefix) = (name.clone(), prefix.clone().into_bytes());
+                users.push(User { name, password, prefix, read_only: *read_only });
+            }
+        }
+        users
+    }
+
+    fn password(&mut self, key: &str, path: &Path) -> Option<Password> {
         match std::fs::read(path).map(Zeroizing::new) {
             Ok(bytes) => {
                 let password = bytes.trim_ascii_end();
                 if password.is_empty() || password.len() > MOST_PASSWORD_BYTES {
                     let found = format!("{} bytes in {}", password.len(), path.display());
                     let expected = format!("a password of 1 to {MOST_PASSWORD_BYTES} bytes");
-                    self.fault("redis.password_file", Fault::mismatch(found, expected));
+                    self.fault(key, Fault::mismatch(found, expected));
                 }
                 Some(Password::new(password))
             }
             Err(error) => {
                 let found = format!("{}: {error}", path.display());
-                self.fault("redis.password_file", Fault::mismatch(found, "a file with a password"));
+                self.fault(key, Fault::mismatch(found, "a file with a password"));
+                None
+            }
+        }
+    }
+
+    /// TLS for clients of a listener: they keep their connections, so nothing
+    /// is resumed.
+    fn redis_tls(&mut self, place: &str, given: &Certificate) -> Option<Arc<ServerConfig>> {
+        let place = format!("{place}.certificate");
+        let chain = certificates::certificates(&given.cert)
+            .map_err(|fault| self.fault(&format!("{place}.cert"), fault))
+            .ok()?;
+        let key = certificates::key(&given.key)
+            .map_err(|fault| self.fault(&format!("{place}.key"), fault))
+            .ok()?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let made = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+        match made {
+            Ok(mut config) => {
+                config.send_tls13_tickets = 0;
+                config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+                Some(Arc::new(config))
+            }
+            Err(error) => {
+                let expected = "a certificate and the private key that goes with it";
+                self.fault(&place, Fault::mismatch(error, expected));
                 None
             }
         }

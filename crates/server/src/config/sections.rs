@@ -12,6 +12,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::connections::Connections;
 use super::memcached::Memcached;
+pub(crate) use super::prefixes::Prefix;
 pub(crate) use super::redis::Redis;
 use super::units::{Address, EngineAddress, Interface, List, Size, Time};
 use crate::front::Backend;
@@ -151,7 +152,7 @@ pub(crate) struct Upstream {
 }
 
 /// `[writes]`: what a write waits for, by the kind of its record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Writes {
     pub(crate) tls: Wait,
@@ -159,6 +160,8 @@ pub(crate) struct Writes {
     pub(crate) conn: Wait,
     pub(crate) purchase: Wait,
     pub(crate) web: Wait,
+    /// What holds for keys of the gateways' clients that begin alike.
+    pub(crate) prefix: Vec<Prefix>,
 }
 
 impl Default for Writes {
@@ -170,13 +173,14 @@ impl Default for Writes {
             purchase: Wait::All,
             // Whoever changed a session is next seen at any node.
             web: Wait::All,
+            prefix: Vec::new(),
         }
     }
 }
 
 impl Writes {
-    /// Each key with its value.
-    pub(crate) const fn pairs(self) -> [(&'static str, Wait); 5] {
+    /// Each kind's key with its value.
+    pub(crate) const fn pairs(&self) -> [(&'static str, Wait); 5] {
         [
             ("writes.tls", self.tls),
             ("writes.auth", self.auth),

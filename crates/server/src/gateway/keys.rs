@@ -24,6 +24,14 @@ pub(super) struct Name<'a> {
     pub(super) long: &'a [u8],
 }
 
+impl Name<'_> {
+    /// The database and the key.
+    pub(super) fn place(&self) -> (u8, &[u8]) {
+        let (&first, rest) = self.key.id().split_first().expect("it begins with the database");
+        (first & !HASHED, if self.long.is_empty() { rest } else { self.long })
+    }
+}
+
 /// The record of a key in a database; none where it is too long.
 pub(super) fn name(database: u8, key: &[u8]) -> Option<Name<'_>> {
     let mut id = [0; MAX_ID_BYTES];
@@ -39,6 +47,13 @@ pub(super) fn name(database: u8, key: &[u8]) -> Option<Name<'_>> {
     id[0] = HASHED | database;
     id[1..33].copy_from_slice(hash.as_ref());
     Some(Name { key: Key::new(Kind::Web, &id[..33]).ok()?, long: key })
+}
+
+/// The database and the client's key that a record is of. None where the key
+/// was too long for the record's id, and what is there does not name it.
+pub(super) fn place_of<'a>(record: &'a Record<'_>) -> Option<(u8, &'a [u8])> {
+    let database = record.key.id().first()? & !HASHED;
+    key_of(record, database).map(|key| (database, key))
 }
 
 /// The client's key that a record of this database is of.

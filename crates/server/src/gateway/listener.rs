@@ -51,8 +51,9 @@ pub(crate) struct StartError {
 pub(super) trait Host: Send + Sync + 'static {
     /// Whose clients they are, for the log.
     const CLIENTS: &'static str;
+
     /// What a client is told that is one too many.
-    const FULL: &'static [u8];
+    fn full(&self) -> &'static [u8];
 
     /// The places that it has.
     fn places(&self) -> &Places;
@@ -175,7 +176,7 @@ where
         let Ok(_place) = place else {
             places.refused.fetch_add(1, Ordering::Relaxed);
             // It goes into an empty socket's buffer at once.
-            let _ = stream.write_all(H::FULL).await;
+            let _ = stream.write_all(host.full()).await;
             return;
         };
         places.accepted.fetch_add(1, Ordering::Relaxed);

@@ -2,14 +2,17 @@
 //!
 //! A gateway owns its listeners and connections, and knows the farm as a
 //! [`Cache`](segue::Cache) and nothing more. [`keys`] says which record a
-//! client's key is; [`store`] brings a command about on one; [`listener`] has
-//! the sockets; [`redis`] is Redis' protocol, [`memcached`] memcached's.
+//! client's key is; [`store`] brings a command about on one, by the [`rules`] for
+//! it; [`listener`] has the sockets; [`redis`] is Redis' protocol, [`memcached`]
+//! memcached's.
 
 mod keys;
 mod listener;
 pub(crate) mod memcached;
 pub(crate) mod redis;
+mod rules;
 mod store;
 
 pub(crate) use listener::Listen;
+pub(crate) use rules::Rule;
 pub(crate) use store::Store;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::keys::Name;
+use super::rules::{Rule, Rules};
 
 /// How many locks keys share: enough that two connections seldom meet by
 /// chance.
@@ -46,7 +47,7 @@ pub(crate) struct Store {
     pub(super) cache: Cache,
     /// Whether there is nobody else, and never will be.
     alone: bool,
-    ack: Ack,
+    rules: Rules,
     /// Those who change a value at this node, one after another.
     stripes: Box<[Mutex<()>]>,
     /// Those who have it agreed on: they would only be in each other's way.
@@ -54,15 +55,20 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(cache: Cache, alone: bool, ack: Ack) -> Self {
+    pub(crate) fn new(cache: Cache, alone: bool, ack: Ack, rules: Vec<Rule>) -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
         let turns = (0..STRIPES).map(|_| tokio::sync::Mutex::default()).collect();
-        // Without others there is nothing to wait for.
-        let ack = if alone { Ack::Local } else { ack };
-        Self { cache, alone, ack, stripes, turns }
+        let rules = Rules::new(rules, ack);
+        Self { cache, alone, rules, stripes, turns }
     }
 
-    /// Has `work` done on a value. What it changed is to be confirmed.
+    /// Whether there is nobody else, and never will be.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Has `work` done on a value. What it changed is to be confirmed: where it
+    /// changed nothing, there is nothing to confirm.
     pub(super) async fn run(
         &self,
         name: &Name<'_>,
@@ -88,15 +94,16 @@ impl Store {
             return work(&mut draft, out).map(|()| None);
         }
         if need == Need::Write || self.alone {
-            match self.write(name, out, work)? {
+            let ack = self.ack(name);
+            match self.write(name, need, out, work)? {
                 Written::Nothing => return Ok(None),
                 Written::Touched(version, deadlines) => {
                     let idle = deadlines.idle;
-                    let touch = self.cache.touch_version(&name.key, version, idle, self.ack);
+                    let touch = self.cache.touch_version(&name.key, version, idle, ack);
                     return touch.await.map(Some).map_err(|error| unwritten(&error));
                 }
                 Written::Placed(placed) => {
-                    let spread = self.cache.spread(placed, self.ack).await;
+                    let spread = self.cache.spread(placed, ack).await;
                     return spread.map(Some).map_err(|error| unwritten(&error));
                 }
                 Written::NeedsOneAnswer => out.truncate(begin),
@@ -123,15 +130,22 @@ impl Store {
     fn write(
         &self,
         name: &Name<'_>,
+        need: Need,
         out: &mut Vec<u8>,
         work: &mut Work<'_>,
     ) -> Result<Written, Fail> {
         let _guard = self.stripes[self.stripe(name)].lock();
         let state = self.held(name);
         let held_version = state.version;
+        let guarded =
+            need == Need::Write && self.rules.guards(name.place().1, &state, self.cache.now());
         let version = self.cache.next_version();
         let mut draft = self.draft(state, Stamp::Plain(version));
         work(&mut draft, out)?;
+        if guarded && draft.is_there() {
+            // It was asked for before the delete, as far as anybody can tell.
+            return Ok(Written::Nothing);
+        }
         if draft.needs_one_answer() && !self.alone {
             return Ok(Written::NeedsOneAnswer);
         }
@@ -155,7 +169,7 @@ impl Store {
         out: &mut Vec<u8>,
         work: &mut Work<'_>,
     ) -> Result<Option<Pending>, Fail> {
-        let begin = out.len();
+        let (begin, ack) = (out.len(), self.ack(name));
         let _turn = self.turns[self.stripe(name)].lock().await;
         for _ in 0..TRIES {
             out.truncate(begin);
@@ -178,8 +192,7 @@ impl Store {
             let (expected, end) = (agreed.map(|held| held.version), deadlines.idle);
             let written = self.cache.agree_on(&name.key, expected, &payload, end).await;
             if let Some(version) = written.map_err(undecided)? {
-                let told =
-                    self.cache.tell_agreed(&name.key, version, (&payload, end), self.ack).await;
+                let told = self.cache.tell_agreed(&name.key, version, (&payload, end), ack).await;
                 return told.map(Some).map_err(|error| unwritten(&error));
             }
         }
@@ -198,6 +211,12 @@ impl Store {
             patience *= 2;
         }
         self.cache.agreed(&name.key).await
+    }
+
+    /// What a write waits for.
+    fn ack(&self, name: &Name<'_>) -> Ack {
+        // Without others there is nothing to wait for.
+        if self.alone { Ack::Local } else { self.rules.ack(name.place().1) }
     }
 
     /// What this node holds of a value.

@@ -151,7 +151,8 @@ impl Running {
         let sections = config.sections.clone();
         let secret = |keyring: &Keyring| Zeroizing::new(keyring.placement_secret());
         let placement = config.keyring.as_ref().map(secret);
-        let node = parts::node(&config)?;
+        let channels = Arc::default();
+        let node = parts::node(&config, &channels)?;
         for warning in node.warnings() {
             tracing::warn!("{warning}");
         }
@@ -163,7 +164,7 @@ impl Running {
         let plain = connections::left(&config, carrier.is_some());
         let carrying = started.and_then(Carrying::of);
         let store = parts::store(&config, &node);
-        let redis = parts::redis(&config, &store)?;
+        let redis = parts::redis(&config, &store, channels)?;
         let memcached = parts::memcached(&config, &store)?;
         let front = parts::front(config, &node, carrying, plain)?;
         let server = Server { node, front, redis, memcached, carrier, leave: Leave::default() };

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use anyhow::Context;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use segue::{Ack, Incarnation, Multicast, Node, StartError};
+use segue::{Ack, Incarnation, Multicast, News, Node, Observer, StartError};
 use sys::multicast::OpenError;
 use tls_rustls::Identity;
 
 use super::Server;
 use crate::admin::Admin;
-use crate::config::{Config, Keep, Sections, Transport, Wait};
+use crate::config::{Config, Keep, Prefix, Sections, Transport, Wait};
 use crate::front::{self, Carrying, Front};
-use crate::gateway::{Store, memcached, redis};
+use crate::gateway::redis::Channels;
+use crate::gateway::{Rule, Store, memcached, redis};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
-pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
+pub(super) fn node(config: &Config, channels: &Arc<Channels>) -> anyhow::Result<Node> {
     let farm = &config.sections.farm;
     let single = segue::Config::single(config.name.clone());
     let multicast = Multicast {
@@ -51,7 +52,12 @@ pub(super) fn node(config: &Config) -> anyhow::Result<Node> {
         drop_received: farm.drop,
         ..single
     };
-    Node::start(node).map_err(|error| {
+    // Who does not serve clients has nobody who listens.
+    let observer = config.sections.redis.as_ref().map(|_| {
+        let channels = Arc::clone(channels);
+        Box::new(move |news: &News<'_>| channels.hear(news)) as Observer
+    });
+    Node::start_observed(node, observer).map_err(|error| {
         let (address, source) = match error {
             StartError::AddressInUse { address } => (address, ErrorKind::AddrInUse.into()),
             StartError::Socket(OpenError::Call { address, source, .. }) => (address, source),
@@ -119,18 +125,23 @@ pub(super) fn front(
 pub(super) fn store(config: &Config, node: &Node) -> Arc<Store> {
     // Without a key that others have, there are no others.
     let alone = config.keyring.is_none();
-    Arc::new(Store::new(node.cache(), alone, ack(config.sections.writes.web)))
+    let writes = &config.sections.writes;
+    let rules = writes.prefix.iter().map(rule).collect();
+    Arc::new(Store::new(node.cache(), alone, ack(writes.web), rules))
 }
 
 /// Starts the gateway of Redis' protocol, where it is configured.
-pub(super) fn redis(config: &Config, store: &Arc<Store>) -> anyhow::Result<Option<redis::Gateway>> {
+pub(super) fn redis(
+    config: &Config,
+    store: &Arc<Store>,
+    channels: Arc<Channels>,
+) -> anyhow::Result<Option<redis::Gateway>> {
     let Some(given) = &config.sections.redis else { return Ok(None) };
     let gateway = redis::Config {
-        listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
+        entrances: config.redis.clone(),
         node: config.name.clone(),
-        password: config.redis_password.clone(),
-        prefix: given.prefix.clone().into_bytes(),
         max_connections: given.max_connections,
+        channels,
     };
     let started = redis::Gateway::start(gateway, Arc::clone(store));
     started.map(Some).context("redis.listen")
@@ -150,6 +161,11 @@ pub(super) fn memcached(
     };
     let started = memcached::Gateway::start(gateway, Arc::clone(store));
     started.map(Some).context("memcached.listen")
+}
+
+fn rule(given: &Prefix) -> Rule {
+    let prefix = given.prefix.clone().into_bytes();
+    Rule { prefix, ack: given.web.map(ack), guard: given.guard.map(|it| it.0).unwrap_or_default() }
 }
 
 const fn ack(wait: Wait) -> Ack {

@@ -5,7 +5,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::node::{Node, directory, farm_of};
+use crate::node::{Node, directory, farm_with};
 
 /// What the gateways ask for.
 const PASSWORD: &str = "of-the-test";
@@ -31,7 +31,7 @@ impl Bed {
     }
 
     fn with(directory: TempDir, more: &str, password: Option<&'static str>) -> Self {
-        let nodes = farm_of(directory.path(), &["a", "b", "c"], more);
+        let nodes = farm_with(directory.path(), &["a", "b", "c"], more);
         Self { nodes, password, directory }
     }
 

@@ -2,7 +2,10 @@
 //! beside a real `redis-server` and `memcached` command by command, under real
 //! clients, and across nodes that are killed.
 
+mod access;
 mod alone;
+mod aspnet;
+mod channels;
 mod client;
 mod differential;
 mod farm;
@@ -21,6 +24,8 @@ mod patience;
 #[expect(dead_code, reason = "it is shared with the tests of parsers")]
 #[path = "../peers/peer.rs"]
 mod peer;
+mod rules;
+mod scripts;
 
 use proto::rng::Rng;
 

@@ -66,7 +66,9 @@ impl Drop for Process {
 /// A node that serves.
 pub(crate) struct Node {
     pub(crate) process: Process,
+    /// Its gateway's first listener, and all of them.
     pub(crate) redis: String,
+    pub(crate) listeners: Vec<String>,
     pub(crate) memcached: String,
     pub(crate) farm: String,
     pub(crate) admin: String,
@@ -107,10 +109,10 @@ impl Node {
         };
         let (redis, farm, admin) = (field("redis="), field("farm="), field("admin="));
         let memcached = field("memcached=");
-        // Of several listeners the first.
-        let redis = redis.split(',').next().expect("one at least").to_owned();
+        let listeners: Vec<_> = redis.split(',').map(str::to_owned).collect();
+        let redis = listeners.first().expect("one at least").clone();
         let memcached = memcached.split(',').next().expect("one at least").to_owned();
-        Self { process, redis, memcached, farm, admin }
+        Self { process, redis, listeners, memcached, farm, admin }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -127,17 +129,17 @@ impl Node {
 
 /// Nodes of one farm, all of which vote.
 pub(crate) fn farm(directory: &Path, names: &[&str]) -> Vec<Node> {
-    farm_of(directory, names, "")
+    farm_with(directory, names, "")
 }
 
-/// The same; `more` is the rest of each one's configuration.
-pub(crate) fn farm_of(directory: &Path, names: &[&str], more: &str) -> Vec<Node> {
+/// The same; `rest` is the rest of each one's configuration.
+pub(crate) fn farm_with(directory: &Path, names: &[&str], rest: &str) -> Vec<Node> {
     keygen(directory);
     let mut nodes: Vec<Node> = Vec::new();
     for name in names {
         let peers: Vec<_> = nodes.iter().map(|node| format!("{:?}", node.farm)).collect();
         let more = format!(
-            "farm.keys = \"farm.key\"\nfarm.transport = \"unicast\"\nfarm.peers = [{}]\n{more}",
+            "farm.keys = \"farm.key\"\nfarm.transport = \"unicast\"\nfarm.peers = [{}]\n{rest}",
             peers.join(", ")
         );
         nodes.push(Node::start(directory, name, &more));

@@ -214,8 +214,14 @@ pub(super) fn object(d: &mut Draft, r: &Request<'_>, reply: &mut Writer<'_>) -> 
             }
         });
         reply.bulk(text.unwrap_or("listpack").as_bytes());
+    } else if is(word, "FREQ") {
+        return Err(Fail::Said(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
+             note that when switching between policies at runtime LRU and LFU data will take some \
+             time to adjust.",
+        ));
     } else {
-        // `REFCOUNT` is 1 and `IDLETIME`, `FREQ` are not kept.
+        // `REFCOUNT` is 1, and `IDLETIME` is not kept.
         reply.integer(is(word, "REFCOUNT").into());
     }
     Ok(())

@@ -2,10 +2,12 @@
 
 use super::strings::{float_sum, sum};
 use super::{
-    Fail, Run, SYNTAX, argument, count, float, glob, integer, is, members, signed, wrong_arguments,
+    Fail, NO_INTEGER, Run, SYNTAX, argument, count, float, glob, integer, is, members, signed,
+    wrong_arguments,
 };
 use crate::gateway::number::parse_i64;
-use crate::gateway::resp::{Request, Writer};
+use crate::gateway::resp::{Request, Version, Writer};
+use crate::rng::Rng;
 use crate::web::{Draft, Shape};
 
 /// The value of a field.
@@ -53,6 +55,62 @@ pub(super) fn hsetnx(d: &mut Draft, r: &Request<'_>, reply: &mut Writer<'_>) -> 
         d.set_field(Shape::Hash, argument(r, 2)?, argument(r, 3)?);
     }
     reply.integer(absent.into());
+    Ok(())
+}
+
+/// Fields that nobody could foretell, as far as he does not know the millisecond.
+pub(super) fn hrandfield(
+    draft: &mut Draft,
+    request: &Request<'_>,
+    reply: &mut Writer<'_>,
+) -> Result<(), Fail> {
+    /// The most that are given with some of them twice: a reply of megabytes.
+    const MOST: u64 = 1 << 20;
+    let with_values = match request.get(3) {
+        None => false,
+        Some(word) if is(word, "WITHVALUES") && request.count() == 4 => true,
+        Some(_) => return Err(SYNTAX),
+    };
+    let mut rng = Rng::from_u64(draft.now().as_millis());
+    let members = members(draft, Shape::Hash)?;
+    let mut fields: Vec<_> = members.iter().flat_map(|members| members.live()).collect();
+    let Some(count) = request.get(2) else {
+        let chosen = rng.below((fields.len() as u64).max(1));
+        let chosen = usize::try_from(chosen).ok().and_then(|at| fields.get(at));
+        put(chosen.map(|(field, _)| *field), reply);
+        return Ok(());
+    };
+    let count = parse_i64(count).ok_or(NO_INTEGER)?;
+    let most = count.unsigned_abs();
+    let mut chosen = Vec::new();
+    if count < 0 && !fields.is_empty() {
+        if most > MOST {
+            return Err(Fail::Said("ERR value is out of range"));
+        }
+        let below = fields.len() as u64;
+        let any = || usize::try_from(rng.below(below)).unwrap_or(0);
+        chosen.extend(
+            std::iter::repeat_with(any)
+                .take(usize::try_from(most).unwrap_or(usize::MAX))
+                .map(|at| fields[at]),
+        );
+    }
+    while count > 0 && (chosen.len() as u64) < most && !fields.is_empty() {
+        let at = usize::try_from(rng.below(fields.len() as u64)).unwrap_or(0);
+        chosen.push(fields.swap_remove(at));
+    }
+    // The newer version of the protocol has pairs.
+    let pairs = with_values && reply.version() == Version::Resp3;
+    reply.array(if with_values && !pairs { 2 * chosen.len() } else { chosen.len() });
+    for (field, value) in chosen {
+        if pairs {
+            reply.array(2);
+        }
+        reply.bulk(field);
+        if with_values {
+            reply.bulk(value);
+        }
+    }
     Ok(())
 }
 

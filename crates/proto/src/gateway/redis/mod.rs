@@ -6,6 +6,7 @@
 //! [`Kind::Session`]) and done by whoever has those. Error texts and edge
 //! cases are those of Redis 7.2.
 
+pub mod events;
 mod expiry;
 pub mod glob;
 mod hashes;
@@ -19,7 +20,7 @@ mod table;
 mod tests;
 
 pub use super::Need;
-pub use table::{Command, Kind, OBJECT, all, find, need};
+pub use table::{Command, Kind, OBJECT, all, find, may_change, need};
 
 use crate::gateway::number::parse_i64;
 use crate::gateway::resp::{Request, Writer};

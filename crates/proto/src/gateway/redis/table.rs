@@ -71,6 +71,29 @@ pub fn need(command: &Command, request: &Request<'_>) -> Option<(Need, Run)> {
     }
 }
 
+/// Whether a command may change something that others see.
+#[must_use]
+pub fn may_change(command: &Command) -> bool {
+    const READ: [&str; 10] = [
+        "dbsize",
+        "exists",
+        "keys",
+        "mget",
+        "object",
+        "randomkey",
+        "scan",
+        "touch",
+        "type",
+        "watch",
+    ];
+    match command.kind {
+        Read(_) => false,
+        Write(_) | Agree(_) | Either(_) => true,
+        Keys => !READ.contains(&command.name),
+        Session => matches!(command.name, "config" | "publish"),
+    }
+}
+
 /// The command of this name, in any case.
 #[must_use]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
@@ -92,6 +115,7 @@ use Kind::{Agree, Either, Keys, Read, Session, Write};
 
 /// By name, so that one is found by halves.
 pub(super) static COMMANDS: &[Command] = &[
+    command("acl", -2, Session),
     command("append", 3, Agree(strings::append)),
     command("auth", -2, Session),
     command("client", -2, Session),
@@ -131,6 +155,7 @@ pub(super) static COMMANDS: &[Command] = &[
     command("hlen", 2, Read(hashes::hlen)),
     command("hmget", -3, Read(hashes::hmget)),
     command("hmset", -4, Write(hashes::hmset)),
+    command("hrandfield", -2, Read(hashes::hrandfield)),
     command("hscan", -3, Read(hashes::HSCAN)),
     command("hset", -4, Write(hashes::hset)),
     command("hsetnx", 4, Agree(hashes::hsetnx)),
@@ -152,7 +177,11 @@ pub(super) static COMMANDS: &[Command] = &[
     command("pexpiretime", 2, Read(expiry::pexpiretime)),
     command("ping", -1, Session),
     command("psetex", 4, Write(strings::psetex)),
+    command("psubscribe", -2, Session),
     command("pttl", 2, Read(expiry::pttl)),
+    command("publish", 3, Session),
+    command("pubsub", -2, Session),
+    command("punsubscribe", -1, Session),
     command("quit", -1, Session),
     command("randomkey", 1, Keys),
     command("rename", 3, Keys),
@@ -173,12 +202,14 @@ pub(super) static COMMANDS: &[Command] = &[
     command("srem", -3, Write(sets::srem)),
     command("sscan", -3, Read(hashes::SSCAN)),
     command("strlen", 2, Read(strings::strlen)),
+    command("subscribe", -2, Session),
     command("substr", 4, Read(strings::getrange)),
     command("time", 1, Session),
     command("touch", -2, Keys),
     command("ttl", 2, Read(expiry::ttl)),
     command("type", 2, Read(expiry::kind)),
     command("unlink", -2, Keys),
+    command("unsubscribe", -1, Session),
     command("unwatch", 1, Session),
     command("wait", 3, Session),
     command("watch", -2, Session),

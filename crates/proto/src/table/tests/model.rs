@@ -224,7 +224,7 @@ impl Model {
                 assert_eq!(held.as_ref(), self.held.get(key));
             }
             Operation::Expire { limit } => {
-                let expired = table.expire(self.now, *limit);
+                let expired = table.expire(self.now, *limit, |_| ());
                 assert_eq!(expired as u64, table.stats().expired - before.expired);
                 let end = |held: &&Owned| entry::record_end(&held.record()) <= self.now;
                 let due = self.held.values().filter(end).count();

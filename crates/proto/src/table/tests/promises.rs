@@ -188,7 +188,7 @@ fn expiry_finds_everything_that_ended_and_nothing_else() {
     assert_eq!(table.stats().evicted, 0);
     let mut dropped = 0;
     for now in (NOW.as_millis()..=NOW.as_millis() + 1_000).step_by(50) {
-        dropped += table.expire(wall(now), usize::MAX);
+        dropped += table.expire(wall(now), usize::MAX, |_| ());
         assert_eq!(dropped, ends.iter().filter(|&&end| end <= now).count());
     }
     assert_eq!(dropped, 20_000);
@@ -205,7 +205,7 @@ fn what_comes_to_end_sooner_is_expired_after_looks_in_vain() {
     for id in 0..1_000 {
         ends_at(id, 1, 9_000);
     }
-    let expire = |now, limit| table.expire(wall(now), limit);
+    let expire = |now, limit| table.expire(wall(now), limit, |_| ());
     assert_eq!(expire(2_000, usize::MAX), 0);
     for id in 0..10 {
         assert_eq!(ends_at(id, 2, 3_000), Applied::Replaced);
@@ -245,7 +245,7 @@ fn what_leaves_is_wiped() {
     for id in (0..2_000).step_by(2) {
         table.apply(&tombstone(key(Kind::Web, id), 1_000_000), NOW);
     }
-    assert!(table.expire(wall(6_000), usize::MAX) > 0);
+    assert!(table.expire(wall(6_000), usize::MAX, |_| ()) > 0);
     assert!(!holds_secret(table.shards[0].lock().log()));
 }
 

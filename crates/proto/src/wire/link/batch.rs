@@ -153,7 +153,9 @@ impl<'a> Items<'a> {
             return match Frame::decode(&mut self.reader, Wall::default())? {
                 Some(Frame::Record(record)) => Ok(Some(Item::Record(record))),
                 Some(Frame::Rotate { old, new }) => Ok(Some(Item::Rotate { old, new })),
-                Some(Frame::Touch(_)) | None => Err(Malformed::Invalid("item type")),
+                Some(Frame::Touch(_) | Frame::Notice(_)) | None => {
+                    Err(Malformed::Invalid("item type"))
+                }
             };
         }
         if self.reader.u8("item type")? != TOUCH {

@@ -198,7 +198,8 @@ impl<'a> Answer<'a> {
         // The time matters to touches only.
         let answer = match Frame::decode(&mut reader, Wall::default())? {
             Some(Frame::Record(record)) if record.key == *key => Self::Held(record),
-            Some(Frame::Record(_) | Frame::Touch(_) | Frame::Rotate { .. }) | None => {
+            Some(Frame::Record(_) | Frame::Touch(_) | Frame::Rotate { .. } | Frame::Notice(_))
+            | None => {
                 return Err(Malformed::Invalid("answer"));
             }
         };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use segue::{
-    Ack, Arrived, Cache, Deadlines, FarmKey, Key, Keyring, Kind, MemberState, Multicast, Node,
+    Ack, Cache, Deadlines, FarmKey, Key, Keyring, Kind, MemberState, Multicast, News, Node,
     Transport,
 };
 use tokio::runtime::Runtime;
@@ -124,8 +124,10 @@ impl NodeMember {
     fn new(place: &Place, role: &NodeRole) -> anyhow::Result<Self> {
         let lags = Arc::new(Mutex::new(Lags::new()));
         let counted = Arc::clone(&lags);
-        let observer = move |arrived: &Arrived<'_>| {
-            if let Some(written) = arrived.value.and_then(|value| value.first_chunk()) {
+        let observer = move |news: &News<'_>| {
+            if let News::Arrived(arrived) = news
+                && let Some(written) = arrived.value.and_then(|value| value.first_chunk())
+            {
                 let mut lags = counted.lock().unwrap_or_else(PoisonError::into_inner);
                 lags.count(u64::from_be_bytes(*written));
             }

@@ -119,7 +119,10 @@ impl Shared {
 
 impl Host for Shared {
     const CLIENTS: &'static str = "memcached";
-    const FULL: &'static [u8] = b"ERROR Too many open connections\r\n";
+
+    fn full(&self) -> &'static [u8] {
+        b"ERROR Too many open connections\r\n"
+    }
 
     fn places(&self) -> &Places {
         &self.places

@@ -1,46 +1,16 @@
 //! What a gateway of Redis' protocol is told.
 
-use std::fmt;
+use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
-
-use crate::gateway::listener::Listen;
+use super::{Channels, Entrance};
 
 /// What a gateway is told, resolved.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) listen: Vec<Listen>,
+    pub(crate) entrances: Vec<Entrance>,
     /// This node's name.
     pub(crate) node: String,
-    /// None: clients need not log in.
-    pub(crate) password: Option<Password>,
-    /// Which keys clients may name.
-    pub(crate) prefix: Vec<u8>,
     pub(crate) max_connections: u32,
-}
-
-/// A password, as its hash: comparing tells nothing by its time, not even how
-/// long it is.
-#[derive(Clone)]
-pub(crate) struct Password([u8; 32]);
-
-impl Password {
-    pub(crate) fn new(password: &[u8]) -> Self {
-        Self(hash(password))
-    }
-
-    pub(super) fn is(&self, given: &[u8]) -> bool {
-        verify_slices_are_equal(&self.0, &hash(given)).is_ok()
-    }
-}
-
-fn hash(password: &[u8]) -> [u8; 32] {
-    digest(&SHA256, password).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password")
-    }
+    /// Who listens to what is said and happens at all nodes.
+    pub(crate) channels: Arc<Channels>,
 }

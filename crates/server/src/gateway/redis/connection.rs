@@ -1,6 +1,7 @@
 //! The bytes of one client: what came together is done together, confirmed
 //! together and answered by one write.
 
+use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,12 +11,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Shared;
 use super::figures::count;
+use super::input::Input;
 use super::session::{Session, Then};
+use super::{Access, Shared};
 
-/// How much is read at a time: a pipeline of sixteen sets of a kilobyte.
-const READ_BYTES: usize = 16 * 1024;
 /// Replies are sent once they are that long, though more is to be done: a
 /// value of the largest size and then some.
 const FLUSH_BYTES: usize = 2 << 20;
@@ -60,29 +60,38 @@ impl Output {
 }
 
 /// Serves a client until it or the gateway goes.
-pub(super) async fn serve<S>(shared: &Shared, mut stream: S, mut open: watch::Receiver<bool>)
-where
+pub(super) async fn serve<S>(
+    shared: &Shared,
+    access: &Access,
+    stream: &mut S,
+    mut open: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut session = Session::new(shared);
+    let mut session = Session::new(shared, access);
     let mut parser = Parser::new(Limits::default(), session.is_authenticated());
-    let mut input: Vec<u8> = Vec::new();
+    let mut input = Input::default();
     let mut output = Output::default();
     loop {
-        input.reserve(READ_BYTES);
         let read = tokio::select! {
-            read = stream.read_buf(&mut input) => read,
+            read = stream.read_buf(input.room()) => Some(read),
+            () = session.mail() => None,
             _ = open.wait_for(|open| !open) => return,
+        };
+        let Some(read) = read else {
+            if session.take_mail(&mut output) == Then::Close
+                || flush(&session, stream, &mut output).await.is_err()
+            {
+                return;
+            }
+            continue;
         };
         if !matches!(read, Ok(1..)) {
             return;
         }
         let (done, then) = batch(shared, &mut session, &mut parser, (&input, &mut output)).await;
-        input.drain(..done);
-        if input.is_empty() && input.capacity() > KEPT_BYTES {
-            input = Vec::new();
-        }
-        if flush(shared, &mut stream, &mut output).await.is_err() || then == Then::Close {
+        input.done(done);
+        if flush(&session, stream, &mut output).await.is_err() || then == Then::Close {
             return;
         }
         if !input.is_empty() && then == Then::GoOn {
@@ -90,8 +99,8 @@ where
             loop {
                 let (done, then) =
                     batch(shared, &mut session, &mut parser, (&input, &mut output)).await;
-                input.drain(..done);
-                if flush(shared, &mut stream, &mut output).await.is_err() || then == Then::Close {
+                input.done(done);
+                if flush(&session, stream, &mut output).await.is_err() || then == Then::Close {
                     return;
                 }
                 if done == 0 {
@@ -135,10 +144,11 @@ async fn batch(
 /// Sends the replies, once what they tell of is where it is to be. A write
 /// that is not gets an error in the place of its reply.
 async fn flush<S: AsyncWrite + Unpin>(
-    shared: &Shared,
+    session: &Session<'_>,
     stream: &mut S,
     output: &mut Output,
 ) -> Result<(), ()> {
+    let shared = session.shared;
     // From the last one on, so that the places of those before stay.
     let mut failed = usize::MAX;
     while let Some((place, pending)) = output.pending.pop() {
@@ -151,11 +161,21 @@ async fn flush<S: AsyncWrite + Unpin>(
             output.bytes.splice(place, format!("-ERR {error}\r\n").into_bytes());
         }
     }
-    let written = timeout(WRITE_TIMEOUT, stream.write_all(&output.bytes)).await;
+    let written = tokio::select! {
+        written = timeout(WRITE_TIMEOUT, send(stream, &output.bytes)) => written,
+        // Whose messages cannot wait any longer does not read.
+        () = session.overflowed() => return Err(()),
+    };
     if written.is_err() {
         count(&shared.counters.slow_readers);
     }
     output.bytes.clear();
     output.bytes.shrink_to(KEPT_BYTES);
     matches!(written, Ok(Ok(()))).then_some(()).ok_or(())
+}
+
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    // What is encrypted may have stayed behind.
+    stream.flush().await
 }

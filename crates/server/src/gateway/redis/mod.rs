@@ -1,17 +1,29 @@
 //! Redis' protocol: a task for each connection.
 //!
-//! In reading order: [`config`] what it is told; [`connection`] the bytes of
-//! one client; [`session`] what that client has said of itself; [`several`]
-//! commands on several keys or all; [`transaction`] those that are queued;
-//! [`scripted`] those in scripts; [`figures`] what is counted.
+//! In reading order: [`config`] what it is told; [`access`] who may come in;
+//! [`connection`] the bytes of one client, with its [`input`], [`encrypted`] or not; [`session`] what that client has said of itself;
+//! [`words`] commands about the connection, and [`tuning`] about the
+//! configuration; [`several`] commands on several keys or all; [`transaction`]
+//! those that are queued; [`scripted`] those in scripts, [`aspnet`] those of
+//! ASP.NET's sessions; [`channels`] who
+//! listens to what, with a [`mailbox`] each, and [`listening`] the commands for
+//! it; [`figures`] what is counted.
 
+mod access;
+mod aspnet;
+mod channels;
 mod config;
 mod connection;
+mod encrypted;
 mod figures;
+mod input;
+mod listening;
+mod mailbox;
 mod scripted;
 mod session;
 mod several;
 mod transaction;
+mod tuning;
 mod words;
 
 use std::sync::Arc;
@@ -20,11 +32,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-pub(crate) use config::{Config, Password};
+pub(crate) use access::{Access, Entrance, Password, User};
+pub(crate) use channels::Channels;
+pub(crate) use config::Config;
 use figures::Counters;
 pub(crate) use figures::Figures;
 
-use super::listener::{self, Host, Listener, Places, StartError};
+use super::listener::{self, Host, Places, StartError};
 use super::store::Store;
 
 /// A running gateway. Dropped, it closes its connections.
@@ -40,14 +54,20 @@ pub(crate) struct Gateway {
 #[derive(Debug)]
 struct Shared {
     store: Arc<Store>,
+    channels: Arc<Channels>,
+    scripts: scripted::Names,
     node: String,
-    password: Option<Password>,
-    prefix: Vec<u8>,
     places: Places,
     counters: Counters,
     next_id: AtomicU64,
     /// Failed log-ins that wait for their answer.
     failing: AtomicU32,
+}
+
+impl Shared {
+    fn figures(&self) -> Figures {
+        self.counters.read(&self.places, &self.channels)
+    }
 }
 
 impl Gateway {
@@ -57,22 +77,27 @@ impl Gateway {
     ///
     /// [`StartError`] when an address cannot be listened on.
     pub(crate) fn start(config: Config, store: Arc<Store>) -> Result<Self, StartError> {
-        let Config { listen, node, password, prefix, max_connections } = config;
-        let listeners = listener::open(listen)?;
-        let addresses = listeners.iter().map(Listener::name).collect();
+        let Config { entrances, node, max_connections, channels } = config;
         let shared = Arc::new(Shared {
             store,
+            channels,
+            scripts: scripted::Names::default(),
             node,
-            password,
-            prefix,
             places: Places::new(max_connections),
             counters: Counters::default(),
             next_id: AtomicU64::new(1),
             failing: AtomicU32::new(0),
         });
+        let mut doors = Vec::new();
+        for entrance in entrances {
+            let listeners = listener::open(entrance.listen.clone())?;
+            let door = Arc::new(Door { shared: Arc::clone(&shared), entrance });
+            doors.extend(listeners.into_iter().map(|listener| (listener, Arc::clone(&door))));
+        }
+        let addresses = doors.iter().map(|(listener, _)| listener.name()).collect();
         let (open, is_open) = watch::channel(true);
-        for listener in listeners {
-            tokio::spawn(listener.serve(Arc::clone(&shared), is_open.clone()));
+        for (listener, door) in doors {
+            tokio::spawn(listener.serve(door, is_open.clone()));
         }
         Ok(Self { shared, open, addresses })
     }
@@ -84,7 +109,7 @@ impl Gateway {
 
     /// What it has done so far.
     pub(crate) fn figures(&self) -> Figures {
-        self.shared.counters.read(&self.shared.places)
+        self.shared.figures()
     }
 
     /// Ends all connections, each after the commands that it is at.
@@ -93,18 +118,32 @@ impl Gateway {
     }
 }
 
-impl Host for Shared {
-    const CLIENTS: &'static str = "Redis";
-    const FULL: &'static [u8] = b"-ERR max number of clients reached\r\n";
+/// Where clients come in: what holds for them, and what all share.
+struct Door {
+    shared: Arc<Shared>,
+    entrance: Entrance,
+}
 
-    fn places(&self) -> &Places {
-        &self.places
+impl Host for Door {
+    const CLIENTS: &'static str = "Redis";
+
+    fn full(&self) -> &'static [u8] {
+        // Who speaks TLS could not read it.
+        if self.entrance.tls.is_some() { b"" } else { b"-ERR max number of clients reached\r\n" }
     }
 
-    async fn serve<S>(&self, stream: S, open: watch::Receiver<bool>)
+    fn places(&self) -> &Places {
+        &self.shared.places
+    }
+
+    async fn serve<S>(&self, mut stream: S, open: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        connection::serve(self, stream, open).await;
+        let Self { shared, entrance } = self;
+        match &entrance.tls {
+            None => connection::serve(shared, &entrance.access, &mut stream, open).await,
+            Some(tls) => encrypted::serve(shared, &entrance.access, (stream, tls), open).await,
+        }
     }
 }

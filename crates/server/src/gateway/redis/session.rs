@@ -3,12 +3,15 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use proto::gateway::redis::events::{self, Event};
 use proto::gateway::redis::{self, Command, Fail, Kind, Need};
 use proto::gateway::resp::{Request, Version, Writer};
 use proto::record::Body;
 use proto::web::{Plain, Rank, plain};
 
 use super::Shared;
+use super::access::{Access, DEFAULT_USER, User};
+use super::channels::Subscriptions;
 use super::connection::Output;
 use super::figures::count;
 use super::transaction::Queue;
@@ -32,33 +35,60 @@ pub(super) enum Then {
 /// One client.
 pub(super) struct Session<'s> {
     pub(super) shared: &'s Shared,
+    pub(super) access: &'s Access,
     pub(super) id: u64,
     pub(super) version: Version,
     pub(super) database: u8,
     pub(super) client_name: Vec<u8>,
     authenticated: bool,
+    /// Who it has shown to be; none: `default`.
+    user: Option<&'s User>,
     /// Commands that wait for `EXEC`.
     pub(super) queue: Option<Queue>,
     /// Keys that are watched, by their database, with what was there.
     pub(super) watched: Vec<(u8, Vec<u8>, Rank)>,
+    /// The channels that it listens to.
+    pub(super) subscriptions: Option<Subscriptions>,
+}
+
+/// What is to be done to a value.
+#[derive(Clone, Copy)]
+pub(super) struct Deed<'r> {
+    pub(super) need: Need,
+    /// The command in whose name it is done, for those who listen.
+    pub(super) command: &'static str,
+    pub(super) request: Request<'r>,
 }
 
 impl<'s> Session<'s> {
-    pub(super) fn new(shared: &'s Shared) -> Self {
+    pub(super) fn new(shared: &'s Shared, access: &'s Access) -> Self {
         Self {
             shared,
+            access,
             id: shared.next_id.fetch_add(1, Ordering::Relaxed),
             version: Version::default(),
             database: 0,
             client_name: Vec::new(),
-            authenticated: shared.password.is_none(),
+            authenticated: access.is_open(),
+            user: None,
             queue: None,
             watched: Vec::new(),
+            subscriptions: None,
         }
     }
 
     pub(super) const fn is_authenticated(&self) -> bool {
         self.authenticated
+    }
+
+    /// What keys and channels begin with that the client may name.
+    pub(super) fn prefix(&self) -> &'s [u8] {
+        self.user.map_or(&self.access.prefix, |user| &user.prefix)
+    }
+
+    /// The name of the user that the client is.
+    pub(super) fn user_name(&self) -> &'s str {
+        self.user.map_or(DEFAULT_USER, |user| &user.name)
     }
 
     pub(super) const fn version(&self) -> Version {
@@ -84,7 +114,7 @@ impl<'s> Session<'s> {
     /// A `GET` of what lies in the node's own table, without anything else.
     fn is_quick(&self, request: &Request<'_>, output: &mut Output) -> bool {
         let is_get = request.count() == 2 && request.name().eq_ignore_ascii_case(b"get");
-        if !is_get || self.queue.is_some() || !self.authenticated {
+        if !is_get || self.queue.is_some() || !self.authenticated || self.only_listens() {
             return false;
         }
         let Ok(Name { key, .. }) = self.name(request.get(1).unwrap_or_default()) else {
@@ -116,6 +146,20 @@ impl<'s> Session<'s> {
                 return Err(fail);
             }
         };
+        if self.user.is_some_and(|user| user.read_only) && redis::may_change(command) {
+            self.spoil_queue();
+            let (user, name) = (self.user_name(), command.name);
+            return Err(Fail::Told(format!(
+                "NOPERM User {user} has no permissions to run the '{name}' command"
+            )));
+        }
+        if self.only_listens() && !is_about_channels(command.name) {
+            let name = command.name;
+            return Err(Fail::Told(format!(
+                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+                 RESET are allowed in this context"
+            )));
+        }
         if self.queue.is_some() && !goes_through_queue(command.name) {
             return self.enqueue(command, request, output).map(|()| Then::GoOn);
         }
@@ -146,29 +190,47 @@ impl<'s> Session<'s> {
     ) -> Result<(), Fail> {
         let name = self.name(redis::argument(request, 1)?)?;
         let (need, run) = redis::need(command, request).expect("it is about one value");
-        self.work(&name, need, output, |draft, reply| run(draft, request, reply)).await
+        let deed = Deed { need, command: command.name, request: *request };
+        self.work(&name, deed, output, |draft, reply| run(draft, request, reply)).await
     }
 
     /// Has something done on a value, and its reply written.
     pub(super) async fn work(
         &self,
         name: &Name<'_>,
-        need: Need,
+        deed: Deed<'_>,
         output: &mut Output,
         mut run: impl FnMut(&mut proto::web::Draft, &mut Writer<'_>) -> Result<(), Fail> + Send,
     ) -> Result<(), Fail> {
         let (begin, version) = (output.bytes.len(), self.version);
+        let is_heard = self.shared.channels.wanted().any();
+        let mut events = Vec::new();
         let mut work = |draft: &mut proto::web::Draft, out: &mut Vec<u8>| {
-            run(draft, &mut Writer::new(out, version))
+            let was = draft.is_there();
+            run(draft, &mut Writer::new(out, version))?;
+            if is_heard {
+                let Deed { command, request, .. } = &deed;
+                events = events::of_change(command, request, was, draft.is_there());
+            }
+            Ok(())
         };
-        let done = self.shared.store.run(name, need, &mut output.bytes, &mut work).await?;
+        let done = self.shared.store.run(name, deed.need, &mut output.bytes, &mut work).await?;
+        if done.is_some() {
+            self.tell_of(name, &events);
+        }
         output.tells_of(begin, done);
         Ok(())
     }
 
+    /// Tells those who listen of what has happened to a key.
+    pub(super) fn tell_of(&self, name: &Name<'_>, events: &[Event]) {
+        let (database, key) = name.place();
+        events.iter().for_each(|&event| self.shared.channels.happened(database, key, event));
+    }
+
     /// The record of a key that the client may name.
     pub(super) fn name<'k>(&self, key: &'k [u8]) -> Result<Name<'k>, Fail> {
-        if !key.starts_with(&self.shared.prefix) {
+        if !key.starts_with(self.prefix()) {
             return Err(NO_KEY);
         }
         name(self.database, key).ok_or_else(|| {
@@ -179,11 +241,11 @@ impl<'s> Session<'s> {
 
     /// Checks a password, slowly where it is wrong.
     pub(super) async fn log_in(&mut self, user: &[u8], password: &[u8]) -> Result<(), Fail> {
-        let Some(expected) = &self.shared.password else {
-            return if user == b"default" { Ok(()) } else { Err(wrong_password()) };
-        };
-        if expected.is(password) && user == b"default" {
-            self.authenticated = true;
+        if self.access.is_open() && user == DEFAULT_USER.as_bytes() {
+            return Ok(());
+        }
+        if let Some(user) = self.access.log_in(user, password) {
+            (self.user, self.authenticated) = (user, true);
             return Ok(());
         }
         count(&self.shared.counters.failed_logins);
@@ -195,7 +257,7 @@ impl<'s> Session<'s> {
 
     /// Begins anew, as `RESET` does.
     pub(super) fn reset(&mut self) {
-        *self = Self { id: self.id, ..Self::new(self.shared) };
+        *self = Self { id: self.id, ..Self::new(self.shared, self.access) };
     }
 }
 
@@ -206,6 +268,13 @@ const fn wrong_password() -> Fail {
 /// What a client may ask before it has logged in.
 fn may_come_first(name: &str) -> bool {
     matches!(name, "auth" | "hello" | "quit" | "reset")
+}
+
+/// What a client of the older protocol may ask while it listens.
+fn is_about_channels(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        ["subscribe", "psubscribe", "unsubscribe", "punsubscribe", "ping", "quit", "reset"];
+    NAMES.contains(&name)
 }
 
 /// What is done at once between `MULTI` and `EXEC`.

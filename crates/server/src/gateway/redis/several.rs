@@ -11,7 +11,7 @@ use proto::web::draft::Until;
 use proto::web::{Draft, Stamp, State};
 
 use super::connection::Output;
-use super::session::Session;
+use super::session::{Deed, Session};
 use crate::gateway::keys::key_of;
 
 /// How much of the table a scan walks at a time, with its shard locked.
@@ -24,6 +24,11 @@ fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
 }
 
+/// Something that only reads.
+const fn read<'r>(request: &Request<'r>) -> Deed<'r> {
+    Deed { need: Need::Read, command: "", request: *request }
+}
+
 impl Session<'_> {
     /// Does a command that is about several keys.
     pub(super) async fn several(
@@ -34,10 +39,11 @@ impl Session<'_> {
     ) -> Result<(), Fail> {
         match name {
             "del" | "unlink" => {
-                self.count(request, output, Need::Write, &|draft| draft.delete()).await
+                let deed = Deed { need: Need::Write, command: "del", request: *request };
+                self.count(deed, output, &|draft| draft.delete()).await
             }
             "exists" | "touch" => {
-                self.count(request, output, Need::Read, &|draft| draft.is_there()).await
+                self.count(read(request), output, &|draft| draft.is_there()).await
             }
             "mget" => self.mget(request, output).await,
             "mset" => self.mset(request, output).await,
@@ -45,7 +51,7 @@ impl Session<'_> {
             "rename" | "renamenx" | "copy" => self.copy(name, request, output).await,
             "object" => self.object(request, output).await,
             "eval" | "evalsha" => self.script(name, request, output).await,
-            "flushdb" | "flushall" => self.flush(name, output).await,
+            "flushdb" | "flushall" => self.flush(name, request, output).await,
             _ => self.list(name, request, output),
         }
     }
@@ -53,16 +59,15 @@ impl Session<'_> {
     /// Does something to each key and counts those for which it was so.
     async fn count(
         &self,
-        request: &Request<'_>,
+        deed: Deed<'_>,
         output: &mut Output,
-        need: Need,
         what: &(dyn Fn(&mut Draft) -> bool + Sync),
     ) -> Result<(), Fail> {
         let mut count = 0;
-        for key in request.arguments().skip(1) {
+        for key in deed.request.arguments().skip(1) {
             let name = self.name(key)?;
             let mut done = false;
-            self.work(&name, need, output, |draft, _| {
+            self.work(&name, deed, output, |draft, _| {
                 done = what(draft);
                 Ok(())
             })
@@ -78,7 +83,7 @@ impl Session<'_> {
         self.reply(output).array(request.count() - 1);
         for key in request.arguments().skip(1) {
             let name = self.name(key)?;
-            self.work(&name, Need::Read, output, |draft, reply| {
+            self.work(&name, read(request), output, |draft, reply| {
                 match draft.text() {
                     Some(text) => reply.bulk(text),
                     None => reply.null(),
@@ -97,25 +102,16 @@ impl Session<'_> {
         for at in (1..request.count()).step_by(2) {
             let name = self.name(redis::argument(request, at)?)?;
             let value = redis::argument(request, at + 1)?;
-            self.set(&name, value, Need::Write, output).await?;
+            let deed = Deed { need: Need::Write, command: "mset", request: *request };
+            self.work(&name, deed, output, |draft, _| {
+                draft.set_text(value.to_vec(), Until::Never);
+                Ok(())
+            })
+            .await?;
         }
         self.reply(output).ok();
         output.close_last();
         Ok(())
-    }
-
-    async fn set(
-        &self,
-        name: &crate::gateway::keys::Name<'_>,
-        value: &[u8],
-        need: Need,
-        output: &mut Output,
-    ) -> Result<(), Fail> {
-        self.work(name, need, output, |draft, _| {
-            draft.set_text(value.to_vec(), Until::Never);
-            Ok(())
-        })
-        .await
     }
 
     async fn msetnx(&self, request: &Request<'_>, output: &mut Output) -> Result<(), Fail> {
@@ -129,7 +125,8 @@ impl Session<'_> {
         }
         let name = self.name(redis::argument(request, 1)?)?;
         let value = redis::argument(request, 2)?;
-        self.work(&name, Need::OneAnswer, output, |draft, reply| {
+        let deed = Deed { need: Need::OneAnswer, command: "msetnx", request: *request };
+        self.work(&name, deed, output, |draft, reply| {
             let absent = !draft.is_there();
             if absent {
                 draft.set_text(value.to_vec(), Until::Never);
@@ -159,7 +156,7 @@ impl Session<'_> {
         }
         let (from_name, to_name) = (self.name(from)?, self.name(to)?);
         let mut source = None;
-        self.work(&from_name, Need::Read, output, |draft, _| {
+        self.work(&from_name, read(request), output, |draft, _| {
             let now = draft.now();
             let empty = Draft::new(State::nothing(), Stamp::Agreed, now);
             source = Some(std::mem::replace(draft, empty));
@@ -177,7 +174,9 @@ impl Session<'_> {
         let mut refused = from == to && !replaces;
         if from != to {
             let need = if replaces { Need::Write } else { Need::OneAnswer };
-            self.work(&to_name, need, output, |draft, _| {
+            let name = if is_copy { "copy_to" } else { "rename_to" };
+            let deed = Deed { need, command: name, request: *request };
+            self.work(&to_name, deed, output, |draft, _| {
                 refused = !replaces && draft.is_there();
                 if !refused {
                     draft.replace(&source);
@@ -186,7 +185,8 @@ impl Session<'_> {
             })
             .await?;
             if !refused && !is_copy {
-                self.work(&from_name, Need::Write, output, |draft, _| {
+                let deed = Deed { need: Need::Write, command: "rename_from", request: *request };
+                self.work(&from_name, deed, output, |draft, _| {
                     draft.delete();
                     Ok(())
                 })
@@ -204,12 +204,27 @@ impl Session<'_> {
     }
 
     async fn object(&self, request: &Request<'_>, output: &mut Output) -> Result<(), Fail> {
+        const WORDS: [&str; 4] = ["ENCODING", "FREQ", "IDLETIME", "REFCOUNT"];
+        let word = redis::argument(request, 1)?;
+        if !WORDS.iter().any(|known| is(word, known)) {
+            return Err(super::words::subcommand("OBJECT", request));
+        }
+        if request.count() != 3 {
+            let word = String::from_utf8_lossy(word).to_ascii_lowercase();
+            return Err(redis::wrong_arguments(&format!("object|{word}")));
+        }
         let name = self.name(redis::argument(request, 2)?)?;
-        self.work(&name, Need::Read, output, |draft, reply| redis::OBJECT(draft, request, reply))
-            .await
+        let deed = read(request);
+        self.work(&name, deed, output, |draft, reply| redis::OBJECT(draft, request, reply)).await
     }
 
-    async fn flush(&self, command: &str, output: &mut Output) -> Result<(), Fail> {
+    async fn flush(
+        &self,
+        command: &str,
+        request: &Request<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fail> {
+        let deed = Deed { need: Need::Write, command: "del", request: *request };
         let databases = match command {
             "flushdb" => self.database..=self.database,
             _ => 0..=crate::gateway::keys::DATABASES - 1,
@@ -222,9 +237,9 @@ impl Session<'_> {
                 }
                 true
             });
-            for key in keys.iter().filter(|key| key.starts_with(&self.shared.prefix)) {
+            for key in keys.iter().filter(|key| key.starts_with(self.prefix())) {
                 if let Some(name) = crate::gateway::keys::name(database, key) {
-                    self.work(&name, Need::Write, output, |draft, _| {
+                    self.work(&name, deed, output, |draft, _| {
                         draft.delete();
                         Ok(())
                     })
@@ -311,7 +326,7 @@ impl Session<'_> {
             return None;
         }
         let key = key_of(record, self.database)?;
-        if !key.starts_with(&self.shared.prefix) || !redis::glob::matches(pattern, key) {
+        if !key.starts_with(self.prefix()) || !redis::glob::matches(pattern, key) {
             return None;
         }
         let draft = Draft::new(State::of(record).into_owned(), Stamp::Agreed, now);

@@ -4,12 +4,13 @@
 //! agreed on together. Where there are several keys, each command is done by
 //! itself, in order.
 
-use proto::gateway::redis::{self, Command, Fail, Need};
+use proto::gateway::redis::{self, Command, Fail, Need, events};
 use proto::gateway::resp::{Limits, Parser, Request, Writer};
 use proto::web::Rank;
+use zeroize::Zeroizing;
 
 use super::connection::Output;
-use super::session::Session;
+use super::session::{Deed, Session};
 
 /// The most commands that wait for `EXEC`, and the most bytes of them.
 const MOST_QUEUED: usize = 65_536;
@@ -23,7 +24,7 @@ const ABORTED: Fail = Fail::Said("EXECABORT Transaction discarded because of pre
 #[derive(Default)]
 pub(super) struct Queue {
     /// As they came, but for how they were written.
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     count: usize,
     /// Whether one was refused.
     spoilt: bool,
@@ -48,6 +49,12 @@ impl Session<'_> {
         if queue.count >= MOST_QUEUED || queue.bytes.len() + bytes > MOST_QUEUED_BYTES {
             queue.spoilt = true;
             return Err(Fail::Said("ERR too many commands wait for EXEC"));
+        }
+        if queue.bytes.capacity() < queue.bytes.len() + bytes {
+            // What grows by itself leaves its bytes behind.
+            let mut larger = Vec::with_capacity(2 * (queue.bytes.len() + bytes));
+            larger.extend_from_slice(&queue.bytes);
+            queue.bytes = Zeroizing::new(larger);
         }
         let mut writer = Writer::new(&mut queue.bytes, proto::gateway::resp::Version::Resp2);
         writer.array(request.count());
@@ -80,7 +87,7 @@ impl Session<'_> {
             }
             "watch" => self.watch(request).await?,
             "unwatch" => self.watched.clear(),
-            _ => return self.exec(output).await,
+            _ => return self.exec(request, output).await,
         }
         self.reply(output).ok();
         Ok(())
@@ -91,19 +98,20 @@ impl Session<'_> {
             if self.watched.len() >= MOST_WATCHED {
                 return Err(Fail::Said("ERR too many keys are watched"));
             }
-            let rank = self.rank(self.database, key).await?;
+            let rank = self.rank(self.database, key, request).await?;
             self.watched.push((self.database, key.to_vec(), rank));
         }
         Ok(())
     }
 
     /// The rank of what is at a key: another one, another value.
-    async fn rank(&self, database: u8, key: &[u8]) -> Result<Rank, Fail> {
+    async fn rank(&self, database: u8, key: &[u8], request: &Request<'_>) -> Result<Rank, Fail> {
         self.name(key)?;
         let name = crate::gateway::keys::name(database, key).expect("just made");
         let mut rank = Rank::default();
         let mut unused = Output::default();
-        self.work(&name, Need::Read, &mut unused, |draft, _| {
+        let deed = Deed { need: Need::Read, command: "watch", request: *request };
+        self.work(&name, deed, &mut unused, |draft, _| {
             rank = watched_rank(draft);
             Ok(())
         })
@@ -111,7 +119,7 @@ impl Session<'_> {
         Ok(rank)
     }
 
-    async fn exec(&mut self, output: &mut Output) -> Result<(), Fail> {
+    async fn exec(&mut self, request: &Request<'_>, output: &mut Output) -> Result<(), Fail> {
         let queue = self.queue.take().ok_or(Fail::Said("ERR EXEC without MULTI"))?;
         let watched = std::mem::take(&mut self.watched);
         if queue.spoilt {
@@ -133,7 +141,7 @@ impl Session<'_> {
             return self.exec_on_one(key, &requests, &watched, output).await;
         }
         for (database, key, rank) in &watched {
-            if self.rank(*database, key).await? != *rank {
+            if self.rank(*database, key, request).await? != *rank {
                 self.reply(output).null_array();
                 return Ok(());
             }
@@ -157,30 +165,44 @@ impl Session<'_> {
         let name = self.name(key)?;
         let commands: Vec<_> = requests
             .iter()
-            .filter_map(|request| redis::need(redis::find(request.name())?, request))
+            .filter_map(|request| {
+                let command = redis::find(request.name())?;
+                redis::need(command, request).map(|need| (command.name, need))
+            })
             .collect();
-        let changes = commands.iter().any(|(need, _)| *need != Need::Read);
+        let changes = commands.iter().any(|(_, (need, _))| *need != Need::Read);
         let need = match commands.as_slice() {
-            [(need, _)] if watched.is_empty() => *need,
+            [(_, (need, _))] if watched.is_empty() => *need,
             _ if changes => Need::OneAnswer,
             _ => Need::Read,
         };
-        self.work(&name, need, output, |draft, reply| {
+        let (begin, version) = (output.bytes.len(), self.version);
+        let mut heard = Vec::new();
+        let mut work = |draft: &mut proto::web::Draft, out: &mut Vec<u8>| {
+            heard.clear();
+            let mut reply = Writer::new(out, version);
             if watched.iter().any(|(_, _, rank)| *rank != watched_rank(draft)) {
                 reply.null_array();
                 return Ok(());
             }
             reply.array(requests.len());
-            for (request, (_, run)) in requests.iter().zip(&commands) {
-                let begin = reply.len();
-                if let Err(fail) = run(draft, request, reply) {
+            for (request, (command, (_, run))) in requests.iter().zip(&commands) {
+                let (begin, was) = (reply.len(), draft.is_there());
+                if let Err(fail) = run(draft, request, &mut reply) {
                     reply.truncate(begin);
                     reply.error(fail.text());
+                } else {
+                    heard.extend(events::of_change(command, request, was, draft.is_there()));
                 }
             }
             Ok(())
-        })
-        .await
+        };
+        let done = self.shared.store.run(&name, need, &mut output.bytes, &mut work).await?;
+        if done.is_some() {
+            self.tell_of(&name, &heard);
+        }
+        output.tells_of(begin, done);
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commands about the connection and the server: greetings, and what clients
 //! look around for.
 
-use proto::gateway::redis::{self, Fail, SYNTAX, scripts};
+use proto::gateway::redis::{self, Fail, SYNTAX};
 use proto::gateway::resp::{Request, Version, Writer};
 
 use super::connection::Output;
@@ -11,7 +11,7 @@ use crate::gateway::keys::DATABASES;
 /// The version of Redis whose commands these are.
 const REDIS_VERSION: &str = "7.2.0";
 
-fn is(word: &[u8], name: &str) -> bool {
+pub(super) fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
 }
 
@@ -28,6 +28,9 @@ impl Session<'_> {
             "hello" => return self.hello(request, output).await.map(|()| Then::GoOn),
             "multi" | "exec" | "discard" | "watch" | "unwatch" => {
                 return self.transaction(name, request, output).await.map(|()| Then::GoOn);
+            }
+            "subscribe" | "psubscribe" | "unsubscribe" | "punsubscribe" | "publish" | "pubsub" => {
+                return self.channels(name, request, output).await.map(|()| Then::GoOn);
             }
             "reset" => {
                 self.reset();
@@ -48,7 +51,7 @@ impl Session<'_> {
     }
 
     async fn auth(&mut self, request: &Request<'_>) -> Result<(), Fail> {
-        if self.shared.password.is_none() && request.count() == 2 {
+        if self.access.is_open() && request.count() == 2 {
             return Err(Fail::Said(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
@@ -158,6 +161,11 @@ impl Session<'_> {
     ) -> Result<Then, Fail> {
         match name {
             "ping" => match (request.get(1), request.count()) {
+                (text, 1 | 2) if self.only_listens() => {
+                    reply.array(2);
+                    reply.bulk(b"pong");
+                    reply.bulk(text.unwrap_or_default());
+                }
                 (None, _) => reply.simple("PONG"),
                 (Some(text), 2) => reply.bulk(text),
                 _ => return Err(redis::wrong_arguments("ping")),
@@ -169,17 +177,24 @@ impl Session<'_> {
             }
             "time" => self.time(reply),
             "client" => self.client(request, reply)?,
+            "acl" if is(redis::argument(request, 1)?, "WHOAMI") && request.count() == 2 => {
+                reply.bulk(self.user_name().as_bytes());
+            }
+            "acl" => return Err(subcommand("ACL", request)),
             "command" => command(request, reply)?,
-            "config" => config(request, reply)?,
+            "config" => self.config(request, reply)?,
             "info" => self.info(reply),
             "cluster" => return Err(Fail::Said("ERR This instance has cluster support disabled")),
-            "script" => script(request, reply)?,
+            "script" => self.scripts(request, reply)?,
             "function" if is(redis::argument(request, 1)?, "FLUSH") => reply.ok(),
+            "function" if is(redis::argument(request, 1)?, "LIST") => reply.array(0),
             "function" => return Err(subcommand("FUNCTION", request)),
             // A write is answered once those that it waits for have it.
             "wait" => {
                 let others = redis::integer(request, 1)?;
-                redis::integer(request, 2)?;
+                if redis::integer(request, 2)? < 0 {
+                    return Err(Fail::Said("ERR timeout is negative"));
+                }
                 reply.integer(others.max(0));
             }
             _ => return Err(NO_AUTH),
@@ -207,15 +222,19 @@ impl Session<'_> {
             }
         } else if is(word, "ID") {
             reply.integer(i64::try_from(self.id).unwrap_or(i64::MAX));
-        } else if ["SETINFO", "NO-EVICT", "NO-TOUCH", "MAINT_NOTIFICATIONS"]
-            .iter()
-            .any(|name| is(word, name))
-        {
+        } else if ["NO-EVICT", "NO-TOUCH"].iter().any(|name| is(word, name)) {
+            let switch = redis::argument(request, 2)?;
+            if !is(switch, "ON") && !is(switch, "OFF") {
+                return Err(SYNTAX);
+            }
+            reply.ok();
+        } else if ["SETINFO", "MAINT_NOTIFICATIONS"].iter().any(|name| is(word, name)) {
             reply.ok();
         } else if is(word, "LIST") || is(word, "INFO") {
             let name = String::from_utf8_lossy(&self.client_name);
             let (id, database) = (self.id, self.database);
-            let line = format!("id={id} name={name} db={database}\n");
+            let user = self.user_name();
+            let line = format!("id={id} name={name} db={database} user={user}\n");
             reply.verbatim(*b"txt", line.as_bytes());
         } else {
             return Err(subcommand("CLIENT", request));
@@ -224,7 +243,7 @@ impl Session<'_> {
     }
 
     fn info(&self, reply: &mut Writer<'_>) {
-        let figures = self.shared.counters.read(&self.shared.places);
+        let figures = self.shared.figures();
         let text = format!(
             "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\nsegue_version:{}\r\n\
              segue_node:{}\r\n\r\n# Clients\r\nconnected_clients:{}\r\n\r\n# Stats\r\n\
@@ -240,16 +259,18 @@ impl Session<'_> {
     }
 }
 
-fn subcommand(name: &str, request: &Request<'_>) -> Fail {
+pub(super) fn subcommand(name: &str, request: &Request<'_>) -> Fail {
     let word = String::from_utf8_lossy(request.get(1).unwrap_or_default()).into_owned();
     Fail::Told(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
 }
 
 fn command(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
     match request.get(1) {
-        None => {
+        None => describe_all(reply),
+        Some(word) if is(word, "INFO") && request.count() == 2 => describe_all(reply),
+        Some(word) if is(word, "LIST") && request.count() == 2 => {
             reply.array(redis::all().len());
-            redis::all().iter().for_each(|command| describe(command, reply));
+            redis::all().iter().for_each(|command| reply.bulk(command.name.as_bytes()));
         }
         Some(word) if is(word, "COUNT") => {
             reply.integer(i64::try_from(redis::all().len()).unwrap_or(i64::MAX));
@@ -260,13 +281,18 @@ fn command(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
             for name in request.arguments().skip(2) {
                 match redis::find(name) {
                     Some(command) => describe(command, reply),
-                    None => reply.null_array(),
+                    None => reply.null(),
                 }
             }
         }
         Some(_) => return Err(subcommand("COMMAND", request)),
     }
     Ok(())
+}
+
+fn describe_all(reply: &mut Writer<'_>) {
+    reply.array(redis::all().len());
+    redis::all().iter().for_each(|command| describe(command, reply));
 }
 
 /// A command's name, arity, flags, first and last key and their distance: what
@@ -291,62 +317,4 @@ fn describe(command: &redis::Command, reply: &mut Writer<'_>) {
     reply.array(1);
     reply.simple(if matches!(command.kind, redis::Kind::Read(_)) { "readonly" } else { "write" });
     keys.into_iter().for_each(|key| reply.integer(key));
-}
-
-/// What clients and benchmarks ask of the configuration, and what it is here.
-const CONFIGURATION: [(&str, &str); 7] = [
-    ("appendonly", "no"),
-    ("databases", "16"),
-    ("maxmemory", "0"),
-    ("maxmemory-policy", "noeviction"),
-    ("notify-keyspace-events", ""),
-    ("save", ""),
-    ("timeout", "0"),
-];
-
-fn config(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
-    let word = redis::argument(request, 1)?;
-    if is(word, "GET") && request.count() > 2 {
-        let asked = |name: &str| {
-            let name = name.as_bytes();
-            let matches =
-                |pattern: &[u8]| redis::glob::matches(&pattern.to_ascii_lowercase(), name);
-            request.arguments().skip(2).any(matches)
-        };
-        let found: Vec<_> = CONFIGURATION.iter().filter(|(name, _)| asked(name)).collect();
-        reply.map(found.len());
-        for (name, value) in found {
-            reply.bulk(name.as_bytes());
-            reply.bulk(value.as_bytes());
-        }
-    } else if is(word, "RESETSTAT") {
-        reply.ok();
-    } else if is(word, "SET") {
-        return Err(Fail::Said(
-            "ERR CONFIG SET is not served: this node's configuration says how it runs",
-        ));
-    } else {
-        return Err(subcommand("CONFIG", request));
-    }
-    Ok(())
-}
-
-fn script(request: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
-    let word = redis::argument(request, 1)?;
-    if is(word, "LOAD") && request.count() == 3 {
-        let text = redis::argument(request, 2)?;
-        if scripts::by_text(text).is_none() {
-            return Err(super::scripted::UNKNOWN);
-        }
-        reply.bulk(scripts::sha1(text).as_bytes());
-    } else if is(word, "EXISTS") && request.count() > 2 {
-        reply.array(request.count() - 2);
-        let known = |name: &[u8]| scripts::by_sha1(name).is_some();
-        request.arguments().skip(2).for_each(|name| reply.integer(known(name).into()));
-    } else if is(word, "FLUSH") {
-        reply.ok();
-    } else {
-        return Err(subcommand("SCRIPT", request));
-    }
-    Ok(())
 }

@@ -1,7 +1,12 @@
 //! Scripts that session clients are known to send, done without an
-//! interpreter: each is recognised by the SHA-1 of its text.
+//! interpreter: each is recognised by its words ([`words`]), or by the SHA-1
+//! of a text that is known byte by byte.
 //!
 //! All of them work on one key. Another script is answered by an error.
+
+mod normal;
+
+use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
@@ -11,6 +16,9 @@ use crate::gateway::number::parse_i64;
 use crate::gateway::resp::Writer;
 use crate::time::Wall;
 use crate::web::Draft;
+use crate::web::draft::Until;
+use normal::normal;
+pub use normal::normal as words;
 
 /// What a known script does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +32,37 @@ pub enum Script {
     /// third one is `1`, begins anew with it; if the text is the first one
     /// (redis-py's `Lock.extend`).
     ExtendIfEqual,
+    /// The same as the first one, and answers 1 also where it did nothing
+    /// (ASP.NET's session state).
+    FreeIfEqual,
+    /// Writes the first argument, to end in so many milliseconds (second
+    /// argument), unless the key is there (redlock for node, from version 5).
+    Take,
+    /// Writes it anew if it is there (the same).
+    Renew,
+    /// Has the key end later if its text is the first argument, or else takes
+    /// it if it is not there (Symfony's lock store).
+    HoldOrTake,
     /// Increments, and has a counter that is new end after the first argument,
     /// in seconds.
     Count,
 }
 
-/// The texts, as the clients have them.
+impl Script {
+    /// The command that it does in the end, for those who listen.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::DeleteIfEqual | Self::FreeIfEqual => "del",
+            // Without options behind them.
+            Self::Take | Self::Renew | Self::HoldOrTake => "setex",
+            Self::ExpireIfEqual | Self::ExtendIfEqual => "pexpire",
+            Self::Count => "incr",
+        }
+    }
+}
+
+/// Texts as clients have them: their SHA-1 is known before they are sent.
 const KNOWN: [(&str, Script); 9] = [
     // redlock, node-redlock 3, Laravel 8 and others; phpredis' session handler.
     (
@@ -72,6 +105,50 @@ const KNOWN: [(&str, Script); 9] = [
     ),
 ];
 
+/// What else is recognised by its words.
+const MEANT: [(&str, Script); 6] = [
+    (
+        "local writeLockValueFromCache = redis.call('GET', KEYS[1]) \
+         if writeLockValueFromCache == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1",
+        Script::FreeIfEqual,
+    ),
+    (
+        "for i, key in ipairs(KEYS) do if redis.call('exists', key) == 1 then return 0 end end \
+         for i, key in ipairs(KEYS) do redis.call('set', key, ARGV[1], 'PX', ARGV[2]) end \
+         return #KEYS",
+        Script::Take,
+    ),
+    (
+        "for i, key in ipairs(KEYS) do if redis.call('get', key) ~= ARGV[1] then return 0 end end \
+         for i, key in ipairs(KEYS) do redis.call('set', key, ARGV[1], 'PX', ARGV[2]) end \
+         return #KEYS",
+        Script::Renew,
+    ),
+    (
+        "local count = 0 for i, key in ipairs(KEYS) do if redis.call('get', key) == ARGV[1] then \
+         redis.pcall('del', key) count = count + 1 end end return count",
+        Script::DeleteIfEqual,
+    ),
+    (
+        "if redis.call('get', KEYS[1]) == ARGV[1] then \
+         return redis.call('pexpire', KEYS[1], ARGV[2]) \
+         else return redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) end",
+        Script::HoldOrTake,
+    ),
+    (
+        "local current = redis.call('incr', KEYS[1]) if current == 1 then \
+         redis.call('expire', KEYS[1], ARGV[1]) end return current",
+        Script::Count,
+    ),
+];
+
+/// The words of all of them.
+static WORDS: LazyLock<Vec<(Vec<u8>, Script)>> = LazyLock::new(|| {
+    let all = KNOWN.iter().chain(&MEANT);
+    let words = |text: &str| normal(text.as_bytes()).expect("the ones above can be read");
+    all.map(|(text, script)| (words(text), *script)).collect()
+});
+
 /// The SHA-1 of a script's text, as clients name it.
 #[must_use]
 pub fn sha1(text: &[u8]) -> String {
@@ -79,10 +156,11 @@ pub fn sha1(text: &[u8]) -> String {
     hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The script with this text.
+/// The script with this text, or another one of the same words.
 #[must_use]
 pub fn by_text(text: &[u8]) -> Option<Script> {
-    KNOWN.iter().find(|(known, _)| known.as_bytes() == text).map(|(_, script)| *script)
+    let words = normal(text)?;
+    WORDS.iter().find(|(known, _)| *known == words).map(|(_, script)| *script)
 }
 
 /// The script whose text has this SHA-1, in any case.
@@ -118,13 +196,40 @@ pub fn run(
         }
         return Ok(());
     }
+    if script == Script::Take {
+        let taken = !draft.is_there();
+        if taken {
+            take(draft, argument(0), number(1)?)?;
+        }
+        reply.integer(taken.into());
+        return Ok(());
+    }
     let equal = text(draft)? == Some(argument(0));
     let left = draft.end().map(|end| end.saturating_since(draft.now()));
     let done = match script {
+        Script::FreeIfEqual => {
+            if equal {
+                draft.delete();
+            }
+            true
+        }
+        Script::HoldOrTake if !equal => {
+            if draft.is_there() {
+                reply.null();
+            } else {
+                take(draft, argument(0), number(1)?)?;
+                reply.ok();
+            }
+            return Ok(());
+        }
         _ if !equal => false,
         Script::DeleteIfEqual => draft.delete(),
+        Script::Renew => {
+            take(draft, argument(0), number(1)?)?;
+            true
+        }
         Script::ExtendIfEqual if left.is_none() => false,
-        Script::ExpireIfEqual | Script::ExtendIfEqual => {
+        Script::ExpireIfEqual | Script::ExtendIfEqual | Script::HoldOrTake => {
             let mut millis = number(1)?;
             if script == Script::ExtendIfEqual && argument(2) == b"0" {
                 let left = left.map_or(0, |left| i64::try_from(left.as_millis()).unwrap_or(0));
@@ -134,8 +239,18 @@ pub fn run(
             draft.set_end(end);
             true
         }
-        Script::Count => unreachable!("done above"),
+        Script::Count | Script::Take => unreachable!("done above"),
     };
     reply.integer(done.into());
+    Ok(())
+}
+
+/// Writes a text that ends in so many milliseconds.
+fn take(draft: &mut Draft, text: &[u8], millis: i64) -> Result<(), Fail> {
+    if millis <= 0 {
+        return Err(Fail::Said("ERR invalid expire time in 'set' command"));
+    }
+    let end = Wall::from_millis(draft.now().as_millis().saturating_add_signed(millis));
+    draft.set_text(text.to_vec(), Until::At(end));
     Ok(())
 }
