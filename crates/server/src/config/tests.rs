@@ -285,7 +285,7 @@ fn memcached_has_no_password_and_so_is_not_open() {
         "[memcached]\nlisten = []\nmax_connections = 0\n",
         "DIR/segue.toml:2: memcached.listen: found an empty list, \
          expected an address, as \"127.0.0.1:11211\" or \"unix:/run/segue.sock\"\n\
-         DIR/segue.toml:3: memcached.max_connections: found 0, expected 1 to 1000000",
+         error: DIR/segue.toml:3: memcached.max_connections: found 0, expected 1 to 1000000",
     );
 }
 

@@ -32,7 +32,7 @@ impl Accesses {
     /// A value has another number, and is the same to who asks for its use.
     pub(super) fn renumber(&self, old: u64, new: u64) {
         let held = self.place(old).load(Ordering::Relaxed);
-        if held >> 32 == mark(old) {
+        if is_of(held, old) {
             let read = held & u64::from(u32::MAX);
             self.place(new).store(mark(new) << 32 | read, Ordering::Relaxed);
         }
@@ -42,7 +42,7 @@ impl Accesses {
     pub(super) fn of(&self, item: &Item<'_>, now: Wall) -> Access {
         let number = item.number();
         let held = self.place(number).load(Ordering::Relaxed);
-        let fetched = held >> 32 == mark(number);
+        let fetched = is_of(held, number);
         let since = if fetched {
             held & u64::from(u32::MAX)
         } else {
@@ -55,6 +55,11 @@ impl Accesses {
     fn place(&self, number: u64) -> &AtomicU64 {
         &self.0[usize::try_from(number % PLACES as u64).expect("below the count")]
     }
+}
+
+/// Whether what a place holds is of this value; an empty one is of none.
+const fn is_of(held: u64, number: u64) -> bool {
+    held != 0 && held >> 32 == mark(number)
 }
 
 /// The bits of a number that do not choose its place.
