@@ -105,3 +105,9 @@ fn httpd_resumes_at_another_node_by_redis() {
     let cache = |bed: &Bed, node: usize| format!("redis:{}", bed.redis(node));
     check(&mut Bed::of_prefix("mod_ssl-sess:"), "socache_redis", cache);
 }
+
+#[test]
+fn httpd_resumes_at_another_node_by_memcached() {
+    let cache = |bed: &Bed, node: usize| format!("memcache:{}", bed.memcached(node));
+    check(&mut Bed::new(), "socache_memcache", cache);
+}

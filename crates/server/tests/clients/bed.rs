@@ -40,14 +40,19 @@ impl Bed {
         &self.nodes[node].redis
     }
 
-    /// The same, with the password, as most clients are told it.
+    /// Where a node serves memcached's.
+    pub(crate) fn memcached(&self, node: usize) -> &str {
+        &self.nodes[node].memcached
+    }
+
+    /// Where it serves Redis', with the password, as most clients are told it.
     pub(crate) fn url(&self, node: usize) -> String {
         let password = self.password.map(|password| format!(":{password}@")).unwrap_or_default();
         format!("redis://{password}{}", self.redis(node))
     }
 
-    /// The same, as PHP is told it.
-    pub(crate) fn php(&self, node: usize) -> String {
+    /// The same, as phpredis is told it.
+    pub(crate) fn phpredis(&self, node: usize) -> String {
         let password = self.password.map(|password| format!("?auth={password}"));
         format!("tcp://{}{}", self.redis(node), password.unwrap_or_default())
     }

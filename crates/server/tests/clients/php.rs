@@ -21,6 +21,13 @@ pub(crate) fn shop(handler: &str, path: &str) -> Option<Command> {
         // Whoever waits asks every 2 ms, until the lock is free.
         "redis.session.lock_retries=-1".to_owned(),
         "redis.session.lock_wait_time=2000".to_owned(),
+        // The same of the other handler: seconds, and milliseconds. It has no number
+        // for "until the lock is free".
+        "memcached.sess_locking=1".to_owned(),
+        "memcached.sess_lock_expire=30".to_owned(),
+        "memcached.sess_lock_retries=15000".to_owned(),
+        "memcached.sess_lock_wait_min=2".to_owned(),
+        "memcached.sess_lock_wait_max=2".to_owned(),
     ];
     let mut command = Command::new("sh");
     // Its server says on the standard error where it is.
@@ -35,12 +42,12 @@ pub(crate) fn shop(handler: &str, path: &str) -> Option<Command> {
 /// How many requests of one session come to each node.
 const REQUESTS: usize = 15;
 
-#[test]
-fn requests_at_two_nodes_take_turns_on_a_session() {
+/// Requests of one session come to two nodes at once.
+fn check(command: impl Fn(&Bed, usize) -> Option<Command>) {
     let mut bed = Bed::new();
     let mut shops = Vec::new();
     for node in 0..3 {
-        let Some(mut command) = shop("redis", &bed.php(node)) else { return };
+        let Some(mut command) = command(&bed, node) else { return };
         shops.push(Shop::open(&mut command));
     }
     let mut ada = Visitor::default();
@@ -65,4 +72,14 @@ fn requests_at_two_nodes_take_turns_on_a_session() {
     }
     let count = ada.post(&shops[2].address, "/count");
     assert_eq!(count, (expected + 1).to_string(), "requests were not one after the other");
+}
+
+#[test]
+fn requests_at_two_nodes_take_turns_on_a_session() {
+    check(|bed, node| shop("redis", &bed.phpredis(node)));
+}
+
+#[test]
+fn requests_at_two_nodes_take_turns_on_a_session_by_memcached() {
+    check(|bed, node| shop("memcached", bed.memcached(node)));
 }

@@ -88,7 +88,12 @@ fn django_sessions_go_on() {
 
 #[test]
 fn php_sessions_go_on() {
-    check(|bed, node| crate::php::shop("redis", &bed.php(node)));
+    check(|bed, node| crate::php::shop("redis", &bed.phpredis(node)));
+}
+
+#[test]
+fn php_sessions_go_on_by_memcached() {
+    check(|bed, node| crate::php::shop("memcached", bed.memcached(node)));
 }
 
 #[test]
