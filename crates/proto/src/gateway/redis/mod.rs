@@ -18,6 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use strings::{PlainSet, plain_set};
 pub use table::{Command, Kind, Need, OBJECT, all, find, need};
 
 use crate::gateway::number::parse_i64;

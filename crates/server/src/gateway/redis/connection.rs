@@ -2,10 +2,13 @@
 //! together and answered by one write.
 
 use std::ops::Range;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use proto::gateway::resp::{Limits, Parser, Version, Writer};
-use segue::Pending;
+use segue::{Cache, Pending};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -29,6 +32,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Output {
     pub(super) bytes: Vec<u8>,
     pending: Vec<(Range<usize>, Pending)>,
+    /// Whether writes have gathered that are to be sent.
+    pub(super) has_gathered: bool,
 }
 
 impl Output {
@@ -36,6 +41,13 @@ impl Output {
     pub(super) fn tells_of(&mut self, begin: usize, pending: Option<Pending>) {
         if let Some(pending) = pending.filter(|pending| !pending.is_confirmed()) {
             self.pending.push((begin..self.bytes.len(), pending));
+        }
+    }
+
+    /// Has those writes sent.
+    pub(super) fn send_gathered(&mut self, cache: &Cache) {
+        if std::mem::take(&mut self.has_gathered) {
+            cache.send_gathered();
         }
     }
 
@@ -68,11 +80,14 @@ where
     let mut parser = Parser::new(Limits::default(), session.is_authenticated());
     let mut input: Vec<u8> = Vec::new();
     let mut output = Output::default();
+    // Registered once: to do that anew for each read costs more than the look.
+    let mut closed = pin!(open.wait_for(|open| !open));
     loop {
         input.reserve(READ_BYTES);
         let read = tokio::select! {
+            biased;
+            _ = &mut closed => return,
             read = stream.read_buf(&mut input) => read,
-            _ = open.wait_for(|open| !open) => return,
         };
         if !matches!(read, Ok(1..)) {
             return;
@@ -109,27 +124,30 @@ async fn batch(
     parser: &mut Parser,
     (input, output): (&[u8], &mut Output),
 ) -> (usize, Then) {
-    let mut rest = input;
-    loop {
+    let (mut rest, mut commands) = (input, 0);
+    session.now = shared.store.cache.now();
+    let then = loop {
         if output.bytes.len() > FLUSH_BYTES {
-            return (input.len() - rest.len(), Then::GoOn);
+            break Then::GoOn;
         }
         match parser.next(&mut rest) {
             Ok(Some(request)) => {
-                count(&shared.counters.commands);
-                let then = session.handle(&request, output).await;
-                if then == Then::Close {
-                    return (input.len() - rest.len(), then);
+                commands += 1;
+                if session.handle(&request, output).await == Then::Close {
+                    break Then::Close;
                 }
             }
-            Ok(None) => return (input.len() - rest.len(), Then::GoOn),
+            Ok(None) => break Then::GoOn,
             Err(error) => {
                 Writer::new(&mut output.bytes, session.version()).protocol_error(error);
-                return (input.len() - rest.len(), Then::Close);
+                break Then::Close;
             }
         }
         parser.set_authenticated(session.is_authenticated());
-    }
+    };
+    // All connections count in one place: once for what came together.
+    shared.counters.commands.fetch_add(commands, Ordering::Relaxed);
+    (input.len() - rest.len(), then)
 }
 
 /// Sends the replies, once what they tell of is where it is to be. A write
@@ -139,6 +157,7 @@ async fn flush<S: AsyncWrite + Unpin>(
     stream: &mut S,
     output: &mut Output,
 ) -> Result<(), ()> {
+    output.send_gathered(&shared.store.cache);
     // From the last one on, so that the places of those before stay.
     let mut failed = usize::MAX;
     while let Some((place, pending)) = output.pending.pop() {
@@ -151,11 +170,21 @@ async fn flush<S: AsyncWrite + Unpin>(
             output.bytes.splice(place, format!("-ERR {error}\r\n").into_bytes());
         }
     }
-    let written = timeout(WRITE_TIMEOUT, stream.write_all(&output.bytes)).await;
+    // Nearly always the kernel takes it at once: no time has to be set.
+    let mut writing = pin!(stream.write_all(&output.bytes));
+    let written = match poll_once(writing.as_mut()).await {
+        Poll::Ready(written) => Ok(written),
+        Poll::Pending => timeout(WRITE_TIMEOUT, writing).await,
+    };
     if written.is_err() {
         count(&shared.counters.slow_readers);
     }
     output.bytes.clear();
     output.bytes.shrink_to(KEPT_BYTES);
     matches!(written, Ok(Ok(()))).then_some(()).ok_or(())
+}
+
+/// How far a future has come.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }

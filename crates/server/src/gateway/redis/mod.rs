@@ -1,7 +1,8 @@
 //! Redis' protocol: listeners, and a task for each connection.
 //!
 //! In reading order: [`config`] what it is told; [`connection`] the bytes of
-//! one client; [`session`] what that client has said of itself; [`several`]
+//! one client; [`session`] what that client has said of itself; [`quick`]
+//! what is done at once; [`several`]
 //! commands on several keys or all; [`transaction`] those that are queued;
 //! [`scripted`] those in scripts; [`figures`] what is counted.
 
@@ -9,6 +10,7 @@ mod config;
 mod connection;
 mod figures;
 mod listener;
+mod quick;
 mod scripted;
 mod session;
 mod several;
