@@ -36,6 +36,12 @@ impl Cache {
         self.has_all_of_farm(hash) && self.shared.tier.is_empty()
     }
 
+    /// Has memory fetched that reads and writes of these keys will need soon: a
+    /// few dozen at the most, of each so many bytes.
+    pub fn fetch(&self, keys: &[KeyHash], entry_bytes: usize) {
+        self.shared.holdings.fetch(keys, entry_bytes);
+    }
+
     /// Reads what this node holds under `hash`, a tombstone and what has ended
     /// too; not counted.
     ///

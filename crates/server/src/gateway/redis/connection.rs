@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::figures::count;
+use super::quick::FETCHED_AHEAD;
 use super::session::{Session, Then};
 
 /// How much is read at a time: a pipeline of sixteen sets of a kilobyte.
@@ -124,11 +125,14 @@ async fn batch(
     parser: &mut Parser,
     (input, output): (&[u8], &mut Output),
 ) -> (usize, Then) {
-    let (mut rest, mut commands) = (input, 0);
+    let (mut rest, mut commands) = (input, 0_usize);
     session.now = shared.store.cache.now();
     let then = loop {
         if output.bytes.len() > FLUSH_BYTES {
             break Then::GoOn;
+        }
+        if commands % FETCHED_AHEAD == 0 && parser.is_at_start() {
+            session.fetch_ahead(rest);
         }
         match parser.next(&mut rest) {
             Ok(Some(request)) => {
@@ -146,7 +150,7 @@ async fn batch(
         parser.set_authenticated(session.is_authenticated());
     };
     // All connections count in one place: once for what came together.
-    shared.counters.commands.fetch_add(commands, Ordering::Relaxed);
+    shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
     (input.len() - rest.len(), then)
 }
 

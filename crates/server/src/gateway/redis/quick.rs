@@ -3,8 +3,8 @@
 //! about them is left to `Session::handle`, which does it in full.
 
 use proto::gateway::redis::{PlainSet, plain_set};
-use proto::gateway::resp::{Request, Writer};
-use proto::record::Body;
+use proto::gateway::resp::{Request, Writer, first_arguments};
+use proto::record::{Body, KeyHash};
 use proto::web::{Plain, plain};
 use segue::{Gathered, Placed};
 use zeroize::Zeroizing;
@@ -15,6 +15,13 @@ use crate::gateway::keys::Name;
 
 /// Room for a value that is kept for the next one: that of a large session.
 const KEPT_BYTES: usize = 16 * 1024;
+
+/// How many requests' keys are fetched together: what is fetched for them, some
+/// 10 KiB, fits a first-level cache.
+pub(super) const FETCHED_AHEAD: usize = 32;
+/// How much of an entry: a session of 200 bytes and what belongs to it. The
+/// processor sees by itself that a larger one is read on and on.
+const FETCHED_BYTES: usize = 320;
 
 /// What became of a request.
 pub(super) enum Quick {
@@ -39,6 +46,26 @@ impl Session<'_> {
             return self.write_text(request, output);
         }
         Quick::Not
+    }
+
+    /// Has the memory fetched that the next requests of a pipeline will need:
+    /// nearly all of their time is waiting for it, one by one.
+    pub(super) fn fetch_ahead(&self, input: &[u8]) {
+        let cache = &self.shared.store.cache;
+        let mut hashes = [KeyHash::default(); FETCHED_AHEAD];
+        let mut known = 0;
+        let mut keys = first_arguments(input).take(FETCHED_AHEAD).peekable();
+        while let Some(key) = keys.next() {
+            // One by itself is looked for at once.
+            if known == 0 && keys.peek().is_none() {
+                return;
+            }
+            if let Ok(Name { key, .. }) = self.name(key) {
+                hashes[known] = cache.hash(&key);
+                known += 1;
+            }
+        }
+        cache.fetch(&hashes[..known], FETCHED_BYTES);
     }
 
     fn read_text(&self, request: &Request<'_>, output: &mut Output) -> bool {
