@@ -3,6 +3,7 @@
 //! that are killed.
 
 mod alone;
+mod bench;
 mod client;
 mod differential;
 mod farm;

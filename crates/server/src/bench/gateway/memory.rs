@@ -23,8 +23,7 @@ pub(super) fn measure(
     for engine in engines {
         for (value_bytes, goal) in SIZES {
             progress(&format!("{} sessions at {}", options.sessions, engine.name()));
-            let each = u64::try_from(value_bytes)? + allowance(engine);
-            let memory = u64::from(options.sessions) * each;
+            let memory = u64::from(options.sessions) * allowance(engine, value_bytes as u64);
             let Some(server) = Server::alone(engine, directory, memory)? else {
                 report.miss(engine.name());
                 break;
@@ -45,12 +44,13 @@ pub(super) fn measure(
     Ok(())
 }
 
-/// What a server is given for each session beside its value. A node takes at
-/// once what it is given, so that it is its operator who knows: a key and 64
-/// bytes. The others have more than enough, and use what they need.
-const fn allowance(engine: Engine) -> u64 {
+/// What a server is given for each session. A node has its index at once for
+/// all that it is given, so that it is its operator who knows: here a key, 64
+/// bytes beside, and a sixteenth more, as its parts do not fill up evenly. The
+/// others have more than enough, and use what they need.
+const fn allowance(engine: Engine, value_bytes: u64) -> u64 {
     match engine {
-        Engine::Segue => 32 + 64,
-        Engine::Redis | Engine::Valkey | Engine::Memcached | Engine::Floor => 1024,
+        Engine::Segue => (value_bytes + 32 + 64) * 17 / 16,
+        Engine::Redis | Engine::Valkey | Engine::Memcached | Engine::Floor => value_bytes + 1024,
     }
 }
