@@ -35,6 +35,11 @@ pub fn redis(bytes: &[u8]) {
     let Some((stream, pieces)) = pieces(bytes) else { return };
     for authenticated in [true, false] {
         let whole = requests(authenticated, &[stream]);
+        if authenticated {
+            let ahead = resp::first_arguments(stream);
+            let come = whole.0.iter().map(|request| request.get(1).map_or(&[][..], Vec::as_slice));
+            assert!(ahead.clone().eq(come.take(ahead.count())), "what is seen ahead comes");
+        }
         assert_eq!(requests(authenticated, &pieces), whole);
         let mut written = Vec::new();
         for request in &whole.0 {

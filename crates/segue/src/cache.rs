@@ -1,6 +1,6 @@
 //! Reading and writing the farm's records.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) ack_timeout: Duration,
     pub(crate) claim_timeout: Duration,
     pub(crate) closed: AtomicBool,
+    /// Whether nobody else is to hear of writes.
+    pub(crate) alone: bool,
     pub(crate) lookup_timeout: Duration,
     pub(crate) writes: Writes,
     pub(crate) lookups: Lookups,
@@ -260,6 +262,9 @@ impl Cache {
         keys: &[KeyHash],
         ack: acks::Ack,
     ) -> Result<Option<Confirmed>, WriteError> {
+        if self.goes_nowhere(ack)? {
+            return Ok(None);
+        }
         let (done, confirmed) = (ack != acks::Ack::Local).then(oneshot::channel).unzip();
         let writes = &self.shared.writes;
         let mut write = Write { frame, keys, ack, done };
@@ -277,6 +282,16 @@ impl Cache {
             }
         }
         Ok(confirmed)
+    }
+
+    /// Whether nobody hears of a write, nor is waited for.
+    fn goes_nowhere(&self, ack: acks::Ack) -> Result<bool, WriteError> {
+        let Shared { alone, closed, .. } = &*self.shared;
+        let goes_nowhere = *alone && ack == acks::Ack::Local;
+        if goes_nowhere && closed.load(Ordering::Relaxed) {
+            return Err(WriteError::Closed);
+        }
+        Ok(goes_nowhere)
     }
 
     /// Sees to it that what was written or asked is sent: by the driver itself, which is
@@ -313,12 +328,14 @@ impl std::fmt::Debug for Cache {
 
 mod above;
 mod adopt;
+mod gathered;
 mod say;
 mod values;
 mod write;
 
 pub(crate) use above::MOST_TIERS;
 pub(crate) use adopt::Adopted;
+pub use gathered::Gathered;
 pub use values::{Pending, Placed};
 pub(crate) use write::{Edited, Edits};
 

@@ -25,6 +25,9 @@ pub struct Config {
     pub peers: Vec<SocketAddr>,
     /// How what is for all nodes travels.
     pub transport: Transport,
+    /// Whether nobody else has the keys, nor ever will: then no write is sealed
+    /// and sent for others. Default false.
+    pub alone: bool,
     /// All memory that the cache may use, in bytes. Default 256 MiB.
     pub memory_bytes: usize,
     /// The tier above: nodes of other farms, or engines. Every write goes to
@@ -134,6 +137,7 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             peers: Vec::new(),
             transport: Transport::Multicast(Multicast::default()),
+            alone: false,
             memory_bytes: 256 << 20,
             upstreams: Vec::new(),
             portion: Portion::default(),
@@ -154,6 +158,6 @@ impl Config {
         let mut bytes = [0; FARM_KEY_BYTES];
         getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
         let keys = Keyring::new(vec![FarmKey::new(bytes)]).expect("one key makes a keyring");
-        Self { transport: Transport::Unicast, ..Self::new(name, keys) }
+        Self { transport: Transport::Unicast, alone: true, ..Self::new(name, keys) }
     }
 }

@@ -46,7 +46,7 @@ mod upstream;
 mod writes;
 
 pub use ack::Ack;
-pub use cache::{Cache, Found, Pending, Placed, Written};
+pub use cache::{Cache, Found, Gathered, Pending, Placed, Written};
 pub use claims::Claim;
 pub use config::{Config, Multicast, Transport, UpstreamConfig};
 pub use error::{StartError, UpstreamError, WriteError};

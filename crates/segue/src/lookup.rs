@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::cache::{Cache, Found};
+use crate::cache::{Cache, Found, Shared};
 use crate::status::{Histogram, LookupStats};
 
 /// The most keys that are waited for: those that the machine asks for, and as
@@ -162,12 +162,16 @@ impl Cache {
     pub(crate) async fn look_up(&self, key: &Key) -> Option<Found> {
         let lookups = &self.shared.lookups;
         let hash = self.shared.holdings.hash(key);
-        let is_certain =
-            lookups.ready.load(Ordering::Acquire) && self.shared.holdings.has_all(hash);
-        let found = if is_certain { None } else { self.ask(key, hash).await };
+        let found = if self.has_all_of_farm(hash) { None } else { self.ask(key, hash).await };
         let count = if found.is_some() { &lookups.hits_remote } else { &lookups.misses };
         count.fetch_add(1, Ordering::Relaxed);
         found
+    }
+
+    /// Whether what this node does not hold under `hash` is nowhere in the farm.
+    pub(crate) fn has_all_of_farm(&self, hash: KeyHash) -> bool {
+        let Shared { lookups, holdings, .. } = &*self.shared;
+        lookups.ready.load(Ordering::Acquire) && holdings.has_all(hash)
     }
 
     /// Has other nodes asked for a record.

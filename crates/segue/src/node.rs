@@ -320,6 +320,7 @@ fn shared(
         lookup_timeout: config.lookup_timeout,
         claim_timeout: config.claim_timeout,
         closed: AtomicBool::new(false),
+        alone: config.alone,
         writes: Writes::default(),
         lookups: Lookups::default(),
         claims: Claims::new(incarnation, config.memory_bytes),

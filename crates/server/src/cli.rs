@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hyper::Uri;
 
+use crate::bench::gateway::Options as GatewayBench;
 use crate::bench::lookup::Role as LookupRole;
 use crate::bench::tls::PeerOptions;
 use crate::config::Sources;
@@ -51,6 +52,9 @@ pub(crate) enum Command {
         /// What it is
         role: LookupRole,
     },
+    /// A server without a cache, which `bench gateway` compares with
+    #[command(hide = true)]
+    BenchFloor,
     /// Takes the virtual address away when the node that started it was killed
     #[command(hide = true)]
     Guard,
@@ -144,6 +148,8 @@ pub(crate) enum Subject {
     Tls,
     /// How long a record takes to be found that another node has
     Lookup,
+    /// What a session store costs, beside Redis, Valkey and memcached
+    Gateway(GatewayBench),
     /// Connections that go on at another server, and what that costs
     Connections(ConnectionsBench),
 }

@@ -60,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BenchPeer(options) => bench::tls::peer(&options),
         Command::BenchMember => bench::multicast::member(),
         Command::BenchHolder { role } => bench::lookup::holder(role),
+        Command::BenchFloor => bench::gateway::floor(),
         // What it cannot take away is beyond anybody who could be told.
         Command::Guard => Ok(sys::guardian::run(std::io::stdin(), std::io::stdout())?),
         Command::Keygen { out, rotate: true, config } => keygen::rotate(out, config),

@@ -96,6 +96,12 @@ impl Holdings {
         }
     }
 
+    /// Has memory fetched that look-ups of these keys in the portion will need,
+    /// of each entry so many bytes.
+    pub fn fetch(&self, keys: &[KeyHash], entry_bytes: usize) {
+        self.portion.fetch(keys, entry_bytes);
+    }
+
     /// Reads what is held under `hash`, a tombstone or an ended value too.
     /// Neither counted nor marked as used: answers for repairs.
     ///

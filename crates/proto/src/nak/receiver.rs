@@ -49,6 +49,8 @@ pub struct Receiver {
     unreported: u32,
     /// When the first of them came.
     progressed: Option<Instant>,
+    /// Whether a writer waits to hear of one of them.
+    is_waited: bool,
     /// When the next status is due if no packet comes, and the pause before it.
     idle_due: Instant,
     pause: Duration,
@@ -66,6 +68,7 @@ impl Receiver {
             reached: position,
             unreported: 0,
             progressed: None,
+            is_waited: false,
             idle_due: now,
             pause: Duration::ZERO,
         }
@@ -261,12 +264,18 @@ impl Receiver {
         let due = self.status_timeout(spacing) <= now;
         if due {
             let progressed = self.progressed.take().is_some();
-            self.unreported = 0;
+            (self.unreported, self.is_waited) = (0, false);
             self.pause = if progressed { Duration::ZERO } else { self.pause * 2 };
             self.pause = self.pause.clamp(spacing.repeat, spacing.idle);
             self.idle_due = spacing.idle_due(now, self.pause, rng);
         }
         due
+    }
+
+    /// Somebody waits to hear of progress: where receivers are few, the next one
+    /// is told at once.
+    pub const fn hurry(&mut self) {
+        self.is_waited = true;
     }
 
     /// A status is due at once, and others soon after it.
@@ -288,8 +297,9 @@ impl Receiver {
     /// When [`Receiver::poll_status`] is due.
     #[must_use]
     pub fn status_timeout(&self, spacing: &Spacing) -> Instant {
-        let patience =
-            if self.unreported >= spacing.packets { Duration::ZERO } else { spacing.delay };
+        let hurries = self.is_waited && spacing.is_of_few();
+        let at_once = hurries || self.unreported >= spacing.packets;
+        let patience = if at_once { Duration::ZERO } else { spacing.delay };
         let told = self.progressed.map(|progressed| progressed + patience);
         told.map_or(self.idle_due, |told| told.min(self.idle_due))
     }
@@ -371,6 +381,25 @@ mod tests {
         receiver.tell(told);
         assert!(receiver.poll_status(told, &spacing, &mut rng));
         assert!(receiver.status_timeout(&spacing) - told <= Duration::from_millis(130));
+    }
+
+    #[test]
+    fn progress_that_is_waited_for_is_told_at_once_by_few() {
+        let check = |receivers: usize, patience: Duration| {
+            let (spacing, mut rng) = (Spacing::of(receivers), Rng::from_u64(1));
+            let mut receiver = Receiver::new(START, 0);
+            assert!(receiver.poll_status(START, &spacing, &mut rng));
+            receiver.hurry();
+            assert!(receiver.status_timeout(&spacing) > START, "there is no progress yet");
+            take(&mut receiver, 1);
+            assert_eq!(receiver.status_timeout(&spacing), START + patience);
+            assert!(receiver.poll_status(START + patience, &spacing, &mut rng));
+            // Once it was told, nobody waits.
+            take(&mut receiver, 2);
+            assert_eq!(receiver.status_timeout(&spacing), START + spacing.delay);
+        };
+        check(1, Duration::ZERO);
+        check(1_000, Spacing::of(1_000).delay);
     }
 
     #[test]

@@ -57,11 +57,16 @@ impl Spacing {
         }
     }
 
+    /// Whether each receiver may speak as often as is useful.
+    pub(super) fn is_of_few(&self) -> bool {
+        self.idle == STATUS_IDLE
+    }
+
     /// When to tell that there is still no progress, about `pause` from now.
     /// Many receivers do not speak in step, though they may have begun
     /// together; and a node that tells many senders wakes once for several.
     pub(super) fn idle_due(&self, now: Instant, pause: Duration, rng: &mut Rng) -> Instant {
-        if self.idle == STATUS_IDLE {
+        if self.is_of_few() {
             return now + pause;
         }
         let due = now + jittered(pause, rng);

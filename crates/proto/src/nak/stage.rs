@@ -12,7 +12,7 @@ use crate::nak::acks::{Ack, WriteId};
 use crate::nak::reassembly::{FRAGMENT_BYTES, Fragment};
 use crate::record::KeyHash;
 use crate::wire::frame::Frame;
-use crate::wire::header::{FLAG_FRAGMENT, HEADER_BYTES};
+use crate::wire::header::{FLAG_FRAGMENT, FLAG_WAITED, HEADER_BYTES};
 use crate::wire::{MAX_BODY_BYTES, MAX_PACKET_BYTES, TAG_BYTES};
 
 /// A write that waits, and the place in the stage of its last packet.
@@ -38,6 +38,8 @@ pub struct Stage {
     /// The keys that the packets are about, in their order.
     keys: Vec<KeyHash>,
     waits: Vec<Waits>,
+    /// The flags of the packet that is being filled.
+    open_flags: u8,
 }
 
 /// A packet that takes no more frames.
@@ -100,6 +102,11 @@ impl Stage {
         if ack != Ack::Local {
             // Of fragments, the packet that the last one went into.
             let packet = self.ended.len() - usize::from(!self.has_open());
+            let flags = match self.ended.get_mut(packet) {
+                Some(ended) => &mut ended.flags,
+                None => &mut self.open_flags,
+            };
+            *flags |= FLAG_WAITED;
             let [first, last] = [keys.first(), keys.last()];
             let keys = [first, last].map(|key| key.copied().unwrap_or_default());
             self.waits.push(Waits { packet, write, ack, keys });
@@ -119,6 +126,7 @@ impl Stage {
     pub fn give(&mut self, other: &mut Self) {
         debug_assert!(other.is_empty(), "what is there would come later than what follows");
         std::mem::swap(self, other);
+        self.open_flags = std::mem::take(&mut other.open_flags);
         let ended = other.ended.len();
         let open = other.bytes.split_at(ended * MAX_PACKET_BYTES).1;
         if !open.is_empty() {
@@ -196,6 +204,7 @@ impl Stage {
     fn end(&mut self, len: usize, flags: u8, fragment: u16) {
         debug_assert!(len <= MAX_PACKET_BYTES, "a packet's size");
         let keys = self.ended_keys()..self.keys.len();
+        let flags = flags | std::mem::take(&mut self.open_flags);
         self.ended.push(Ended { flags, fragment, len, keys });
         self.bytes.resize(self.ended.len() * MAX_PACKET_BYTES, 0);
     }
@@ -275,6 +284,9 @@ mod tests {
         let lens: Vec<_> = stage.packets().map(|staged| staged.packet.len()).collect();
         assert_eq!(lens, [MAX_PACKET_BYTES, HEADER_BYTES + TOUCH_BYTES + TAG_BYTES]);
         assert_eq!(keys(&mut stage)[1], [TOUCHES as u64]);
+        // Nobody waits for the last one.
+        let flags: Vec<_> = stage.packets().map(|staged| staged.flags).collect();
+        assert_eq!(flags, [FLAG_WAITED, 0]);
     }
 
     #[test]
@@ -289,6 +301,9 @@ mod tests {
         stage.end_packet();
         let rest: Vec<u64> = (0..3).map(|more| TOUCHES as u64 + more).collect();
         assert_eq!(keys(&mut stage), [rest]);
+        for stage in [&mut stage, &mut given] {
+            assert!(stage.packets().all(|staged| staged.flags == FLAG_WAITED));
+        }
     }
 
     #[test]
@@ -308,7 +323,7 @@ mod tests {
         assert_eq!(stage.waits().last(), Some(&last));
         let fragments: Vec<_> =
             stage.packets().map(|staged| (staged.flags, staged.fragment)).collect();
-        assert_eq!(fragments, [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)]);
+        assert_eq!(fragments, [(2, 0), (1, 0), (1, 1), (1, 2), (3, 3)]);
         assert_eq!(keys(&mut stage)[1..], vec![vec![9]; 4]);
     }
 

@@ -26,7 +26,7 @@ use crate::time::Now;
 use crate::wire::MAX_PACKET_BYTES;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::control::{Item, Message, Range};
-use crate::wire::header::{FLAG_FRAGMENT, Header, Incarnation, PacketType};
+use crate::wire::header::{FLAG_FRAGMENT, FLAG_WAITED, Header, Incarnation, PacketType};
 
 /// What a status says, besides whose stream it is of.
 struct Status {
@@ -147,6 +147,9 @@ impl Node {
         let body = peer.opener.open(&self.config.keyring, header, packet)?;
         self.counters.received += 1;
         self.counters.repairs_received += u64::from(peer.receiver.was_asked(header.sequence));
+        if header.flags & FLAG_WAITED != 0 {
+            peer.receiver.hurry();
+        }
         let whole = if header.flags & FLAG_FRAGMENT == 0 {
             None
         } else {

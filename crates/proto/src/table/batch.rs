@@ -10,7 +10,7 @@ use super::entry;
 use super::layout::MAX_SHARDS;
 use super::shard::Hashed;
 use super::{Applied, KeyRange, Table};
-use crate::record::Record;
+use crate::record::{KeyHash, Record};
 use crate::time::Wall;
 
 /// How many records are taken in at a time: those of a run of full packets of
@@ -32,6 +32,21 @@ impl Table {
                 [record] => tell(record, self.apply(record, now)),
                 _ => self.apply_group(group, now, &mut tell),
             }
+        }
+    }
+
+    /// Has memory fetched that look-ups of these keys will need, up to a group's:
+    /// of each entry so many bytes.
+    pub fn fetch(&self, keys: &[KeyHash], entry_bytes: usize) {
+        let keys = &keys[..keys.len().min(GROUP)];
+        let mut hashes = [Hashed::default(); GROUP];
+        for (&key, hashed) in keys.iter().zip(&mut hashes) {
+            *hashed = self.hashed(key);
+            self.shard(key).lock().prefetch_bucket(hashed.own, self.prefetch);
+        }
+        for hashed in &hashes[..keys.len()] {
+            let mut shard = self.shard(hashed.hash).lock();
+            shard.prefetch_entry(hashed.own, entry_bytes, self.prefetch);
         }
     }
 

@@ -16,6 +16,9 @@ pub const HEADER_BYTES: usize = 28;
 pub const FORMAT: u8 = 1;
 /// Flag: the body is a fragment of one frame, not whole frames.
 pub const FLAG_FRAGMENT: u8 = 1;
+/// Flag: a write that ends in this packet waits for receivers to say that they
+/// have it.
+pub const FLAG_WAITED: u8 = 2;
 
 /// The highest number that a packet can have: streams are sealed with another
 /// key long before, and sums of such numbers stay far below 2^64, whatever a
@@ -62,7 +65,7 @@ pub enum PacketType {
 pub struct Header {
     /// What the packet is.
     pub packet_type: PacketType,
-    /// See [`FLAG_FRAGMENT`].
+    /// See [`FLAG_FRAGMENT`] and [`FLAG_WAITED`].
     pub flags: u8,
     /// The farm key that the sealing key was derived from.
     pub key_id: u8,
@@ -99,7 +102,7 @@ impl Header {
             _ => return Err(Malformed::Invalid("packet type")),
         };
         let flags = reader.u8("flags")?;
-        if flags & !FLAG_FRAGMENT != 0 {
+        if flags & !(FLAG_FRAGMENT | FLAG_WAITED) != 0 {
             return Err(Malformed::Invalid("flags"));
         }
         Ok(Self {
@@ -120,7 +123,7 @@ mod tests {
     fn what_is_encoded_is_decoded() {
         let header = Header {
             packet_type: PacketType::Control,
-            flags: FLAG_FRAGMENT,
+            flags: FLAG_FRAGMENT | FLAG_WAITED,
             key_id: 7,
             incarnation: Incarnation(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
             sequence: 1 << 40,
@@ -145,7 +148,7 @@ mod tests {
         };
         check(0, 2, "format");
         check(1, 0, "packet type");
-        check(2, 2, "flags");
+        check(2, 4, "flags");
         assert_eq!(Header::decode(&header.encode()[..27]), Err(Malformed::Truncated("sequence")));
     }
 }

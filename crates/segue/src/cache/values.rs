@@ -20,18 +20,18 @@ use crate::one_answer::{OneAnswerError, bytes};
 #[derive(Debug)]
 #[must_use = "the write may not be where it is to be"]
 pub struct Pending {
-    confirmed: Option<Confirmed>,
-    wanted: Ack,
+    pub(super) confirmed: Option<Confirmed>,
+    pub(super) wanted: Ack,
 }
 
 /// A write that is in this node's cache only.
 #[must_use = "the others are to have it, too"]
 pub struct Placed {
-    key: Key,
-    hash: KeyHash,
-    version: Version,
-    deadlines: Deadlines,
-    payload: Option<Zeroizing<Vec<u8>>>,
+    pub(super) key: Key,
+    pub(super) hash: KeyHash,
+    pub(super) version: Version,
+    pub(super) deadlines: Deadlines,
+    pub(super) payload: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl std::fmt::Debug for Placed {
@@ -53,7 +53,17 @@ impl Cache {
     ///
     /// A part of the table is locked while `read` runs: it must not call back.
     pub fn read<R>(&self, key: &Key, read: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
-        self.shared.holdings.get(key, self.now(), read)
+        self.read_at(key, self.now(), read)
+    }
+
+    /// The same at a time that is known, for many at once.
+    pub fn read_at<R>(
+        &self,
+        key: &Key,
+        now: Wall,
+        read: impl FnOnce(&Record<'_>) -> R,
+    ) -> Option<R> {
+        self.shared.holdings.get(key, now, read)
     }
 
     /// The same with what this node holds of a key, a tombstone and what has

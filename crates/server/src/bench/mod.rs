@@ -4,6 +4,7 @@
 //! business, so it ends well whatever it found.
 
 mod connections;
+pub(crate) mod gateway;
 pub(crate) mod lookup;
 pub(crate) mod multicast;
 mod report;
@@ -25,12 +26,14 @@ pub(crate) fn run(given: &Bench) -> anyhow::Result<()> {
         Some(Subject::Multicast(options)) => multicast::run(options, json),
         Some(Subject::Tls) => tls::run(json),
         Some(Subject::Lookup) => lookup::run(json),
+        Some(Subject::Gateway(options)) => gateway::run(options, json),
         Some(Subject::Connections(options)) => connections::run(options, json),
         None => {
             table::run(json)?;
             multicast::run(&MulticastBench::default(), json)?;
             tls::run(json)?;
-            lookup::run(json)
+            lookup::run(json)?;
+            gateway::run(&gateway::Options::default(), json)
         }
     }
 }

@@ -37,6 +37,11 @@ impl Rules {
         self.of(key).and_then(|rule| rule.ack).unwrap_or(self.ack)
     }
 
+    /// Whether deletes of `key` win for some time.
+    pub(super) fn may_guard(&self, key: &[u8]) -> bool {
+        self.of(key).is_some_and(|rule| !rule.guard.is_zero())
+    }
+
     /// Whether what is held of `key` was deleted so lately that a plain write
     /// does not bring it back.
     pub(super) fn guards(&self, key: &[u8], held: &State<'_>, now: Wall) -> bool {

@@ -12,9 +12,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use proto::agree::operation::Held;
 use proto::gateway::redis::{Fail, Need};
-use proto::record::{Body, Deadlines, Record, Version, Writer};
-use proto::web::{Change, Draft, Stamp, State};
-use segue::{Ack, Cache, OneAnswerError, Pending, WriteError};
+use proto::record::{Body, Deadlines, KeyHash, Record, Version, Writer};
+use proto::time::Wall;
+use proto::web::draft::lasting;
+use proto::web::{Change, Draft, Plain, Stamp, State, plain, text_payload};
+use segue::{Ack, Cache, Gathered, OneAnswerError, Pending, Placed, WriteError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -102,10 +104,7 @@ impl Store {
                     let touch = self.cache.touch_version(&name.key, version, idle, ack);
                     return touch.await.map(Some).map_err(|error| unwritten(&error));
                 }
-                Written::Placed(placed) => {
-                    let spread = self.cache.spread(placed, ack).await;
-                    return spread.map(Some).map_err(|error| unwritten(&error));
-                }
+                Written::Placed(placed) => return self.spread(placed, ack).await.map(Some),
                 Written::NeedsOneAnswer => out.truncate(begin),
             }
         }
@@ -124,6 +123,42 @@ impl Store {
             looking.spawn(async move { cache.get(&key).await.map(drop) });
         }
         while looking.join_next().await.is_some() {}
+    }
+
+    /// Writes a text whatever is there, if that takes nothing but this node's
+    /// table: nothing waits. Gives none, and has done nothing, where it would.
+    pub(super) fn set(
+        &self,
+        name: &Name<'_>,
+        text: &[u8],
+        (end, now): (Option<Wall>, Wall),
+        payload: &mut Vec<u8>,
+    ) -> Option<Result<Gathered, WriteError>> {
+        let ack = self.ack(name);
+        if ack == Ack::Tier || self.rules.may_guard(name.place().1) {
+            return None;
+        }
+        let hash = self.cache.hash(&name.key);
+        let _guard = self.stripes[stripe_of(hash)].lock();
+        // The same text again is a touch.
+        let is_same = |held: &Record<'_>| match held.body {
+            Body::Value(value) => plain(value) == Plain::Text(text),
+            Body::Deleted => false,
+        };
+        match self.cache.inspect_hash(hash, is_same) {
+            Some(true) => return None,
+            None if !self.cache.has_all(hash) => return None,
+            Some(false) | None => {}
+        }
+        payload.clear();
+        text_payload(payload, &[], text);
+        let deadlines = end.map_or(Deadlines::at(Wall::MAX), |end| lasting(end, now));
+        Some(self.cache.gather((&name.key, hash), payload, deadlines, (ack, now)))
+    }
+
+    /// Has the others get a write.
+    pub(super) async fn spread(&self, placed: Placed, ack: Ack) -> Result<Pending, Fail> {
+        self.cache.spread(placed, ack).await.map_err(|error| unwritten(&error))
     }
 
     /// Changes a value by merging.
@@ -214,7 +249,7 @@ impl Store {
     }
 
     /// What a write waits for.
-    fn ack(&self, name: &Name<'_>) -> Ack {
+    pub(super) fn ack(&self, name: &Name<'_>) -> Ack {
         // Without others there is nothing to wait for.
         if self.alone { Ack::Local } else { self.rules.ack(name.place().1) }
     }
@@ -234,16 +269,20 @@ impl Store {
     }
 
     fn stripe(&self, name: &Name<'_>) -> usize {
-        // The hash is keyed: nobody can aim at a stripe.
-        usize::try_from(self.cache.hash(&name.key).0 % STRIPES as u64).expect("below the count")
+        stripe_of(self.cache.hash(&name.key))
     }
+}
+
+/// The hash is keyed: nobody can aim at a stripe.
+fn stripe_of(hash: KeyHash) -> usize {
+    usize::try_from(hash.0 % STRIPES as u64).expect("below the count")
 }
 
 /// What became of a plain change.
 enum Written {
     Nothing,
     Touched(Version, Deadlines),
-    Placed(segue::Placed),
+    Placed(Placed),
     NeedsOneAnswer,
 }
 

@@ -41,6 +41,7 @@ pub(super) fn node(config: &Config, channels: &Arc<Channels>) -> anyhow::Result<
     let node = segue::Config {
         name: config.name.clone(),
         keys,
+        alone: config.keyring.is_none(),
         listen: farm.listen.0,
         peers: farm.peers.0.iter().map(|peer| peer.0).collect(),
         transport,

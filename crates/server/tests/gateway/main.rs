@@ -5,6 +5,7 @@
 mod access;
 mod alone;
 mod aspnet;
+mod bench;
 mod channels;
 mod client;
 mod differential;

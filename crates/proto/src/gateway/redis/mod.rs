@@ -20,6 +20,7 @@ mod table;
 mod tests;
 
 pub use super::Need;
+pub use strings::{PlainSet, plain_set};
 pub use table::{Command, Kind, OBJECT, all, find, may_change, need};
 
 use crate::gateway::number::parse_i64;

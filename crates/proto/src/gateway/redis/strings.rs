@@ -5,6 +5,7 @@ use super::{Fail, NO_INTEGER, SYNTAX, argument, float, integer, is, range, signe
 use crate::gateway::number::{append_f64, parse_i64};
 use crate::gateway::resp::{Request, Writer};
 use crate::record::MAX_PAYLOAD_BYTES;
+use crate::time::Wall;
 use crate::web::Draft;
 use crate::web::draft::Until;
 
@@ -29,7 +30,7 @@ struct SetOptions {
     present: bool,
     get: bool,
     keep: bool,
-    until: Option<crate::time::Wall>,
+    until: Option<Wall>,
 }
 
 impl SetOptions {
@@ -316,4 +317,31 @@ pub(super) fn is_plain_set(request: &Request<'_>) -> bool {
         at += 2;
     }
     true
+}
+
+/// A write of a text that asks for nothing of what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlainSet<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The text.
+    pub text: &'a [u8],
+    /// When it ends, which is to come; none where it does not.
+    pub end: Option<Wall>,
+}
+
+/// What a request writes, where it is a `SET` or a `SETEX` of the kinds that
+/// session stores send and there is no fault in it. None of any other, whatever
+/// that is.
+#[must_use]
+pub fn plain_set<'a>(request: &Request<'a>, now: Wall) -> Option<PlainSet<'a>> {
+    let (key, second) = (request.get(1)?, request.get(2)?);
+    let (option, time, text) = match (request.name(), request.count()) {
+        (name, 3) if is(name, "set") => return Some(PlainSet { key, text: second, end: None }),
+        (name, 5) if is(name, "set") => (TimeOption::of(request.get(3)?)?, request.get(4)?, second),
+        (name, 4) if is(name, "setex") => (TimeOption::Seconds, second, request.get(3)?),
+        _ => return None,
+    };
+    let end = option.positive(now, parse_i64(time)?, "set").ok()?;
+    (end > now).then_some(PlainSet { key, text, end: Some(end) })
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::gateway::resp::{Limits, Parser, Version as Resp};
-use crate::record::{Hlc, Version, Writer as By};
+use crate::record::{Deadlines, Hlc, Version, Writer as By};
 use crate::time::Wall;
-use crate::web::{Stamp, State};
+use crate::web::draft::lasting;
+use crate::web::{Stamp, State, text_payload};
 
 /// One value, and the commands that work on it one after another.
 struct Bench {
@@ -73,6 +74,42 @@ fn texts() {
         ("GETDEL k", "$7 vxyz\0\0!"),
         ("TTL k", ":-2"),
     ]);
+}
+
+#[test]
+fn a_plain_set_writes_what_the_command_does() {
+    let now = Wall::from_millis(1_000_000);
+    let check = |line: &str, is_plain: bool| {
+        let (mut parser, typed) = (Parser::new(Limits::default(), true), format!("{line}\r\n"));
+        let mut input = typed.as_bytes();
+        let request = parser.next(&mut input).expect("a line").expect("a whole one");
+        let plain = plain_set(&request, now);
+        assert_eq!(plain.is_some(), is_plain, "{line}");
+        let Some(PlainSet { key, text, end }) = plain else { return };
+        assert_eq!(key, b"k", "{line}");
+        let version = Version { time: Hlc::at(now), writer: By(1) };
+        let mut draft = Draft::new(State::nothing(), Stamp::Plain(version), now);
+        let (_, run) = need(find(request.name()).expect("a command"), &request).expect("one value");
+        run(&mut draft, &request, &mut Writer::new(&mut Vec::new(), Resp::Resp2)).expect("done");
+        let mut payload = Vec::new();
+        text_payload(&mut payload, &[], text);
+        let deadlines = end.map_or(Deadlines::at(Wall::MAX), |end| lasting(end, now));
+        assert_eq!(draft.finish(), (Some(payload), deadlines), "{line}");
+    };
+    check("SET k v", true);
+    check("set k v ex 10", true);
+    check("SET k v PX 10", true);
+    check("SET k v EXAT 2000", true);
+    check("SETEX k 10 v", true);
+    check("SET k v EXAT 10", false);
+    check("SET k v EX 0", false);
+    check("SET k v EX no", false);
+    check("SET k v NX", false);
+    check("SET k v NX EX", false);
+    check("SET k v KEEPTTL", false);
+    check("SET k v XX PX 10", false);
+    check("SETNX k v", false);
+    check("PSETEX k 10 v", false);
 }
 
 #[test]

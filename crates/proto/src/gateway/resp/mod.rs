@@ -6,6 +6,7 @@
 //! to know. The source is Redis 7.2: its `networking.c` for what is a
 //! request, and in which words one is refused.
 
+mod ahead;
 mod error;
 mod inline;
 mod reply;
@@ -13,6 +14,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::{FirstArguments, first_arguments};
 pub use error::ProtocolError;
 pub use reply::{Version, Writer};
 pub use request::{

@@ -209,6 +209,12 @@ impl Parser {
         Ok(Some(Request { bytes, spans: &self.spans }))
     }
 
+    /// Whether a request begins with the next input.
+    #[must_use]
+    pub const fn is_at_start(&self) -> bool {
+        self.at == 0 && self.searched == 0
+    }
+
     /// How many bytes are lacking, at least, when there was no request. It is
     /// what the client says: no reason to make room for all of them at once.
     #[must_use]
@@ -360,7 +366,7 @@ impl Parser {
 /// A number of up to seven digits between the byte at `at` and the end of its
 /// line, and where the next line begins: what all but a few lines are. Nothing
 /// when it is otherwise, or not all there.
-fn short(input: &[u8], at: usize) -> Option<(u32, usize)> {
+pub(super) fn short(input: &[u8], at: usize) -> Option<(u32, usize)> {
     const MAX_DIGITS: usize = 7;
     let digits = input.get(at + 1..)?;
     let mut value = 0;

@@ -74,6 +74,22 @@ fn refused_by(parser: impl Fn() -> Parser, input: &[u8], reply: &str) {
 }
 
 #[test]
+fn keys_are_seen_ahead() {
+    let check = |stream: &[u8], expected: &[&str]| {
+        let ahead = first_arguments(stream).map(|key| String::from_utf8_lossy(key).into_owned());
+        assert_eq!(ahead.collect::<Vec<_>>(), expected, "{}", stream.escape_ascii());
+    };
+    let get = encode(&words(&["GET", "one"]));
+    let set = encode(&words(&["SET", "other", "value", "EX", "10"]));
+    check(&[get.clone(), set.clone()].concat(), &["one", "other"]);
+    check(&[get.clone(), set[..set.len() - 1].to_vec()].concat(), &["one"]);
+    check(&[get.clone(), b"PING\r\n".to_vec(), get].concat(), &["one"]);
+    check(&encode(&words(&["PING"])), &[]);
+    check(b"*2\r\n$9999999\r\n", &[]);
+    check(b"", &[]);
+}
+
+#[test]
 fn requests_are_read() {
     check(b"", &[]);
     check(b"*1\r\n$4\r\nPING\r\n", &[&["PING"]]);
@@ -265,5 +281,14 @@ proptest! {
         let parser = || Parser::new(limits, authenticated);
         let whole = read(&mut parser(), [stream.as_slice()]);
         prop_assert_eq!(read(&mut parser(), cut(&stream, &at)), whole);
+    }
+
+    #[test]
+    fn what_is_seen_ahead_is_what_comes(stream in junk()) {
+        let (requests, _) = read(&mut parser(), [stream.as_slice()]);
+        let ahead: Vec<&[u8]> = first_arguments(&stream).collect();
+        let come = requests.iter().map(|request| request.get(1).map_or(&[][..], Vec::as_slice));
+        prop_assert!(ahead.len() <= requests.len());
+        prop_assert!(ahead.iter().copied().eq(come.take(ahead.len())));
     }
 }

@@ -3,16 +3,21 @@
 
 use std::io;
 use std::ops::Range;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use proto::gateway::resp::{Limits, Parser, Version, Writer};
-use segue::Pending;
+use segue::{Cache, Pending};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::figures::count;
 use super::input::Input;
+use super::quick::FETCHED_AHEAD;
 use super::session::{Session, Then};
 use super::{Access, Shared};
 
@@ -29,6 +34,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Output {
     pub(super) bytes: Vec<u8>,
     pending: Vec<(Range<usize>, Pending)>,
+    /// Whether writes have gathered that are to be sent.
+    pub(super) has_gathered: bool,
 }
 
 impl Output {
@@ -36,6 +43,13 @@ impl Output {
     pub(super) fn tells_of(&mut self, begin: usize, pending: Option<Pending>) {
         if let Some(pending) = pending.filter(|pending| !pending.is_confirmed()) {
             self.pending.push((begin..self.bytes.len(), pending));
+        }
+    }
+
+    /// Has those writes sent.
+    pub(super) fn send_gathered(&mut self, cache: &Cache) {
+        if std::mem::take(&mut self.has_gathered) {
+            cache.send_gathered();
         }
     }
 
@@ -72,11 +86,14 @@ pub(super) async fn serve<S>(
     let mut parser = Parser::new(Limits::default(), session.is_authenticated());
     let mut input = Input::default();
     let mut output = Output::default();
+    // Registered once: to do that anew for each read costs more than the look.
+    let mut closed = pin!(open.wait_for(|open| !open));
     loop {
         let read = tokio::select! {
+            biased;
+            _ = &mut closed => return,
             read = stream.read_buf(input.room()) => Some(read),
             () = session.mail() => None,
-            _ = open.wait_for(|open| !open) => return,
         };
         let Some(read) = read else {
             if session.take_mail(&mut output) == Then::Close
@@ -118,27 +135,33 @@ async fn batch(
     parser: &mut Parser,
     (input, output): (&[u8], &mut Output),
 ) -> (usize, Then) {
-    let mut rest = input;
-    loop {
+    let (mut rest, mut commands) = (input, 0_usize);
+    session.now = shared.store.cache.now();
+    let then = loop {
         if output.bytes.len() > FLUSH_BYTES {
-            return (input.len() - rest.len(), Then::GoOn);
+            break Then::GoOn;
+        }
+        if commands % FETCHED_AHEAD == 0 && parser.is_at_start() {
+            session.fetch_ahead(rest);
         }
         match parser.next(&mut rest) {
             Ok(Some(request)) => {
-                count(&shared.counters.commands);
-                let then = session.handle(&request, output).await;
-                if then == Then::Close {
-                    return (input.len() - rest.len(), then);
+                commands += 1;
+                if session.handle(&request, output).await == Then::Close {
+                    break Then::Close;
                 }
             }
-            Ok(None) => return (input.len() - rest.len(), Then::GoOn),
+            Ok(None) => break Then::GoOn,
             Err(error) => {
                 Writer::new(&mut output.bytes, session.version()).protocol_error(error);
-                return (input.len() - rest.len(), Then::Close);
+                break Then::Close;
             }
         }
         parser.set_authenticated(session.is_authenticated());
-    }
+    };
+    // All connections count in one place: once for what came together.
+    shared.counters.commands.fetch_add(commands as u64, Ordering::Relaxed);
+    (input.len() - rest.len(), then)
 }
 
 /// Sends the replies, once what they tell of is where it is to be. A write
@@ -149,6 +172,7 @@ async fn flush<S: AsyncWrite + Unpin>(
     output: &mut Output,
 ) -> Result<(), ()> {
     let shared = session.shared;
+    output.send_gathered(&shared.store.cache);
     // From the last one on, so that the places of those before stay.
     let mut failed = usize::MAX;
     while let Some((place, pending)) = output.pending.pop() {
@@ -162,7 +186,8 @@ async fn flush<S: AsyncWrite + Unpin>(
         }
     }
     let written = tokio::select! {
-        written = timeout(WRITE_TIMEOUT, send(stream, &output.bytes)) => written,
+        biased;
+        written = sent_in_time(stream, &output.bytes) => written,
         // Whose messages cannot wait any longer does not read.
         () = session.overflowed() => return Err(()),
     };
@@ -174,8 +199,26 @@ async fn flush<S: AsyncWrite + Unpin>(
     matches!(written, Ok(Ok(()))).then_some(()).ok_or(())
 }
 
+/// Sends bytes, for as long as a client may take.
+async fn sent_in_time<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    bytes: &[u8],
+) -> Result<io::Result<()>, Elapsed> {
+    let mut sending = pin!(send(stream, bytes));
+    // Nearly always the kernel takes it at once: no time has to be set.
+    match poll_once(sending.as_mut()).await {
+        Poll::Ready(sent) => Ok(sent),
+        Poll::Pending => timeout(WRITE_TIMEOUT, sending).await,
+    }
+}
+
 async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     // What is encrypted may have stayed behind.
     stream.flush().await
+}
+
+/// How far a future has come.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }

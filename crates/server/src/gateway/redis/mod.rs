@@ -1,13 +1,13 @@
 //! Redis' protocol: a task for each connection.
 //!
 //! In reading order: [`config`] what it is told; [`access`] who may come in;
-//! [`connection`] the bytes of one client, with its [`input`], [`encrypted`] or not; [`session`] what that client has said of itself;
-//! [`words`] commands about the connection, and [`tuning`] about the
+//! [`connection`] the bytes of one client, with its [`input`], [`encrypted`] or
+//! not; [`session`] what that client has said of itself; [`quick`] what is done at
+//! once; [`words`] commands about the connection, and [`tuning`] about the
 //! configuration; [`several`] commands on several keys or all; [`transaction`]
 //! those that are queued; [`scripted`] those in scripts, [`aspnet`] those of
-//! ASP.NET's sessions; [`channels`] who
-//! listens to what, with a [`mailbox`] each, and [`listening`] the commands for
-//! it; [`figures`] what is counted.
+//! ASP.NET's sessions; [`channels`] who listens to what, with a [`mailbox`] each,
+//! and [`listening`] the commands for it; [`figures`] what is counted.
 
 mod access;
 mod aspnet;
@@ -19,6 +19,7 @@ mod figures;
 mod input;
 mod listening;
 mod mailbox;
+mod quick;
 mod scripted;
 mod session;
 mod several;

@@ -6,14 +6,16 @@ use std::time::Duration;
 use proto::gateway::redis::events::{self, Event};
 use proto::gateway::redis::{self, Command, Fail, Kind, Need};
 use proto::gateway::resp::{Request, Version, Writer};
-use proto::record::Body;
-use proto::web::{Plain, Rank, plain};
+use proto::time::Wall;
+use proto::web::Rank;
+use zeroize::Zeroizing;
 
 use super::Shared;
 use super::access::{Access, DEFAULT_USER, User};
 use super::channels::Subscriptions;
 use super::connection::Output;
 use super::figures::count;
+use super::quick::Quick;
 use super::transaction::Queue;
 use crate::gateway::keys::{MAX_KEY_BYTES, Name, name};
 
@@ -49,6 +51,10 @@ pub(super) struct Session<'s> {
     pub(super) watched: Vec<(u8, Vec<u8>, Rank)>,
     /// The channels that it listens to.
     pub(super) subscriptions: Option<Subscriptions>,
+    /// The time at which what came together is done.
+    pub(super) now: Wall,
+    /// Room for a value on its way into the table.
+    pub(super) payload: Zeroizing<Vec<u8>>,
 }
 
 /// What is to be done to a value.
@@ -74,6 +80,8 @@ impl<'s> Session<'s> {
             queue: None,
             watched: Vec::new(),
             subscriptions: None,
+            now: shared.store.cache.now(),
+            payload: Zeroizing::default(),
         }
     }
 
@@ -84,6 +92,11 @@ impl<'s> Session<'s> {
     /// What keys and channels begin with that the client may name.
     pub(super) fn prefix(&self) -> &'s [u8] {
         self.user.map_or(&self.access.prefix, |user| &user.prefix)
+    }
+
+    /// Whether the client may change nothing.
+    pub(super) fn may_only_read(&self) -> bool {
+        self.user.is_some_and(|user| user.read_only)
     }
 
     /// The name of the user that the client is.
@@ -97,11 +110,24 @@ impl<'s> Session<'s> {
 
     /// Does what a request asks.
     pub(super) async fn handle(&mut self, request: &Request<'_>, output: &mut Output) -> Then {
-        if self.is_quick(request, output) {
+        let begin = output.bytes.len();
+        let quick = self.quick(request, output);
+        if matches!(quick, Quick::Done) {
             return Then::GoOn;
         }
-        let begin = output.bytes.len();
-        match self.answer(request, output).await {
+        // What follows may wait for others.
+        output.send_gathered(&self.shared.store.cache);
+        let answered = match quick {
+            Quick::Left(placed, ack) => {
+                self.shared.store.spread(placed, ack).await.map(|pending| {
+                    output.tells_of(begin, Some(pending));
+                    Then::GoOn
+                })
+            }
+            Quick::Done | Quick::Not => self.answer(request, output).await,
+        };
+        self.now = self.shared.store.cache.now();
+        match answered {
             Ok(then) => then,
             Err(fail) => {
                 count(&self.shared.counters.errors);
@@ -109,29 +135,6 @@ impl<'s> Session<'s> {
                 Then::GoOn
             }
         }
-    }
-
-    /// A `GET` of what lies in the node's own table, without anything else.
-    fn is_quick(&self, request: &Request<'_>, output: &mut Output) -> bool {
-        let is_get = request.count() == 2 && request.name().eq_ignore_ascii_case(b"get");
-        if !is_get || self.queue.is_some() || !self.authenticated || self.only_listens() {
-            return false;
-        }
-        let Ok(Name { key, .. }) = self.name(request.get(1).unwrap_or_default()) else {
-            return false;
-        };
-        let mut reply = Writer::new(&mut output.bytes, self.version);
-        let found = self.shared.store.cache.read(&key, |record| match record.body {
-            Body::Value(value) => match plain(value) {
-                Plain::Text(text) => {
-                    reply.bulk(text);
-                    true
-                }
-                Plain::Gone | Plain::Other => false,
-            },
-            Body::Deleted => false,
-        });
-        found == Some(true)
     }
 
     async fn answer(&mut self, request: &Request<'_>, output: &mut Output) -> Result<Then, Fail> {
@@ -146,7 +149,7 @@ impl<'s> Session<'s> {
                 return Err(fail);
             }
         };
-        if self.user.is_some_and(|user| user.read_only) && redis::may_change(command) {
+        if self.may_only_read() && redis::may_change(command) {
             self.spoil_queue();
             let (user, name) = (self.user_name(), command.name);
             return Err(Fail::Told(format!(
