@@ -8,6 +8,9 @@ use super::servers::{Engine, Server};
 use super::speech::Operation;
 use super::{CONNECTIONS, Options, VALUE_BYTES};
 
+/// The least that a server may be given: what a node asks for at least.
+const LEAST_BYTES: u64 = 8 << 20;
+
 /// The number of sessions that the goals are for.
 const GOAL_SESSIONS: u32 = 1_000_000;
 /// The sizes of a session, and what so many of them may take, in megabytes.
@@ -24,6 +27,7 @@ pub(super) fn measure(
         for (value_bytes, goal) in SIZES {
             progress(&format!("{} sessions at {}", options.sessions, engine.name()));
             let memory = u64::from(options.sessions) * allowance(engine, value_bytes as u64);
+            let memory = memory.max(LEAST_BYTES);
             let Some(server) = Server::alone(engine, directory, memory)? else {
                 report.miss(engine.name());
                 break;
