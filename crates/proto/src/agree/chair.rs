@@ -21,9 +21,9 @@ use crate::wire::header::Incarnation;
 const DROPPED_AFTER: Duration = Duration::from_secs(2);
 /// The same where a majority of the others is as many as before: of three, two
 /// can do no more without the third than with it, and once the third is heard
-/// again it counts at once. Not for ever, as what is over is forgotten only when
-/// all voters have.
-const DROPPED_IN_VAIN_AFTER: Duration = Duration::from_secs(60);
+/// again it counts at once. Not for long: what is over is forgotten only when all
+/// voters have, and if another starts again meanwhile, there is no majority.
+const DROPPED_IN_VAIN_AFTER: Duration = Duration::from_secs(15);
 /// How long a node is there before it becomes a voter.
 const ADDED_AFTER: Duration = Duration::from_millis(500);
 /// How fresh what a member said of itself has to be: some five tellings.

@@ -156,7 +156,7 @@ fn two_of_three_go_on_and_the_third_comes_back_to_what_they_did() {
     assert_eq!(trio.answer(0, 1, increment()), Ok(Outcome::Number(1)));
     for (silent, number) in [(0, 2), (1, 3), (2, 4_u8)] {
         trio.silent = vec![silent];
-        trio.run(64_000);
+        trio.run(20_000);
         let other = (silent + 1) % 3;
         assert_eq!(trio.machines[other].roster().map(|it| it.electorate.voters.len()), Some(2));
         assert_eq!(
@@ -177,7 +177,7 @@ fn of_three_none_is_dropped_for_being_silent_a_while() {
     let mut trio = Trio::new();
     for (silent, count) in [(0, 1), (1, 2), (2, 3_u8)] {
         trio.silent = vec![silent];
-        trio.run(10_000);
+        trio.run(3_000);
         // It is back, and another one cannot be reached, before a roster could change.
         trio.silent = vec![(silent + 1) % 3];
         trio.run(1);

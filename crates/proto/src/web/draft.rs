@@ -273,7 +273,11 @@ impl Draft {
         let end = other.end();
         match &other.state.content {
             Content::Ended | Content::Gone => return,
-            Content::Text(text, beside) => self.set_item(text.to_vec(), *beside, Until::Never),
+            Content::Text(text, beside) => {
+                // It is another write, known by another number.
+                let beside = Beside { number: None, ..*beside };
+                self.set_item(text.to_vec(), beside, Until::Never);
+            }
             Content::Members(members) => {
                 for (field, value) in members.live() {
                     self.set_field(members.shape, field, value);

@@ -18,6 +18,8 @@ pub mod state;
 mod tests;
 
 pub use draft::{Change, Draft, Stamp};
-pub use payload::{Item, Plain, is_typed, item, merges_by_type, plain, text_payload};
+pub use payload::{
+    Item, Plain, TEXT_OVERHEAD_BYTES, is_typed, item, merges_by_type, plain, text_payload,
+};
 pub use rank::Rank;
 pub use state::{Beside, Content, Ends, Entry, Members, Shape, State};

@@ -95,10 +95,14 @@ pub fn merges_by_type(record: &Record<'_>) -> bool {
     }
 }
 
+/// How much longer the payload of a text is than the text and the key that it
+/// names.
+pub const TEXT_OVERHEAD_BYTES: usize = 4;
+
 /// The payload of a plainly written text. `name` is the key, where the
 /// record's id cannot hold it.
 pub fn text_payload(out: &mut Vec<u8>, name: &[u8], text: &[u8]) {
-    out.reserve(4 + name.len() + text.len());
+    out.reserve(TEXT_OVERHEAD_BYTES + name.len() + text.len());
     out.extend_from_slice(&[MARK, TEXT | if name.is_empty() { 0 } else { NAMED }]);
     put_name(out, name);
     out.extend_from_slice(text);

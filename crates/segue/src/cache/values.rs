@@ -153,8 +153,28 @@ impl Cache {
     ///
     /// [`WriteError::Unacknowledged`].
     pub async fn confirm(&self, pending: Pending) -> Result<(), WriteError> {
+        self.confirm_by(pending, self.confirmed_by()).await
+    }
+
+    /// By when writes that are sent now have to be confirmed.
+    #[must_use]
+    pub fn confirmed_by(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + self.shared.ack_timeout
+    }
+
+    /// As [`Cache::confirm`], by that time: writes that were sent together are
+    /// waited for together.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Unacknowledged`].
+    pub async fn confirm_by(
+        &self,
+        pending: Pending,
+        by: tokio::time::Instant,
+    ) -> Result<(), WriteError> {
         let Pending { confirmed: Some(confirmed), wanted } = pending else { return Ok(()) };
-        match tokio::time::timeout(self.shared.ack_timeout, confirmed).await {
+        match tokio::time::timeout_at(by, confirmed).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(WriteError::Unacknowledged { wanted }),
         }

@@ -15,10 +15,11 @@ use proto::gateway::redis::{Fail, Need};
 use proto::record::{Body, Deadlines, KeyHash, Record, Version, Writer};
 use proto::time::Wall;
 use proto::web::draft::lasting;
-use proto::web::{Change, Draft, Plain, Stamp, State, plain, text_payload};
+use proto::web::{Change, Draft, Plain, Stamp, State, TEXT_OVERHEAD_BYTES, plain, text_payload};
 use segue::{Ack, Cache, Gathered, OneAnswerError, Pending, Placed, WriteError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::keys::Name;
 use super::rules::{Rule, Rules};
@@ -132,7 +133,7 @@ impl Store {
         name: &Name<'_>,
         text: &[u8],
         (end, now): (Option<Wall>, Wall),
-        payload: &mut Vec<u8>,
+        payload: &mut Zeroizing<Vec<u8>>,
     ) -> Option<Result<Gathered, WriteError>> {
         let ack = self.ack(name);
         if ack == Ack::Tier || self.rules.may_guard(name.place().1) {
@@ -151,6 +152,10 @@ impl Store {
             Some(false) | None => {}
         }
         payload.clear();
+        if payload.capacity() < TEXT_OVERHEAD_BYTES + text.len() {
+            // What grows by itself leaves its bytes behind.
+            *payload = Zeroizing::new(Vec::with_capacity(TEXT_OVERHEAD_BYTES + text.len()));
+        }
         text_payload(payload, &[], text);
         let deadlines = end.map_or(Deadlines::at(Wall::MAX), |end| lasting(end, now));
         Some(self.cache.gather((&name.key, hash), payload, deadlines, (ack, now)))
@@ -177,7 +182,7 @@ impl Store {
         let version = self.cache.next_version();
         let mut draft = self.draft(state, Stamp::Plain(version));
         work(&mut draft, out)?;
-        if guarded && draft.is_there() {
+        if guarded && draft.is_there() && !draft.needs_one_answer() {
             // It was asked for before the delete, as far as anybody can tell.
             return Ok(Written::Nothing);
         }

@@ -91,6 +91,7 @@ fn users_have_names_prefixes_and_rights() {
                 read_only = true\n\
                 [[redis.listener]]\nlisten = \"127.0.0.1:0\"\nprefix = \"tls:\"\n";
     let node = Node::start(directory.path(), "a", more);
+    let mut silent = node.client();
     let mut ann = node.client();
     assert_eq!(ann.say("GET app:k"), "-NOAUTH Authentication required.");
     for wrong in [["AUTH", "ann", "ben's"], ["AUTH", "default", "ann's"], ["AUTH", "carl", "ann's"]]
@@ -125,6 +126,9 @@ fn users_have_names_prefixes_and_rights() {
     assert_eq!(apache.say("SET tls:k 1"), "+OK");
     assert_eq!(apache.say("GET app:k"), "-NOPERM No permissions to access a key");
     assert_eq!(apache.say("ACL WHOAMI"), "$7 default");
+    // Whoever does not log in has his place for a while only: it is closed.
+    assert!(silent.reply().is_empty());
+    assert_eq!(ann.say("ACL WHOAMI"), "$3 ann");
 }
 
 #[test]

@@ -171,6 +171,21 @@ fn channels_and_key_events_are_those_of_redis() {
     assert!(differing.is_empty() && theirs.len() == ours.len(), "{}", differing.join("\n"));
 }
 
+/// What is refused leaves the connection as it was, and the rest of its words too.
+#[test]
+fn a_refused_subscription_is_none() {
+    let directory = directory();
+    let node = Node::start(directory.path(), "a", "redis.prefix = \"app:\"");
+    let (mut client, mut speaker) = (node.client(), node.client());
+    let long = format!("PSUBSCRIBE app:* {}", "?".repeat(128));
+    let expected = "-ERR a pattern is too long: at most 127 characters";
+    assert_eq!(client.say(&long), expected);
+    assert_eq!(client.say("SUBSCRIBE app:c other"), "-NOPERM No permissions to access a channel");
+    assert_eq!(speaker.say("PUBLISH app:c x"), ":0");
+    assert_eq!(client.say("GET app:k"), "$-1");
+    assert_eq!(speaker.say(&format!("PUBSUB CHANNELS {}", "?".repeat(128))), expected);
+}
+
 #[test]
 fn what_is_said_at_one_node_is_heard_at_all() {
     let directory = directory();

@@ -168,6 +168,8 @@ impl RedisServer {
         let child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
             .arg(&socket)
+            .arg("--dir")
+            .arg(directory)
             .stdout(out)
             .spawn()
             .expect("redis-server is installed (package redis-server, see .ci/packages)");

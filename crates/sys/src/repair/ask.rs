@@ -26,8 +26,6 @@ pub struct Overheard {
     pub acknowledged: u32,
     /// Its window, as it stands there.
     pub window: u16,
-    /// Its clock.
-    pub timestamp: Option<u32>,
     /// The first block that it acknowledged besides.
     pub block: [u32; 2],
 }
@@ -111,13 +109,9 @@ impl Asking {
         if !self.question.sack || heard.block != [asked, asked.wrapping_add(1)] {
             return Ok(());
         }
-        let mut options = Vec::with_capacity(24);
-        if let Some(timestamp) = heard.timestamp {
-            options.extend_from_slice(&[1, 1, 8, 10]);
-            options.extend_from_slice(&timestamp.to_be_bytes());
-            options.extend_from_slice(&[0; 4]);
-        }
-        options.extend_from_slice(&[1, 1, 5, 10]);
+        // Without its clock: older segments, which wait, would be taken for ones of
+        // long ago (RFC 7323, section 5.3).
+        let mut options = vec![1, 1, 5, 10];
         heard.block.iter().for_each(|edge| options.extend_from_slice(&edge.to_be_bytes()));
         forge.send(&Forged {
             from: self.socket.peer_addr().of("getpeername")?,

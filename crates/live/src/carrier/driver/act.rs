@@ -83,6 +83,7 @@ impl Driver {
             // The address went with the first of them.
             self.leave_address();
             for late in late {
+                self.beat();
                 if let Err(error) = late.pass_on(&self.parts.forge) {
                     tracing::debug!(%error, "what came meanwhile is not passed on, and is sent again");
                 }

@@ -168,9 +168,6 @@ impl Driver {
                 owned.owner.attach(self.now, id, header, token(packet));
             }
             (false, _) => {
-                if let Link::Asking(asked) = &side.link {
-                    overhear(&asked.asking, segment, &self.parts.forge);
-                }
                 let told = Told {
                     sequence: segment.sequence,
                     payload: segment.data,
@@ -180,6 +177,9 @@ impl Driver {
                 let ledger = owned.owner.ledger(id);
                 if ledger.is_some_and(|ledger| !may_be_taken(ledger, end, segment)) {
                     return Fate::DROP;
+                }
+                if let Link::Asking(asked) = &side.link {
+                    overhear(&asked.asking, segment, &self.parts.forge);
                 }
                 owned.owner.handle_segment(self.now, (id, end), told, token(packet));
                 let clock = segment.options.timestamps.map(|stamps| stamps.value);
@@ -254,13 +254,9 @@ impl Driver {
 
 /// Has the kernel know what a peer has answered with data, which wait.
 fn overhear(asking: &Asking, segment: &Segment<'_>, forge: &Forge) {
-    let Some(block) = segment.options.block.filter(|_| !segment.data.is_empty()) else { return };
-    let heard = Overheard {
-        acknowledged: segment.acknowledged,
-        window: segment.window,
-        timestamp: segment.options.timestamps.map(|stamps| stamps.value),
-        block,
-    };
+    let speaks = segment.flags.ack() && !segment.flags.rst() && !segment.data.is_empty();
+    let Some(block) = segment.options.block.filter(|_| speaks) else { return };
+    let heard = Overheard { acknowledged: segment.acknowledged, window: segment.window, block };
     if let Err(error) = asking.overhear(&heard, forge) {
         tracing::debug!(%error, "what a peer has answered is not known, and is asked again");
     }

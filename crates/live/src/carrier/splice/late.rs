@@ -14,9 +14,9 @@ use sys::call::CallError;
 use sys::repair::{Flags, Forge, Forged, MAX_DATA_BYTES};
 
 /// How much is kept of an end: what a LAN has on its way. 64 connections of two
-/// ends, and two batches of them, are 32 MiB.
+/// ends, and two batches of them for a group, are 32 MiB.
 const MOST_BYTES: usize = 128 << 10;
-/// How many segments: as many small ones as large ones would be.
+/// How many segments are passed on: as many small ones as large ones would be.
 const MOST: usize = MOST_BYTES / MAX_DATA_BYTES;
 
 /// The timestamps option behind two of no operation, so that it is of whole words
@@ -28,6 +28,8 @@ const STAMPS_BYTES: usize = 12;
 pub(in crate::carrier) struct Late {
     segments: Vec<Kept>,
     bytes: usize,
+    /// How many segments they are when they are passed on.
+    pieces: usize,
 }
 
 #[derive(Debug)]
@@ -49,10 +51,11 @@ impl Late {
         let flags = segment.flags;
         let ordinary = flags.ack() && !flags.syn() && !flags.rst() && !flags.urg();
         let bytes = self.bytes + segment.data.len();
-        if !ordinary || bytes > MOST_BYTES || self.segments.len() == MOST {
+        let pieces = self.pieces + segment.data.len().div_ceil(MAX_DATA_BYTES).max(1);
+        if !ordinary || bytes > MOST_BYTES || pieces > MOST {
             return;
         }
-        self.bytes = bytes;
+        (self.bytes, self.pieces) = (bytes, pieces);
         self.segments.push(Kept {
             from: segment.from,
             to: segment.to,
@@ -163,8 +166,9 @@ mod tests {
             let mut late = Late::default();
             let packet = packet(ACK, data);
             (0..1_000).for_each(|_| keep(&mut late, &packet));
-            assert!(late.bytes <= MOST_BYTES && late.segments.len() <= MOST);
-            assert!(late.segments.len() == MOST || late.bytes + data > MOST_BYTES);
+            assert!(late.bytes <= MOST_BYTES && late.pieces <= MOST && !late.segments.is_empty());
+            let more = data.div_ceil(MAX_DATA_BYTES).max(1);
+            assert!(late.pieces + more > MOST || late.bytes + data > MOST_BYTES);
         }
     }
 }

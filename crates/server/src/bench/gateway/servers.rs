@@ -83,7 +83,7 @@ impl Server {
             Engine::Segue => Self::node("alone", "", (directory, memory_bytes)).map(Some),
             Engine::Floor => Self::floor().map(Some),
             Engine::Redis | Engine::Valkey | Engine::Memcached => {
-                Self::peer(engine, &[], memory_bytes)
+                Self::peer(engine, &[], (directory, memory_bytes))
             }
         }
     }
@@ -100,9 +100,10 @@ impl Server {
             let other = Self::node("other", &format!("{keys}farm.peers = [\"{peer}\"]\n"), place)?;
             return Ok(Some([one, other]));
         }
-        let Some(one) = Self::peer(engine, &[], MEMORY_BYTES)? else { return Ok(None) };
+        let place = (directory, MEMORY_BYTES);
+        let Some(one) = Self::peer(engine, &[], place)? else { return Ok(None) };
         let port = one.address.port().to_string();
-        let other = Self::peer(engine, &["--replicaof", "127.0.0.1", &port], MEMORY_BYTES)?;
+        let other = Self::peer(engine, &["--replicaof", "127.0.0.1", &port], place)?;
         Ok(other.map(|other| [one, other]))
     }
 
@@ -145,13 +146,21 @@ impl Server {
         Ok(Self { engine: Engine::Floor, address: line.parse()?, process, farm: None })
     }
 
-    /// Another engine's server, with nothing on disk.
-    fn peer(engine: Engine, more: &[&str], memory_bytes: u64) -> anyhow::Result<Option<Self>> {
+    /// Another engine's server, which finds nothing on disk: a replica leaves what
+    /// it was sent where it runs.
+    fn peer(
+        engine: Engine,
+        more: &[&str],
+        (directory, memory_bytes): (&Path, u64),
+    ) -> anyhow::Result<Option<Self>> {
         // They take no port of the kernel's choice. One that was free a moment
         // ago will do.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let program = engine.program().context("it has a program")?;
         let (mut command, port) = (Command::new(program), address.port().to_string());
+        let place = directory.join(&port);
+        std::fs::create_dir_all(&place)?;
+        command.current_dir(place);
         if engine == Engine::Memcached {
             command.args(["-l", "127.0.0.1", "-U", "0", "-p", &port, "-u", "nobody"]);
             command.args(["-m", &(memory_bytes >> 20).to_string()]);

@@ -42,7 +42,9 @@ pub(super) fn tell(shared: &Shared, group: &[u8], writer: &mut Writer<'_, '_>) {
 }
 
 fn general(shared: &Shared, writer: &mut Writer<'_, '_>) {
-    let (figures, from) = (shared.figures(), *shared.counted_from.lock());
+    // In this order: what is counted from is never more than what is counted.
+    let from = *shared.counted_from.lock();
+    let figures = shared.figures();
     let since = |of: fn(&Figures) -> u64| of(&figures) - of(&from);
     let mut stat = |name: &str, figure: &dyn Display| stat(writer, name, figure);
     stat("pid", &std::process::id());

@@ -4,13 +4,14 @@
 //! It is told of what happens and knows no node, no cache and no connection.
 //! Parts of the cache may be locked while it is told: it looks nothing up.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use proto::gateway::redis::events::{self, Event, Wanted};
-use proto::gateway::redis::glob;
+use proto::gateway::redis::glob::Pattern;
 use proto::record::{Body, Kind, Record};
 use proto::web::State;
 use segue::{Arrived, News};
@@ -21,7 +22,7 @@ use crate::gateway::keys::{self, MAX_KEY_BYTES};
 /// The longest name of a channel: a key behind `__keyspace@15__:`.
 pub(super) const MAX_CHANNEL_BYTES: usize = MAX_KEY_BYTES + 32;
 /// How many different patterns there may be at a node: each is tried on each
-/// message, some microseconds with the longest ones.
+/// message, some microseconds with the longest channels, and has a table of 4 KiB.
 const MOST_PATTERNS: usize = 4_096;
 
 /// The channels of a node.
@@ -39,10 +40,18 @@ pub(crate) struct Channels {
 #[derive(Debug, Default)]
 struct Listeners {
     channels: HashMap<Vec<u8>, Boxes>,
-    patterns: BTreeMap<Vec<u8>, (Arc<[u8]>, Boxes)>,
+    patterns: BTreeMap<Vec<u8>, Patterned>,
 }
 
 type Boxes = BTreeMap<u64, Listener>;
+
+/// Who listens by a pattern.
+#[derive(Debug)]
+struct Patterned {
+    name: Arc<[u8]>,
+    pattern: Pattern,
+    boxes: Boxes,
+}
 
 /// Where a subscriber's mail goes.
 #[derive(Debug, Clone)]
@@ -59,9 +68,9 @@ pub(super) enum Sort {
     Pattern,
 }
 
-/// There are too many patterns.
+/// There are too many patterns, or it is none.
 #[derive(Debug)]
-pub(super) struct TooMany;
+pub(super) struct Refused;
 
 impl Channels {
     /// What is said at this node reaches so many.
@@ -126,13 +135,10 @@ impl Channels {
         self.listeners.read().channels.get(channel).map_or(0, BTreeMap::len)
     }
 
-    /// The channels that somebody listens on, in order.
-    pub(super) fn names(&self, is_asked: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
-        let listeners = self.listeners.read();
-        let mut names: Vec<_> =
-            listeners.channels.keys().filter(|name| is_asked(name)).cloned().collect();
-        names.sort_unstable();
-        names
+    /// The channels that somebody listens on, in no order. A copy: who looks
+    /// through them keeps nobody waiting.
+    pub(super) fn names(&self) -> Vec<Vec<u8>> {
+        self.listeners.read().channels.keys().cloned().collect()
     }
 
     fn send(&self, channel: &[u8], text: &[u8], concerns: &[u8]) -> usize {
@@ -152,9 +158,9 @@ impl Channels {
         if let Some(boxes) = listeners.channels.get(channel) {
             give(boxes, None);
         }
-        for (pattern, boxes) in listeners.patterns.values() {
-            if glob::matches(pattern, channel) {
-                give(boxes, Some(pattern));
+        for Patterned { name, pattern, boxes } in listeners.patterns.values() {
+            if pattern.matches(channel) {
+                give(boxes, Some(name));
             }
         }
         self.messages.fetch_add(reached as u64, Ordering::Relaxed);
@@ -217,17 +223,28 @@ impl Subscriptions {
         names.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
-    pub(super) fn add(&mut self, sort: Sort, name: &[u8]) -> Result<(), TooMany> {
+    /// Whether this is one of them.
+    pub(super) fn has(&self, sort: Sort, name: &[u8]) -> bool {
+        self.names[sort as usize].contains_key(name)
+    }
+
+    pub(super) fn add(&mut self, sort: Sort, name: &[u8]) -> Result<(), Refused> {
         let mut listeners = self.channels.listeners.write();
         let boxes = match sort {
             Sort::Channel => listeners.channels.entry(name.to_vec()).or_default(),
             Sort::Pattern => {
                 let patterns = &mut listeners.patterns;
                 if patterns.len() >= MOST_PATTERNS && !patterns.contains_key(name) {
-                    return Err(TooMany);
+                    return Err(Refused);
                 }
-                let new = || (Arc::from(name), Boxes::default());
-                &mut patterns.entry(name.to_vec()).or_insert_with(new).1
+                match patterns.entry(name.to_vec()) {
+                    Entry::Occupied(known) => &mut known.into_mut().boxes,
+                    Entry::Vacant(free) => {
+                        let pattern = Pattern::new(name).ok_or(Refused)?;
+                        let (name, boxes) = (Arc::from(name), Boxes::default());
+                        &mut free.insert(Patterned { name, pattern, boxes }).boxes
+                    }
+                }
             }
         };
         let (mailbox, prefix) = (Arc::clone(&self.mailbox), Arc::clone(&self.prefix));
@@ -257,9 +274,9 @@ impl Listeners {
                 }
             }
             Sort::Pattern => {
-                if let Some((_, boxes)) = self.patterns.get_mut(name) {
-                    boxes.remove(&id);
-                    if boxes.is_empty() {
+                if let Some(patterned) = self.patterns.get_mut(name) {
+                    patterned.boxes.remove(&id);
+                    if patterned.boxes.is_empty() {
                         self.patterns.remove(name);
                     }
                 }

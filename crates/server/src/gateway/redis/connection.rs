@@ -13,7 +13,7 @@ use segue::{Cache, Pending};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::figures::count;
 use super::input::Input;
@@ -24,6 +24,9 @@ use super::{Access, Shared};
 /// Replies are sent once they are that long, though more is to be done: a
 /// value of the largest size and then some.
 const FLUSH_BYTES: usize = 2 << 20;
+/// How long a client may take to log in: the places are there for those who may
+/// use them.
+const LOG_IN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room above which a buffer is given back once it is empty.
 const KEPT_BYTES: usize = 64 * 1024;
 /// How long a client may take to take its replies.
@@ -88,12 +91,14 @@ pub(super) async fn serve<S>(
     let mut output = Output::default();
     // Registered once: to do that anew for each read costs more than the look.
     let mut closed = pin!(open.wait_for(|open| !open));
+    let log_in_by = Instant::now() + LOG_IN_TIMEOUT;
     loop {
         let read = tokio::select! {
             biased;
             _ = &mut closed => return,
             read = stream.read_buf(input.room()) => Some(read),
             () = session.mail() => None,
+            () = sleep_until(log_in_by), if !session.is_authenticated() => return,
         };
         let Some(read) = read else {
             if session.take_mail(&mut output) == Then::Close
@@ -175,8 +180,9 @@ async fn flush<S: AsyncWrite + Unpin>(
     output.send_gathered(&shared.store.cache);
     // From the last one on, so that the places of those before stay.
     let mut failed = usize::MAX;
+    let by = shared.store.cache.confirmed_by();
     while let Some((place, pending)) = output.pending.pop() {
-        let confirmed = shared.store.cache.confirm(pending).await;
+        let confirmed = shared.store.cache.confirm_by(pending, by).await;
         if let Err(error) = confirmed
             && place.start < failed
         {

@@ -1,6 +1,7 @@
 //! `SUBSCRIBE`, `PUBLISH` and what belongs to them.
 
-use proto::gateway::redis::{self, Fail, glob};
+use proto::gateway::redis::glob::{MAX_PATTERN_PARTS, Pattern};
+use proto::gateway::redis::{self, Fail};
 use proto::gateway::resp::{Request, Version, Writer};
 
 use super::channels::{MAX_CHANNEL_BYTES, Sort, Subscriptions};
@@ -24,18 +25,20 @@ impl Session<'_> {
         request: &Request<'_>,
         output: &mut Output,
     ) -> Result<(), Fail> {
-        match name {
+        let sort = if name.starts_with('p') { Sort::Pattern } else { Sort::Channel };
+        let done = match name {
             "publish" => return self.publish(request, output).await,
             "pubsub" => return self.pubsub(request, output),
-            "subscribe" => self.subscribe(Sort::Channel, request, output)?,
-            "psubscribe" => self.subscribe(Sort::Pattern, request, output)?,
-            "unsubscribe" => self.unsubscribe(Sort::Channel, request, output),
-            _ => self.unsubscribe(Sort::Pattern, request, output),
-        }
+            "subscribe" | "psubscribe" => self.subscribe(sort, request, output),
+            _ => {
+                self.unsubscribe(sort, request, output);
+                Ok(())
+            }
+        };
         if self.subscriptions.as_ref().is_some_and(|it| it.count() == 0) {
             self.subscriptions = None;
         }
-        Ok(())
+        done
     }
 
     /// Whether only commands about channels are allowed.
@@ -90,6 +93,7 @@ impl Session<'_> {
     ) -> Result<(), Fail> {
         let word = if sort == Sort::Channel { "subscribe" } else { "psubscribe" };
         let prefix = self.prefix().to_vec();
+        // All or nothing: what is refused has no confirmations.
         for name in request.arguments().skip(1) {
             check_length(name)?;
             // What comes by a pattern is looked at when it comes.
@@ -97,12 +101,23 @@ impl Session<'_> {
             if sort == Sort::Channel && !may {
                 return Err(NO_CHANNEL);
             }
+            if sort == Sort::Pattern && Pattern::new(name).is_none() {
+                return Err(too_long());
+            }
+        }
+        let mut added = Vec::new();
+        for name in request.arguments().skip(1) {
             let subscriptions = self
                 .subscriptions
                 .get_or_insert_with(|| Subscriptions::new(&self.shared.channels, &prefix));
-            let has_room = subscriptions.count() < MOST_SUBSCRIPTIONS;
+            let is_new = !subscriptions.has(sort, name);
+            let has_room = !is_new || subscriptions.count() < MOST_SUBSCRIPTIONS;
             if !has_room || subscriptions.add(sort, name).is_err() {
+                added.into_iter().for_each(|name| subscriptions.remove(sort, name));
                 return Err(Fail::Said("ERR too many channels and patterns are listened to"));
+            }
+            if is_new {
+                added.push(name);
             }
             let count = subscriptions.count();
             self.told(word, Some(name), count, output);
@@ -148,8 +163,10 @@ impl Session<'_> {
             (b"channels", 2 | 3) => {
                 let pattern = request.get(2).unwrap_or(b"*");
                 let prefix = self.prefix();
-                let names =
-                    channels.names(|name| name.starts_with(prefix) && glob::matches(pattern, name));
+                let pattern = Pattern::new(pattern).ok_or_else(too_long)?;
+                let mut names = channels.names();
+                names.retain(|name| name.starts_with(prefix) && pattern.matches(name));
+                names.sort_unstable();
                 reply.array(names.len());
                 names.iter().for_each(|name| reply.bulk(name));
             }
@@ -182,6 +199,10 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+fn too_long() -> Fail {
+    Fail::Told(format!("ERR a pattern is too long: at most {MAX_PATTERN_PARTS} characters"))
 }
 
 fn check_length(name: &[u8]) -> Result<(), Fail> {

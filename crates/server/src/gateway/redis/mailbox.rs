@@ -56,7 +56,8 @@ impl Mailbox {
         if waiting.overflowed {
             return false;
         }
-        waiting.bytes += message.channel.len() + message.text.len() + MESSAGE_BYTES;
+        let by = pattern.map_or(0, |pattern| pattern.len());
+        waiting.bytes += by + message.channel.len() + message.text.len() + MESSAGE_BYTES;
         let overflows = waiting.bytes > MOST_BYTES;
         if overflows {
             *waiting = Waiting { overflowed: true, ..Waiting::default() };
@@ -109,6 +110,15 @@ impl Mailbox {
 mod tests {
     use super::*;
     use proto::gateway::resp::Version;
+
+    #[test]
+    fn what_is_written_with_a_message_counts() {
+        let mailbox = Mailbox::default();
+        let message = Arc::new(Message { channel: b"c".to_vec(), text: Vec::new() });
+        let pattern = Arc::from(vec![b'*'; 1_000]);
+        let put = (0..100_000).take_while(|_| !mailbox.put(&message, Some(&pattern))).count();
+        assert!(put * 1_000 < MOST_BYTES, "{put} messages");
+    }
 
     #[test]
     fn a_subscriber_gets_what_was_said_and_not_more_than_the_bound() {

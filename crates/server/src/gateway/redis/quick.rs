@@ -103,8 +103,8 @@ impl Session<'_> {
         let begin = output.bytes.len();
         Writer::new(&mut output.bytes, self.version).ok();
         match written {
-            Gathered::Joined(pending) => output.tells_of(begin, Some(pending)),
-            Gathered::First(pending) => {
+            // Who gathered the first one may not have sent it yet.
+            Gathered::Joined(pending) | Gathered::First(pending) => {
                 output.tells_of(begin, Some(pending));
                 output.has_gathered = true;
             }

@@ -248,7 +248,12 @@ impl<'s> Session<'s> {
             return Ok(());
         }
         if let Some(user) = self.access.log_in(user, password) {
+            let before = self.prefix();
             (self.user, self.authenticated) = (user, true);
+            if self.prefix() != before {
+                // What he listened to was another's to hear.
+                self.subscriptions = None;
+            }
             return Ok(());
         }
         count(&self.shared.counters.failed_logins);

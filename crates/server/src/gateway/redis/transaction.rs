@@ -147,6 +147,8 @@ impl Session<'_> {
             }
         }
         self.reply(output).array(requests.len());
+        // Looking took its time.
+        self.now = self.shared.store.cache.now();
         for request in &requests {
             // It was looked up before it was queued.
             Box::pin(self.handle(request, output)).await;

@@ -165,7 +165,10 @@ impl Session<'_> {
         } else if may {
             self.asp_write(run, (run.place(6)?, run.place(7)?), output).await?;
         }
-        if may {
+        if may && needs_lock {
+            // It may have ended meanwhile, and be another's.
+            self.free(lock, run, output).await?;
+        } else if may {
             self.remove(lock, run, output).await?;
         }
         if may && run.form == Form::Text {
