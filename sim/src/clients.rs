@@ -3,7 +3,7 @@
 //! As of [`decoders`](crate::decoders), nothing here asks what bytes mean:
 //! only that reading them ends without a panic, that they read the same
 //! however they are cut, and that what was read and is written again reads the
-//! same; so does a value that a client of memcached has changed ([`memory`]). The
+//! same; so does a value that a client of memcached has changed (`memory`). The
 //! fuzzers and the tests call the same functions.
 
 mod memory;
