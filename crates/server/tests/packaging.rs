@@ -2,7 +2,7 @@
 //! dashboard ask for are exported, configurations are accepted, and what the
 //! Debian package is made of is there.
 //!
-//! The files' own forms are their tools' business.
+//! The files' own forms are their tools' business: of these, Prometheus' is asked.
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it, there and then")]
 
 use std::collections::BTreeSet;
@@ -230,5 +230,23 @@ fn what_the_package_is_made_of_is_there() {
         };
         let path = root().join("crates/server").join(source.replace("*.md", "operations.md"));
         assert!(is_made || path.is_file(), "{source} is not there");
+    }
+}
+
+/// Tells that something was skipped; where nothing may be, it is a failure.
+#[expect(clippy::print_stderr, reason = "what is told is meant for the terminal")]
+fn skipped(why: &str) {
+    assert!(std::env::var_os("SEGUE_REQUIRE_NETNS").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+#[test]
+fn alerts_are_given_when_they_should_be() {
+    let place = root().join("packaging/prometheus");
+    for words in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]] {
+        match Command::new("promtool").args(words).current_dir(&place).output() {
+            Ok(output) => assert!(output.status.success(), "{output:?}"),
+            Err(error) => skipped(&format!("promtool: {error}; the package prometheus has it")),
+        }
     }
 }
