@@ -21,3 +21,7 @@ farm nodes="1000":
 # The same, compared with what it was: just farm-check 1000
 farm-check nodes="1000":
     cargo run --release -p sim -- farm {{nodes}} --check sim/farm-{{nodes}}.txt
+
+# The pages of docs/ as a book in target/book, by mdBook.
+book:
+    mdbook build docs
