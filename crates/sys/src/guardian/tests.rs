@@ -151,7 +151,9 @@ fn a_guardian_that_stands_still_holds_nobody_up() {
     let mut guardian = Guardian::spawn(command("guardian")).unwrap();
     process::halt(guardian.id()).unwrap();
     let held = Held { address: "10.1.0.100".parse().unwrap(), interface: u32::MAX };
-    assert_eq!(guardian.hold(held).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    // On a busy machine it may still do an order that came before it stopped.
+    let stands_still = until(|| guardian.hold(held).err());
+    assert_eq!(stands_still.kind(), io::ErrorKind::TimedOut);
     let full = until(|| guardian.pulse(Duration::from_secs(1)).err());
     assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
     assert!(!guardian.dismiss().unwrap().success());
