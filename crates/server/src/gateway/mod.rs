@@ -13,6 +13,13 @@ pub(crate) mod redis;
 mod rules;
 mod store;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 pub(crate) use listener::Listen;
 pub(crate) use rules::Rule;
 pub(crate) use store::Store;
+
+/// Counts one more.
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::client::{Client, request};
-use crate::node::{Node, directory, segue};
+use crate::node::{Node, directory, refused};
 
 /// A certificate that signs itself, with its key, as `cert.pem` and `key.pem`.
 fn certificate(directory: &Path) {
@@ -138,12 +138,7 @@ fn what_is_wrong_with_listeners_and_users_is_said() {
     certificate(directory.path());
     fs::write(directory.path().join("other.pem"), b"nothing").expect("a file of ours");
     let check = |text: &str, expected: &[&str]| {
-        let config = directory.path().join("segue.toml");
-        fs::write(&config, text).expect("a file of ours");
-        let checked = segue().arg("check").arg("--config").arg(&config).output();
-        let checked = checked.expect("segue runs");
-        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
-        assert_eq!(checked.status.code(), Some(2), "{text}: {said}");
+        let said = refused(directory.path(), text);
         assert!(expected.iter().all(|words| said.contains(words)), "{text}: {said}");
     };
     check(

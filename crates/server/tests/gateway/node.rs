@@ -127,6 +127,17 @@ impl Node {
     }
 }
 
+/// What `segue check` says of a configuration that it refuses.
+pub(crate) fn refused(directory: &Path, text: &str) -> String {
+    let config = directory.join("segue.toml");
+    fs::write(&config, text).expect("a file of ours");
+    let checked = segue().arg("check").arg("--config").arg(&config).output();
+    let checked = checked.expect("segue runs");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(2), "{text}: {said}");
+    said
+}
+
 /// Nodes of one farm, all of which vote.
 pub(crate) fn farm(directory: &Path, names: &[&str]) -> Vec<Node> {
     farm_with(directory, names, "")

@@ -1,8 +1,6 @@
 //! What holds for keys that begin alike.
 
-use std::fs;
-
-use crate::node::{Node, directory, farm_with, keygen, segue};
+use crate::node::{Node, directory, farm_with, keygen, refused};
 
 #[test]
 fn a_delete_wins_over_late_writes_of_its_prefix() {
@@ -50,12 +48,7 @@ fn what_a_write_waits_for_goes_by_its_prefix() {
 fn what_is_wrong_with_prefixes_is_said() {
     let directory = directory();
     let check = |text: &str, expected: &str| {
-        let config = directory.path().join("segue.toml");
-        fs::write(&config, text).expect("a file of ours");
-        let checked = segue().arg("check").arg("--config").arg(&config).output();
-        let checked = checked.expect("segue runs");
-        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
-        assert_eq!(checked.status.code(), Some(2), "{text}: {said}");
+        let said = refused(directory.path(), text);
         assert!(said.contains(expected), "{text}: {said}");
     };
     let one = "[[writes.prefix]]\nprefix = \"a\"\n";

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Shared;
-use super::figures::count;
+use crate::gateway::count;
 
 /// How much is read at a time: a pipeline of sixteen sets of a kilobyte.
 const READ_BYTES: usize = 16 * 1024;

@@ -20,9 +20,9 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::connection::Client;
-use super::figures::count;
 use super::session::DATABASE;
 use super::stats::words;
+use crate::gateway::count;
 use crate::gateway::keys::{key_of, name};
 
 /// How much of the table is looked at in one go: some hundreds of sessions.

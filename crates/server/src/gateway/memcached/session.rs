@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Shared;
 use super::connection::{Client, Gone, Then};
-use super::figures::count;
 use super::stats;
+use crate::gateway::count;
 use crate::gateway::keys::{Name, name};
 
 /// Clients' keys are those of this database of Redis' clients.

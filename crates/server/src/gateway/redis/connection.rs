@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::figures::count;
 use super::input::Input;
 use super::quick::FETCHED_AHEAD;
 use super::session::{Session, Then};
 use super::{Access, Shared};
+use crate::gateway::count;
 
 /// Replies are sent once they are that long, though more is to be done: a
 /// value of the largest size and then some.

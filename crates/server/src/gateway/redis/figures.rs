@@ -60,8 +60,3 @@ impl Counters {
         }
     }
 }
-
-/// Counts one more.
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}

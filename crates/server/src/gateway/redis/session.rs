@@ -14,9 +14,9 @@ use super::Shared;
 use super::access::{Access, DEFAULT_USER, User};
 use super::channels::Subscriptions;
 use super::connection::Output;
-use super::figures::count;
 use super::quick::Quick;
 use super::transaction::Queue;
+use crate::gateway::count;
 use crate::gateway::keys::{MAX_KEY_BYTES, Name, name};
 
 /// How long a failed log-in waits for its answer, times as many as wait.
