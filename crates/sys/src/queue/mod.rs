@@ -9,7 +9,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
@@ -39,6 +39,11 @@ pub struct Queue {
     overruns: u64,
     unknown: u64,
 }
+
+/// What waits in a queue whose reader is gone, for a process that shares it. Nothing
+/// of it can be let through any more; dropping this drops the packets.
+#[derive(Debug)]
+pub struct Leftover(Queue);
 
 /// The kernel's number of a packet that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,7 +144,11 @@ impl Queue {
             .attribute(libc::NFQA_CFG_MASK, &mask.to_be_bytes())
             .attribute(libc::NFQA_CFG_FLAGS, &wanted.to_be_bytes());
         netlink.request(rest, "netlink NFQNL_MSG_CONFIG", |_| ())?;
-        Ok(Self {
+        Ok(Self::over(netlink, number))
+    }
+
+    fn over(netlink: Netlink, number: u16) -> Self {
+        Self {
             netlink,
             number,
             buffer: vec![0; BATCH_PACKETS * MESSAGE_BYTES],
@@ -147,7 +156,7 @@ impl Queue {
             verdicts: Vec::with_capacity(MAX_VERDICTS_BYTES + 64),
             overruns: 0,
             unknown: 0,
-        })
+        }
     }
 
     /// Reads the next packets in place of the last ones; says whether there may
@@ -241,6 +250,29 @@ impl Queue {
                 self.packets.push(place);
             }
         }
+    }
+}
+
+impl Leftover {
+    /// What is in the queue of that file ([`Queue`]'s), which nobody else reads.
+    #[must_use]
+    pub fn of(file: OwnedFd) -> Self {
+        // Its number is for verdicts, and there are none.
+        Self(Queue::over(Netlink::shared(file), 0))
+    }
+
+    /// As [`Queue::receive`].
+    ///
+    /// # Errors
+    ///
+    /// `recv`'s: ENOTSOCK where no queue was shared.
+    pub fn receive(&mut self) -> Result<bool, CallError> {
+        self.0.receive()
+    }
+
+    /// As [`Queue::packets`].
+    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
+        self.0.packets()
     }
 }
 

@@ -1,0 +1,60 @@
+//! What stands by for when a node's process is killed.
+//!
+//! It takes away the virtual address ([`sys::guardian`]). What clients have sent
+//! since then, and what nobody had read, waits in the queue that it shares: that it
+//! passes on to whoever has the address next. Were it lost, a client would wait for
+//! an answer to its last request until its own 200 ms are over.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use proto::connection::segment::{Checksum, Segment};
+use sys::call::CallError;
+use sys::guardian::{self, Outcome};
+use sys::queue::{self, Leftover};
+use sys::repair::Forge;
+use sys::rules::MARK;
+
+use crate::late::Late;
+
+/// How many batches are passed on: more than the kernel keeps of packets.
+const MOST_BATCHES: usize = 1_024;
+
+/// Does it: with orders from standard input, answers to standard output, and the
+/// queue in the place of standard error.
+///
+/// # Errors
+///
+/// What could not be done; nobody can be told.
+pub fn guard() -> Result<(), CallError> {
+    match guardian::run(io::stdin(), io::stdout())? {
+        Outcome::Orderly => Ok(()),
+        Outcome::Alone => pass_on(),
+    }
+}
+
+/// Passes on what waits. The address is not here any more, so nothing is added to
+/// it; the kernel sends it as soon as it hears who has the address.
+fn pass_on() -> Result<(), CallError> {
+    let Ok(queue) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
+    let mut leftover = Leftover::of(queue);
+    let forge = Forge::open(MARK)?;
+    for _ in 0..MOST_BATCHES {
+        let more = leftover.receive()?;
+        let mut late = Late::default();
+        for packet in leftover.packets().filter(|packet| packet.whole && !packet.leaves) {
+            let checksum = match packet.checksum {
+                queue::Checksum::Right => Checksum::Trust,
+                queue::Checksum::Unknown => Checksum::Verify,
+            };
+            if let Ok(segment) = Segment::decode(packet.bytes, checksum) {
+                late.keep(&segment);
+            }
+        }
+        late.pass_on(&forge)?;
+        if !more {
+            break;
+        }
+    }
+    Ok(())
+}
