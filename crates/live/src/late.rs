@@ -13,7 +13,7 @@ use proto::secret::secret;
 use sys::call::CallError;
 use sys::repair::{Flags, Forge, Forged, MAX_DATA_BYTES};
 
-/// How much is kept of an end, or of a batch of a queue: what a LAN has on its way.
+/// How much is kept of an end, or of a queue: what a LAN has on its way.
 /// 64 connections of two ends, and two batches of them for a group, are 32 MiB.
 const MOST_BYTES: usize = 128 << 10;
 /// How many segments are passed on: as many small ones as large ones would be.
