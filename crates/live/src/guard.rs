@@ -1,7 +1,7 @@
 //! What stands by for when a node's process is killed.
 //!
-//! It takes away the virtual address ([`sys::guardian`]). What clients have sent
-//! since then, and what nobody had read, waits in the queue that it shares: that it
+//! It takes away the virtual address ([`sys::guardian`]). What clients have sent and
+//! nothing was decided about, read or not, waits in the queue that it shares: that it
 //! passes on to whoever has the address next. Were it lost, a client would wait for
 //! an answer to its last request until its own 200 ms are over.
 
@@ -24,24 +24,24 @@ const MOST_BYTES: usize = 190_000;
 /// The kernel's overhead of a packet.
 const PACKET_BYTES: usize = 1_300;
 
-/// Does it: with orders from standard input, answers to standard output, and the
-/// queue in the place of standard error.
+/// Does it: with orders from standard input, answers to standard output, and the queue
+/// of that number in the place of standard error.
 ///
 /// # Errors
 ///
 /// What could not be done; nobody can be told.
-pub fn guard() -> Result<(), CallError> {
-    match guardian::run(io::stdin(), io::stdout())? {
-        Outcome::Orderly => Ok(()),
-        Outcome::Alone => pass_on(),
+pub fn guard(queue: Option<u16>) -> Result<(), CallError> {
+    match (guardian::run(io::stdin(), io::stdout())?, queue) {
+        (Outcome::Alone, Some(queue)) => pass_on(queue),
+        (Outcome::Orderly, _) | (Outcome::Alone, None) => Ok(()),
     }
 }
 
 /// Passes on what waits. The address is not here any more, so nothing is added to
 /// it; the kernel sends it as soon as it hears who has the address.
-fn pass_on() -> Result<(), CallError> {
-    let Ok(queue) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
-    let mut leftover = Leftover::of(queue);
+fn pass_on(queue: u16) -> Result<(), CallError> {
+    let Ok(file) = io::stderr().as_fd().try_clone_to_owned() else { return Ok(()) };
+    let mut leftover = Leftover::of(queue, file)?;
     let mut late = Late::default();
     let mut room = MOST_BYTES;
     loop {

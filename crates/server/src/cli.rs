@@ -57,7 +57,10 @@ pub(crate) enum Command {
     BenchFloor,
     /// Takes the virtual address away when the node that started it was killed
     #[command(hide = true)]
-    Guard,
+    Guard {
+        /// The queue of its packets
+        queue: Option<u16>,
+    },
     /// Make a farm key, or take the next step of a rotation of keys
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {

@@ -62,7 +62,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BenchHolder { role } => bench::lookup::holder(role),
         Command::BenchFloor => bench::gateway::floor(),
         // What it cannot take away is beyond anybody who could be told.
-        Command::Guard => Ok(live::guard()?),
+        Command::Guard { queue } => Ok(live::guard(queue)?),
         Command::Keygen { out, rotate: true, config } => keygen::rotate(out, config),
         Command::Keygen { out, rotate: false, .. } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),

@@ -103,8 +103,8 @@ pub struct Config {
     /// After how much silence another node is taken for gone.
     pub silence: Duration,
     /// The program, and its argument, that takes the address away when this
-    /// process was killed or is stopped: it calls [`guard`](crate::guard). None: nobody
-    /// does.
+    /// process was killed or is stopped: it calls [`guard`](crate::guard) with the number
+    /// of a queue, if it is given one as well. None: nobody does.
     pub guardian: Option<(PathBuf, &'static str)>,
 }
 
@@ -173,7 +173,8 @@ impl Carrier {
             true => Some(Hold::new(open_queue(queue)?)),
             false => None,
         };
-        let queued = hold.as_ref().map(|hold| hold.queue.as_fd().try_clone_to_owned());
+        let shared = |hold: &Hold| Ok((queue, hold.queue.as_fd().try_clone_to_owned()?));
+        let shared = hold.as_ref().map(shared).transpose().map_err(StartError::Thread)?;
         let rules = Rules::install(config.node, &guards(&config, queue))?;
         let listen = |service: &Service| {
             carried::listen(service.listen, BACKLOG, ROOM)
@@ -195,12 +196,7 @@ impl Carrier {
             orders: taken,
             hold,
             forge: Forge::open(MARK)?,
-            place: Place::open(
-                config.address,
-                interface,
-                config.guardian.clone(),
-                queued.transpose()?,
-            )?,
+            place: Place::open(config.address, interface, config.guardian.clone(), shared)?,
             link: LinkWatch::of(interface)?,
             services,
             calls,

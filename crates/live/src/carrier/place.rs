@@ -39,7 +39,7 @@ pub(super) struct Place {
     /// What takes it away when this process was killed or stopped.
     program: Option<Program>,
     /// Where packets wait, which the guardian passes on when this process was killed.
-    queue: Option<OwnedFd>,
+    queue: Option<(u16, OwnedFd)>,
     guardian: Option<Guardian>,
     spawned: Instant,
     addresses: Addresses,
@@ -58,7 +58,7 @@ impl Place {
         address: IpAddr,
         interface: u32,
         program: Option<Program>,
-        queue: Option<OwnedFd>,
+        queue: Option<(u16, OwnedFd)>,
     ) -> Result<Self, StartError> {
         let addresses = Addresses::of(interface)?;
         addresses.remove(address)?;
@@ -187,8 +187,12 @@ impl Place {
     }
 }
 
-fn spawn((program, argument): &Program, queue: Option<&OwnedFd>) -> io::Result<Guardian> {
+fn spawn((program, argument): &Program, queue: Option<&(u16, OwnedFd)>) -> io::Result<Guardian> {
     let mut command = Command::new(program);
     command.arg(argument);
-    Guardian::spawn(command, queue.map(OwnedFd::try_clone).transpose()?)
+    let file = queue.map(|(number, file)| {
+        command.arg(number.to_string());
+        file.try_clone()
+    });
+    Guardian::spawn(command, file.transpose()?)
 }

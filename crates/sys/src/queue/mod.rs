@@ -40,8 +40,8 @@ pub struct Queue {
     unknown: u64,
 }
 
-/// What waits in a queue whose reader is gone, for a process that shares it. Nothing
-/// of it can be let through any more; dropping this drops the packets.
+/// What waits in a queue whose reader is gone, for a process that shares it. Dropping
+/// this drops the packets.
 #[derive(Debug)]
 pub struct Leftover(Queue);
 
@@ -97,6 +97,10 @@ struct Place {
 /// Packets a batch takes at most.
 const BATCH_PACKETS: usize = 32;
 
+/// Batches that hold more than any queue has (65,536 packets are what the kernel takes
+/// by default, and twice what ours may have).
+const MOST_BATCHES: usize = 2_048;
+
 /// Room for one message: a packet of 64 KiB, as segments that were put
 /// together are, and a few attributes of 8 to 20 bytes.
 const MESSAGE_BYTES: usize = (64 << 10) + 512;
@@ -113,6 +117,12 @@ const BIND: u8 = 1;
 const COPY_PACKET: u8 = 2;
 const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
+/// The rules are gone through again, and the packet ends up in the queue again.
+const NF_REPEAT: u32 = 4;
+
+/// Numbers that between them are beyond those of all packets: the kernel compares by
+/// the sign of a difference of 32 bits.
+const ALL: [u32; 2] = [u32::MAX / 2, u32::MAX];
 const NF_INET_LOCAL_OUT: u8 = 3;
 
 /// `struct nfgenmsg` in front of attributes.
@@ -203,12 +213,9 @@ impl Queue {
             Verdict::Accept => NF_ACCEPT,
             Verdict::Drop => NF_DROP,
         };
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&verdict.to_be_bytes());
-        bytes[4..].copy_from_slice(&id.0.to_be_bytes());
         let kind = kind(libc::NFQNL_MSG_VERDICT);
         Message::append(&mut self.verdicts, kind, &fixed(self.number), |message| {
-            message.attribute(libc::NFQA_VERDICT_HDR, &bytes)
+            message.attribute(libc::NFQA_VERDICT_HDR, &verdict_of(verdict, id.0))
         });
         if self.verdicts.len() >= MAX_VERDICTS_BYTES { self.flush() } else { Ok(()) }
     }
@@ -224,6 +231,15 @@ impl Queue {
             self.verdicts.clear();
         }
         Ok(())
+    }
+
+    /// Decides about all packets up to that number.
+    fn decide_up_to(&mut self, last: u32, verdict: u32) -> Result<(), CallError> {
+        let kind = kind(libc::NFQNL_MSG_VERDICT_BATCH);
+        Message::append(&mut self.verdicts, kind, &fixed(self.number), |message| {
+            message.attribute(libc::NFQA_VERDICT_HDR, &verdict_of(verdict, last))
+        });
+        self.flush()
     }
 
     /// How often the socket's buffer was full, each time for one packet or
@@ -254,18 +270,31 @@ impl Queue {
 }
 
 impl Leftover {
-    /// What is in the queue of that file ([`Queue`]'s), which nobody else reads.
-    #[must_use]
-    pub fn of(file: OwnedFd) -> Self {
-        // Its number is for verdicts, and there are none.
-        Self(Queue::over(Netlink::shared(file), 0))
+    /// What is in the queue of that number and file ([`Queue`]'s), which nobody else
+    /// reads any more: all that has no verdict, whether it was read or not.
+    ///
+    /// # Errors
+    ///
+    /// `recv`'s and `send`'s: ENOTSOCK where no queue was shared.
+    pub fn of(number: u16, file: OwnedFd) -> Result<Self, CallError> {
+        let mut queue = Queue::over(Netlink::shared(file), number);
+        // What was not read comes again with the rest.
+        for _ in 0..MOST_BATCHES {
+            if !queue.receive()? {
+                break;
+            }
+        }
+        for all in ALL {
+            queue.decide_up_to(all, NF_REPEAT)?;
+        }
+        Ok(Self(queue))
     }
 
     /// As [`Queue::receive`].
     ///
     /// # Errors
     ///
-    /// `recv`'s: ENOTSOCK where no queue was shared.
+    /// `recv`'s.
     pub fn receive(&mut self) -> Result<bool, CallError> {
         self.0.receive()
     }
@@ -280,6 +309,14 @@ impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.netlink.as_fd()
     }
+}
+
+/// `struct nfqnl_msg_verdict_hdr`.
+fn verdict_of(verdict: u32, packet: u32) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&verdict.to_be_bytes());
+    bytes[4..].copy_from_slice(&packet.to_be_bytes());
+    bytes
 }
 
 /// Reads the attributes of a packet that stands in a buffer at that address.
