@@ -3,9 +3,10 @@
 //! A gateway owns its listeners and connections, and knows the farm as a
 //! [`Cache`](segue::Cache) and nothing more. [`keys`] says which record a
 //! client's key is; [`store`] brings a command about on one, by the [`rules`] for
-//! it; [`listener`] has the sockets; [`redis`] is Redis' protocol, [`memcached`]
+//! it, and [`claims`] on several together; [`listener`] has the sockets; [`redis`] is Redis' protocol, [`memcached`]
 //! memcached's.
 
+mod claims;
 mod keys;
 mod listener;
 pub(crate) mod memcached;

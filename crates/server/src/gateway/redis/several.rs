@@ -1,9 +1,11 @@
 //! Commands on several keys, or on all.
 //!
-//! Each key is done by itself, one after the other: of these commands no two
-//! keys change together.
+//! Each key is done by itself, one after the other, but for those that `MSETNX`
+//! writes together.
 
-use proto::gateway::redis::{self, Fail, Need, SYNTAX, type_of};
+use std::collections::BTreeMap;
+
+use proto::gateway::redis::{self, Fail, Need, SYNTAX, events, type_of};
 use proto::gateway::resp::{Request, Writer};
 use proto::record::{Body, Record};
 use proto::table::Cursor;
@@ -12,6 +14,7 @@ use proto::web::{Draft, Stamp, State};
 
 use super::connection::Output;
 use super::session::{Deed, Session};
+use crate::gateway::claims::MOST_TOGETHER;
 use crate::gateway::keys::key_of;
 
 /// How much of the table a scan walks at a time, with its shard locked.
@@ -119,9 +122,7 @@ impl Session<'_> {
             return Err(redis::wrong_arguments("msetnx"));
         }
         if request.count() > 3 {
-            return Err(Fail::Said(
-                "ERR MSETNX of several keys is not served: no two keys change together in a farm",
-            ));
+            return self.msetnx_of_several(request, output).await;
         }
         let name = self.name(redis::argument(request, 1)?)?;
         let value = redis::argument(request, 2)?;
@@ -135,6 +136,36 @@ impl Session<'_> {
             Ok(())
         })
         .await
+    }
+
+    async fn msetnx_of_several(
+        &self,
+        request: &Request<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fail> {
+        // In one order for all; of one key that is named twice the last text counts.
+        let mut texts = BTreeMap::new();
+        for at in (1..request.count()).step_by(2) {
+            texts.insert(redis::argument(request, at)?, redis::argument(request, at + 1)?);
+        }
+        if texts.len() > MOST_TOGETHER {
+            let found = texts.len();
+            let most = format!("at most {MOST_TOGETHER} are written together");
+            return Err(Fail::Told(format!("ERR MSETNX of {found} keys; {most}")));
+        }
+        let mut pairs = Vec::with_capacity(texts.len());
+        for (key, text) in texts {
+            pairs.push((self.name(key)?, text));
+        }
+        let store = &self.shared.store;
+        store.look_up(pairs.iter().map(|(name, _)| name)).await;
+        let done = store.set_all_absent(&pairs).await?;
+        if done && self.shared.channels.wanted().any() {
+            let events = events::of_change("mset", request, false, true);
+            pairs.iter().for_each(|(name, _)| self.tell_of(name, &events));
+        }
+        self.reply(output).integer(done.into());
+        Ok(())
     }
 
     /// Gives a value another key: first it is there, then the old one goes.
