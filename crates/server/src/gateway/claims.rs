@@ -34,6 +34,10 @@ const OPEN: &[u8] = b"open";
 const HOLDS: &[u8] = b"holds";
 const DROPPED: &[u8] = b"dropped";
 
+const GIVEN_UP: Fail = Fail::Said(
+    "ERR it took so long that others did not wait for it: nothing was written, try it again",
+);
+
 /// What has become of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -56,7 +60,7 @@ impl Store {
         let claim = self.cache.next_version();
         // It has no end: what it is not can be known only from what it has become.
         let open = self.decide(claim, None, OPEN, Duration::MAX).await.map_err(undecided)?;
-        let open = open.ok_or_else(|| undecided(OneAnswerError::Busy))?;
+        let open = open.ok_or(GIVEN_UP)?;
         let claimed = match self.claim_all(pairs, claim).await {
             Ok(true) => self.decide(claim, Some(open), HOLDS, Duration::MAX).await,
             other => {
@@ -74,7 +78,7 @@ impl Store {
             }
             Ok(None) => {
                 self.drop_all(pairs, (claim, open)).await;
-                Err(undecided(OneAnswerError::Busy))
+                Err(GIVEN_UP)
             }
             // Whoever meets a claim learns what was decided.
             Err(error) => Err(undecided(error)),
