@@ -1,13 +1,14 @@
 //! Redis' protocol: a task for each connection.
 //!
 //! In reading order: [`config`] what it is told; [`access`] who may come in;
-//! [`connection`] the bytes of one client, with its [`input`];
-//! [`session`] what that client has said of itself; [`quick`] what is done at
-//! once; [`words`] commands about the connection, and [`tuning`] about the
-//! configuration; [`several`] commands on several keys or all; [`transaction`]
+//! [`connection`] the bytes of one client, with its [`input`]; [`session`] what
+//! that client has said of itself; [`quick`] what is done at once; [`words`]
+//! commands about the connection, and [`tuning`] about the configuration;
+//! [`several`] commands on several keys, and [`listing`] on all; [`transaction`]
 //! those that are queued; [`scripted`] those in scripts, [`aspnet`] those of
-//! ASP.NET's sessions, [`slots`] those of Laravel's limiter; [`channels`] who listens to what, with a [`mailbox`] each,
-//! and [`listening`] the commands for it; [`figures`] what is counted.
+//! ASP.NET's sessions, [`slots`] those of Laravel's limiter; [`channels`] who
+//! listens to what, with a [`mailbox`] each, and [`listening`] the commands for it;
+//! [`figures`] what is counted.
 
 mod access;
 mod aspnet;
@@ -17,6 +18,7 @@ mod connection;
 mod figures;
 mod input;
 mod listening;
+mod listing;
 mod mailbox;
 mod quick;
 mod scripted;
