@@ -17,7 +17,7 @@ use tls_rustls::{
 };
 
 use super::fault::{Fault, Faults, Origin, quoted};
-use super::sections::{Certificate, Keep, Redis, Sections, Transport};
+use super::sections::{Certificate, Keep, Memcached, Redis, Sections, Transport};
 use super::value::Value;
 use super::{Config, certificates, later};
 use crate::keyfile;
@@ -55,7 +55,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
-    judge.memcached(sections.memcached.as_ref());
+    let memcached_tls = judge.memcached(sections.memcached.as_ref());
     let redis = judge.redis(sections.redis.as_ref());
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
     let identities = judge.identities(&sections.tls.certificates);
@@ -71,6 +71,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
         identities,
         client_ca,
         redis,
+        memcached_tls,
         upstreams,
         warnings,
     })
@@ -236,6 +237,9 @@ impl Judge<'_> {
             self.resolve("tls.client_ca", path);
         }
         for (key, path) in sections.redis.iter_mut().flat_map(Redis::paths) {
+            self.resolve(&key, path);
+        }
+        for (key, path) in sections.memcached.iter_mut().flat_map(Memcached::paths) {
             self.resolve(&key, path);
         }
         for (at, upstream) in sections.upstream.iter_mut().enumerate() {

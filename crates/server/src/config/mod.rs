@@ -4,13 +4,14 @@
 //! In reading order: [`sources`] where values come from and which overrides
 //! which; [`value`] what they are, with their places; [`sections`] the keys,
 //! in the forms of [`units`], read by [`read`], those of live connections in
-//! [`connections`], of the gateways in [`redis`] and [`memcached`], and of their
-//! clients' keys in [`prefixes`]; [`later`] what this version
+//! [`connections`], of the gateways in [`redis`] and [`memcached`], with what is [`encrypted`],
+//! and of their clients' keys in [`prefixes`]; [`later`] what this version
 //! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
 //! it does not.
 
 mod certificates;
 mod connections;
+mod encrypted;
 mod fault;
 mod judge;
 mod later;
@@ -53,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) client_ca: Vec<CertificateDer<'static>>,
     /// Where clients of `[redis]` come in, and who. Empty: there are none.
     pub(crate) redis: Vec<crate::gateway::redis::Entrance>,
+    /// What clients of `[memcached]` are shown. None: they speak no TLS.
+    pub(crate) memcached_tls: Option<crate::gateway::Encryption>,
     /// The engines of the tier above.
     pub(crate) upstreams: Vec<segue::UpstreamConfig>,
     /// What can be done as it is told, and is probably not what was meant.

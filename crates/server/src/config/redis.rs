@@ -2,14 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::certificates;
+use super::encrypted;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
 use super::sections::Certificate;
@@ -88,6 +85,14 @@ impl Default for Redis {
 }
 
 impl Redis {
+    /// What a reload takes over: certificates, where there were some before.
+    pub(crate) fn take_reloadable(&mut self, old: &Self) {
+        take_certificate(&mut self.certificate, &old.certificate);
+        for (listener, old) in self.listener.iter_mut().zip(&old.listener) {
+            take_certificate(&mut listener.certificate, &old.certificate);
+        }
+    }
+
     /// Every file that is named, with its key.
     pub(super) fn paths(&mut self) -> Vec<(String, &mut PathBuf)> {
         let Self { password_file, certificate, users, listener, .. } = self;
@@ -113,6 +118,13 @@ impl Redis {
     }
 }
 
+/// Takes the files of a certificate for those of an old one, if both are there.
+pub(super) fn take_certificate(read: &mut Option<Certificate>, old: &Option<Certificate>) {
+    if read.is_some() && old.is_some() {
+        read.clone_from(old);
+    }
+}
+
 type Paths<'a> = (&'a mut Option<PathBuf>, &'a mut Option<Certificate>, &'a mut Vec<NamedUser>);
 
 fn add_paths<'a>(
@@ -121,10 +133,7 @@ fn add_paths<'a>(
     paths: &mut Vec<(String, &'a mut PathBuf)>,
 ) {
     paths.extend(password_file.as_mut().map(|path| (format!("{place}.password_file"), path)));
-    if let Some(Certificate { cert, key }) = certificate {
-        paths.push((format!("{place}.certificate.cert"), cert));
-        paths.push((format!("{place}.certificate.key"), key));
-    }
+    paths.extend(encrypted::paths(place, certificate));
     for (at, user) in users.iter_mut().enumerate() {
         paths.push((format!("{place}.users[{at}].password_file"), &mut user.password_file));
     }
@@ -166,7 +175,7 @@ impl Judge<'_> {
         let password = given.password_file.as_ref().and_then(|path| self.password(&key, path));
         let users = self.users(place, given);
         let prefix = given.prefix.clone().into_bytes();
-        let tls = given.certificate.as_ref().and_then(|given| self.redis_tls(place, given));
+        let tls = self.encryption(place, given.certificate.as_ref());
         Entrance { listen, tls, access: Access { prefix, password, users } }
     }
 
@@ -213,34 +222,6 @@ impl Judge<'_> {
             Err(error) => {
                 let found = format!("{}: {error}", path.display());
                 self.fault(key, Fault::mismatch(found, "a file with a password"));
-                None
-            }
-        }
-    }
-
-    /// TLS for clients of a listener: they keep their connections, so nothing
-    /// is resumed.
-    fn redis_tls(&mut self, place: &str, given: &Certificate) -> Option<Arc<ServerConfig>> {
-        let place = format!("{place}.certificate");
-        let chain = certificates::certificates(&given.cert)
-            .map_err(|fault| self.fault(&format!("{place}.cert"), fault))
-            .ok()?;
-        let key = certificates::key(&given.key)
-            .map_err(|fault| self.fault(&format!("{place}.key"), fault))
-            .ok()?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let made = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-        match made {
-            Ok(mut config) => {
-                config.send_tls13_tickets = 0;
-                config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-                Some(Arc::new(config))
-            }
-            Err(error) => {
-                let expected = "a certificate and the private key that goes with it";
-                self.fault(&place, Fault::mismatch(error, expected));
                 None
             }
         }

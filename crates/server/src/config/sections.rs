@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::connections::Connections;
-use super::memcached::Memcached;
+pub(crate) use super::memcached::Memcached;
 pub(crate) use super::prefixes::Prefix;
 pub(crate) use super::redis::Redis;
 use super::units::{Address, EngineAddress, Interface, List, Size, Time};

@@ -126,6 +126,18 @@ impl Server {
         Status { redis, memcached, ..Status::new(node, &self.front.figures(), carried, ready) }
     }
 
+    /// Has clients of the gateways that come from now on see the certificates
+    /// that were read.
+    fn renew(&self, read: &Config) {
+        if let Some(redis) = &self.redis {
+            redis.renew(read.redis.iter().map(|it| (it.listen.as_slice(), it.tls.as_ref())));
+        }
+        if let (Some(memcached), Some(given)) = (&self.memcached, &read.sections.memcached) {
+            let listen = given.listens();
+            memcached.renew([(listen.as_slice(), read.memcached_tls.as_ref())].into_iter());
+        }
+    }
+
     fn takes_clients(&self, node: &segue::Status) -> bool {
         node.ready && !self.leave.is_asked()
     }
@@ -230,6 +242,7 @@ impl Running {
             return;
         }
         logging.reload(&config.sections.log);
+        self.server.renew(&config);
         // The certificate that signed itself at the start stays: with another
         // one the sessions under it would end.
         if !config.identities.is_empty()

@@ -144,7 +144,7 @@ pub(super) fn redis(
         max_connections: given.max_connections,
         channels,
     };
-    let started = redis::Gateway::start(gateway, Arc::clone(store));
+    let started = redis::start(gateway, Arc::clone(store));
     started.map(Some).context("redis.listen")
 }
 
@@ -155,12 +155,13 @@ pub(super) fn memcached(
 ) -> anyhow::Result<Option<memcached::Gateway>> {
     let Some(given) = &config.sections.memcached else { return Ok(None) };
     let gateway = memcached::Config {
-        listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
+        listen: given.listens(),
+        tls: config.memcached_tls.clone(),
         node: config.name.clone(),
         prefix: given.prefix.clone().into_bytes(),
         max_connections: given.max_connections,
     };
-    let started = memcached::Gateway::start(gateway, Arc::clone(store));
+    let started = memcached::start(gateway, Arc::clone(store));
     started.map(Some).context("memcached.listen")
 }
 
@@ -220,6 +221,12 @@ pub(super) fn same_but_for_reloadable(running: &Sections, read: &Sections) -> bo
     tls.tickets = old.tickets;
     tls.lifetime = old.lifetime;
     tls.early_data = old.early_data;
+    if let (Some(redis), Some(old)) = (&mut read.redis, &running.redis) {
+        redis.take_reloadable(old);
+    }
+    if let (Some(memcached), Some(old)) = (&mut read.memcached, &running.memcached) {
+        memcached.take_reloadable(old);
+    }
     read == *running
 }
 
