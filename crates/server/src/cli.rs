@@ -93,9 +93,16 @@ pub(crate) enum Command {
         /// The shell that the script is for
         shell: Shell,
     },
-    /// Print the manual page
-    #[command(after_help = "Example:\n  segue man > /usr/local/share/man/man1/segue.1")]
-    Man,
+    /// Print the manual page of the program or of its configuration
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Print that of segue.toml, with every key
+        #[arg(long)]
+        configuration: bool,
+        /// Print it as docs/configuration.md
+        #[arg(long, requires = "configuration")]
+        markdown: bool,
+    },
 }
 
 /// Where a configuration comes from.
@@ -384,7 +391,14 @@ Examples:
   segue check --config segue.toml --set farm.listen=10.0.1.1:7700
 
 Forms, files, permissions, keys and certificates are all looked at. Exit status
-0: usable; 2: not, and standard error says why.";
+0: usable; 2: not, and standard error says why. Every key, with its default and
+its bounds: docs/configuration.md, or `segue man --configuration | man -l -`.";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  segue man > /usr/local/share/man/man1/segue.1
+  segue man --configuration > /usr/local/share/man/man5/segue.toml.5
+  segue man --configuration | man -l -        read it";
 
 const SESSIONS_EXAMPLES: &str = "\
 Examples:

@@ -40,6 +40,9 @@ const FAILED: u8 = 1;
 /// same for options.
 const MISUSED: u8 = 2;
 
+/// Who has written a wrong key looks for the right one.
+const REFERENCE: &str = "every key: segue man --configuration | man -l -";
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +50,9 @@ fn main() -> ExitCode {
             // Without a standard error there is nobody to tell.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             let misused = error.is::<config::Faults>();
+            if misused {
+                let _ = writeln!(std::io::stderr(), "{REFERENCE}");
+            }
             ExitCode::from(if misused { MISUSED } else { FAILED })
         }
     }
@@ -67,7 +73,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Keygen { out, rotate: false, .. } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),
         Command::Completions { shell } => manual::completions(shell),
-        Command::Man => manual::page(),
+        Command::Man { configuration: false, .. } => manual::page(),
+        Command::Man { configuration: true, markdown } => manual::configuration(markdown),
         Command::Drain(given) => drain::run(&given.admin, given.to),
         Command::Sessions(options) => sessions::run(&options),
         Command::Status(given) => status::run(&given.admin, given.json),

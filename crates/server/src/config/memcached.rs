@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::bounds;
 use super::encrypted;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
@@ -13,20 +15,26 @@ use super::sections::Certificate;
 use super::units::{GatewayAddress, List};
 use crate::gateway::{Encryption, Listen};
 
-/// `[memcached]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// Clients that speak memcached's protocols. Without this section none are served.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Memcached {
     /// Where clients connect.
+    #[schemars(example = ["127.0.0.1:11211", "unix:/run/segue/memcached.sock"])]
     pub(crate) listen: List<GatewayAddress>,
     /// What every key that clients name begins with.
+    #[schemars(example = &"app:")]
     pub(crate) prefix: String,
-    /// What clients are shown who speak TLS. None: they speak it not.
+    /// What clients are shown, who then have to speak TLS. Not given: they speak
+    /// plainly. Read again on SIGHUP.
+    #[schemars(example = serde_json::json!({ "cert": "cert.pem", "key": "key.pem" }))]
     pub(crate) certificate: Option<Certificate>,
     /// How many clients there may be at a time.
+    #[schemars(extend("bounds" = bounds::connections()), example = 2_000)]
     pub(crate) max_connections: u32,
     /// Whether whoever reaches an address that is not this machine's own may
     /// read and write all: the protocols have no password.
+    #[schemars(example = true)]
     pub(crate) trusted_network: bool,
 }
 

@@ -7,8 +7,10 @@
 //! [`connections`], of the gateways in [`redis`] and [`memcached`], with what is [`encrypted`],
 //! and of their clients' keys in [`prefixes`]; [`later`] what this version
 //! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
-//! it does not.
+//! it does not. [`reference`] tells operators of all of the keys, with the
+//! [`bounds`] that are judged.
 
+mod bounds;
 mod certificates;
 mod connections;
 mod encrypted;
@@ -19,6 +21,7 @@ mod memcached;
 mod prefixes;
 mod read;
 mod redis;
+pub(crate) mod reference;
 mod sections;
 mod sources;
 mod units;

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::bounds;
 use super::encrypted;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
@@ -19,49 +21,74 @@ pub(super) const MOST_CONNECTIONS: u32 = 1_000_000;
 /// The longest password that is read: a key file by mistake is not one.
 const MOST_PASSWORD_BYTES: usize = 512;
 /// The most users of a listener: each is compared with at every log-in.
-const MOST_USERS: usize = 1_000;
+pub(super) const MOST_USERS: usize = 1_000;
 
-/// `[redis]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// Clients that speak Redis' protocol. Without this section none are served.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Redis {
     /// Where clients connect.
+    #[schemars(example = ["127.0.0.1:6379", "unix:/run/segue/redis.sock"])]
     pub(crate) listen: List<GatewayAddress>,
-    /// A file with the password. None: clients need none.
+    /// A file with the password of the user `default`. Not given: without `users`
+    /// nobody needs one, and only loopback addresses and unix sockets are served;
+    /// with `users` nobody gets in without a name.
+    #[schemars(example = &"redis.password")]
     pub(crate) password_file: Option<PathBuf>,
     /// What every key that clients name begins with.
+    #[schemars(example = &"app:")]
     pub(crate) prefix: String,
-    /// What clients are shown who speak TLS. None: they speak it not.
+    /// What clients are shown, who then have to speak TLS. Not given: they speak
+    /// plainly. Read again on SIGHUP.
+    #[schemars(example = serde_json::json!({ "cert": "cert.pem", "key": "key.pem" }))]
     pub(crate) certificate: Option<Certificate>,
     /// Users with names of their own.
+    #[schemars(extend("bounds" = bounds::users()))]
     pub(crate) users: Vec<NamedUser>,
     /// How many clients there may be at a time, at all listeners.
+    #[schemars(extend("bounds" = bounds::connections()), example = 2_000)]
     pub(crate) max_connections: u32,
     /// Further listeners, each with what holds there.
     pub(crate) listener: Vec<Listener>,
 }
 
-/// `[[redis.listener]]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+/// A further listener, for which nothing of `[redis]` holds but `max_connections`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listener {
+    /// Where its clients connect. It has to be given.
+    #[schemars(example = &"127.0.0.1:6380")]
     pub(crate) listen: List<GatewayAddress>,
+    /// As `redis.password_file`.
+    #[schemars(example = &"httpd.password")]
     pub(crate) password_file: Option<PathBuf>,
+    /// As `redis.prefix`.
+    #[schemars(example = &"mod_ssl-sess:")]
     pub(crate) prefix: String,
+    /// As `redis.certificate`.
+    #[schemars(example = serde_json::json!({ "cert": "cert.pem", "key": "key.pem" }))]
     pub(crate) certificate: Option<Certificate>,
+    /// As `redis.users`.
+    #[schemars(extend("bounds" = bounds::users()))]
     pub(crate) users: Vec<NamedUser>,
 }
 
-/// One element of `redis.users`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// A user with a name of his own.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NamedUser {
+    /// His name, which no other user of the listener has, nor is it `default`.
+    #[schemars(example = &"reports")]
     pub(crate) name: String,
+    /// A file with his password.
+    #[schemars(example = &"reports.password")]
     pub(crate) password_file: PathBuf,
-    /// What every key that he names begins with. None: as for all who come in
-    /// where he does.
+    /// What every key that he names begins with: no less than the listener's
+    /// `prefix`. Not given: that.
+    #[schemars(example = &"app:")]
     pub(crate) prefix: Option<String>,
     /// Whether he may change nothing.
+    #[schemars(example = true)]
     #[serde(default)]
     pub(crate) read_only: bool,
 }
