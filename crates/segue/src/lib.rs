@@ -43,6 +43,7 @@ mod register;
 pub mod state;
 mod status;
 mod upstream;
+pub mod web;
 mod writes;
 
 pub use ack::Ack;
