@@ -23,7 +23,7 @@ pub(super) async fn add(State(shop): State<Arc<Inner>>, form: Form) -> Result<Re
     let sku = sold(&form)?;
     let pieces = pieces(&form)?;
     let held = held(&form, sku);
-    if pieces == 0 || held + pieces > MAX_PIECES {
+    if pieces == 0 || pieces > MAX_PIECES.saturating_sub(held) {
         return Err(too_many());
     }
     let (cart, id) = visit::cart(&shop, &form.visit).await?;
