@@ -10,10 +10,10 @@
 //! It is there to be looked at. Accounts and articles stand in the code, and the
 //! payment provider is a test one, unless the host has another [`Provider`].
 //!
-//! In reading order: [`frame`] what surrounds every page, [`visit`] who asks, and
-//! [`form`] what is sent; [`basket`] what a cart comes to and [`checkout`] how it
-//! is paid for; [`accounts`] and [`attempts`] who may log in; [`handlers`] what
-//! each path does, and [`pages`] what that looks like.
+//! In reading order: `frame` what surrounds every page, `visit` who asks, and
+//! `form` what is sent; `basket` what a cart comes to and `checkout` how it is
+//! paid for; `accounts` and `attempts` who may log in; `handlers` what each path
+//! does, and `pages` what that looks like.
 
 mod accounts;
 mod attempts;
