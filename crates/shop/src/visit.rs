@@ -25,6 +25,15 @@ const COOKIE_NAME: &str = "__Host-shop";
 /// The right of who has logged in; a visitor's session has none.
 pub(crate) const ORDER: &str = "order";
 
+/// What the names of this shop's users begin with in the farm. Its accounts are
+/// everybody's, so they must not be those of another application of the farm.
+const NAMESPACE: &str = "shop:";
+
+/// An account as the farm knows it.
+pub(crate) fn subject(user: &str) -> String {
+    format!("{NAMESPACE}{user}")
+}
+
 /// A request's visitor.
 #[derive(Debug)]
 pub(crate) struct Visit {
@@ -65,7 +74,8 @@ impl Visit {
 
     /// Who has logged in.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.auth.as_ref().filter(|auth| auth.may(ORDER)).map(Auth::subject)
+        let auth = self.auth.as_ref().filter(|auth| auth.may(ORDER))?;
+        auth.subject().strip_prefix(NAMESPACE)
     }
 
     /// The node at which the session began.
@@ -102,7 +112,7 @@ const FORM: &[u8] = b"segue shop form";
 /// Begins a visitor's session, of whom nothing is known.
 pub(crate) async fn begin_visit(shop: &Inner, cart: StateId) -> Result<StateId, Refusal> {
     // A name of his own: each user's sessions are limited.
-    let name = format!("visitor {}", letters::of(random_id()?.as_bytes()));
+    let name = format!("{NAMESPACE}visitor {}", letters::of(random_id()?.as_bytes()));
     let mut auth = Auth::new(&name, &format!("visit at {}", shop.node), shop.cache.now())?;
     auth.cart = Some(cart);
     begun(|| shop.sessions.begin(auth.clone())).await

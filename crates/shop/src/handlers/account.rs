@@ -15,7 +15,7 @@ use crate::attempts::Of;
 use crate::basket::{ADDRESS, DELIVERY, MAX_PIECES};
 use crate::form::Form;
 use crate::refusal::Refusal;
-use crate::visit::{ORDER, Visit, Who, see, see_forgotten};
+use crate::visit::{ORDER, Visit, Who, see, see_forgotten, subject};
 use crate::writes::{begun, made};
 use crate::{Inner, catalogue, pages};
 
@@ -94,7 +94,7 @@ fn slowed(wait: Duration) -> Refusal {
 async fn begin(shop: &Inner, visit: &Visit, user: &str) -> Result<StateId, Refusal> {
     let cart = joined_cart(shop, visit, user).await?;
     let method = format!("password at {}", shop.node);
-    let mut auth = Auth::new(user, &method, shop.cache.now())?;
+    let mut auth = Auth::new(&subject(user), &method, shop.cache.now())?;
     auth.grant(ORDER)?;
     auth.cart = Some(cart);
     let id = begun(|| shop.sessions.begin(auth.clone())).await?;
@@ -108,7 +108,7 @@ async fn begin(shop: &Inner, visit: &Visit, user: &str) -> Result<StateId, Refus
 /// whichever of the two there is.
 async fn joined_cart(shop: &Inner, visit: &Visit, user: &str) -> Result<StateId, Refusal> {
     let mut own = None;
-    for (_, auth) in shop.sessions.list(user).await {
+    for (_, auth) in shop.sessions.list(&subject(user)).await {
         if let Some(cart) = auth.cart
             && let Some(found) = shop.carts.get(&cart).await
         {
@@ -155,7 +155,7 @@ async fn put_in(
 
 pub(super) async fn show(State(shop): State<Arc<Inner>>, Extension(visit): Who) -> Response {
     let Some(user) = visit.user() else { return see("/login", None) };
-    let sessions = shop.sessions.list(user).await.len();
+    let sessions = shop.sessions.list(&subject(user)).await.len();
     page(&pages::login::account(&frame(&shop, &visit), user, sessions))
 }
 
@@ -165,7 +165,7 @@ pub(super) async fn log_out(
 ) -> Result<Response, Refusal> {
     made(shop.sessions.end(&form.visit.id).await)?;
     if let Some(user) = form.visit.user()
-        && shop.sessions.list(user).await.is_empty()
+        && shop.sessions.list(&subject(user)).await.is_empty()
     {
         end_cart(&shop, &form.visit).await?;
     }
@@ -177,7 +177,7 @@ pub(super) async fn log_out_everywhere(
     form: Form,
 ) -> Result<Response, Refusal> {
     if let Some(user) = form.visit.user() {
-        shop.sessions.end_all(user).await?;
+        shop.sessions.end_all(&subject(user)).await?;
         end_cart(&shop, &form.visit).await?;
     }
     Ok(see_forgotten("/"))

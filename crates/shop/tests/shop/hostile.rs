@@ -243,7 +243,7 @@ async fn a_session_without_a_cart_gets_one() {
     let farm = Farm::new(1).await;
     let a = &farm.shops[0];
     let sessions = Sessions::new(farm.nodes[0].cache());
-    let mut auth = Auth::new("ada", "password at z", farm.nodes[0].cache().now()).unwrap();
+    let mut auth = Auth::new("shop:ada", "password at z", farm.nodes[0].cache().now()).unwrap();
     auth.grant("order").unwrap();
     auth.cart = Some(StateId::new([3; 32]));
     let id = sessions.begin(auth).await.unwrap().to_text();
@@ -251,4 +251,22 @@ async fn a_session_without_a_cart_gets_one() {
     let cart = ada.add(a, "mug", "1").await;
     assert_eq!((cart.element("pieces"), cart.element("began-at")), ("1", "z"));
     assert_ne!(ada.cookie, Some(id), "it is another session then");
+}
+
+/// Everybody knows this shop's passwords: they open nothing else, and what opens
+/// something else is no log-in here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_beside_the_shop_has_users_of_its_own() {
+    let farm = Farm::new(1).await;
+    let a = &farm.shops[0];
+    let sessions = Sessions::new(farm.nodes[0].cache());
+    let mut ada = Browser::default();
+    ada.log_in(a).await;
+    assert!(sessions.list("ada").await.is_empty());
+    assert_eq!(sessions.list("shop:ada").await.len(), 1);
+    let mut auth = Auth::new("ada", "password", farm.nodes[0].cache().now()).unwrap();
+    auth.grant("order").unwrap();
+    let id = sessions.begin(auth).await.unwrap().to_text();
+    let mut other = Browser { cookie: Some(id), ..Browser::default() };
+    assert_eq!(other.get(a, "/account").await.location.as_deref(), Some("/login"));
 }
