@@ -122,10 +122,44 @@ pub(crate) async fn pay(shop: &Arc<Inner>, order: Order) -> Result<Outcome, Refu
 /// The payment of an order, begun here or before.
 async fn begin(shop: &Inner, key: &str, order: &Order) -> Result<Payment, Refusal> {
     let shown = Amount::new(order.shown_minor, CURRENCY)?;
-    if let Some(payment) = shop.payments.get(key).await? {
-        let is_same = payment.amount() == shown;
-        return if is_same { Ok(payment) } else { Err(PaymentError::Conflict.into()) };
+    if let Some(begun) = begun_before(shop, key, shown).await? {
+        return Ok(begun);
     }
+    let text = match due(shop, order).await {
+        Ok(text) => text,
+        // Another node may have begun it since, and have emptied the cart.
+        Err(refusal) => return begun_before(shop, key, shown).await?.ok_or(refusal),
+    };
+    let request = Request {
+        idempotency_key: key,
+        amount: shown,
+        order: &text,
+        card: Some(Card::token(&order.card)?),
+    };
+    let mut tries = 1;
+    loop {
+        match shop.payments.begin(&request).await {
+            Err(error) if is_unknown(error) && tries < TRIES => tries += 1,
+            begun => return Ok(begun?),
+        }
+    }
+}
+
+/// The payment of that key, if there is one; it has to be of this amount.
+async fn begun_before(
+    shop: &Inner,
+    key: &str,
+    shown: Amount,
+) -> Result<Option<Payment>, PaymentError> {
+    match shop.payments.get(key).await? {
+        Some(payment) if payment.amount() != shown => Err(PaymentError::Conflict),
+        found => Ok(found),
+    }
+}
+
+/// What is ordered, if the cart comes to what was shown and this order is the
+/// next one.
+async fn due(shop: &Inner, order: &Order) -> Result<String, Refusal> {
     let cart = match &order.cart {
         Some(cart) => shop.carts.get(cart).await,
         None => None,
@@ -141,19 +175,7 @@ async fn begin(shop: &Inner, key: &str, order: &Order) -> Result<Payment, Refusa
     if orders(shop, &order.user).await?.next != Some(order.number) {
         return Err(changed());
     }
-    let request = Request {
-        idempotency_key: key,
-        amount: shown,
-        order: &basket.order(),
-        card: Some(Card::token(&order.card)?),
-    };
-    let mut tries = 1;
-    loop {
-        match shop.payments.begin(&request).await {
-            Err(error) if is_unknown(error) && tries < TRIES => tries += 1,
-            begun => return Ok(begun?),
-        }
-    }
+    Ok(basket.order())
 }
 
 fn changed() -> Refusal {
