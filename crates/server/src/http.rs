@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
 use hyper::http::request::Builder;
-use hyper::{Request, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -19,6 +19,7 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -67,7 +68,18 @@ where
     ask(stream, host, request, json.into()).await
 }
 
-async fn ask<S>(stream: S, host: &str, request: Builder, body: Bytes) -> Result<Answer, GetError>
+/// Asks something of any kind and reads the whole answer; the connection is used
+/// up.
+///
+/// # Errors
+///
+/// As those of [`get`].
+pub(crate) async fn ask<S>(
+    stream: S,
+    host: &str,
+    request: Builder,
+    body: Bytes,
+) -> Result<Answer, GetError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -76,13 +88,13 @@ where
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async move {
         let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES)
             .collect()
             .await
             .map_err(GetError::Body)?
             .to_bytes();
-        Ok(Answer { status, body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     };
     // The exchange has what it needs once the answer is whole; how the
     // connection ends after that is of no interest.

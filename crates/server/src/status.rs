@@ -43,7 +43,7 @@ async fn ask(admin: &Uri) -> anyhow::Result<Bytes> {
         let host = admin.authority().context(NO_HOST)?.as_str();
         anyhow::Ok(http::get(stream, host, "/api/status").await?)
     };
-    let Answer { status, body } = timeout(PATIENCE, exchange)
+    let Answer { status, body, .. } = timeout(PATIENCE, exchange)
         .await
         .with_context(|| format!("{admin}: no answer within {PATIENCE:?}"))??;
     ensure!(status.is_success(), "{admin} answers {status}: is it a node's admin address?");

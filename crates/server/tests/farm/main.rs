@@ -36,6 +36,7 @@ mod members;
 mod one_answer;
 mod serving;
 mod sessions;
+mod shop;
 mod stalled;
 mod tiers;
 mod tls_backend;
