@@ -55,6 +55,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
+    let token = judge.admin(&sections.admin);
     judge.memcached(sections.memcached.as_ref());
     let redis = judge.redis(sections.redis.as_ref());
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
@@ -71,6 +72,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
         identities,
         client_ca,
         redis,
+        token,
         upstreams,
         warnings,
     })
@@ -234,6 +236,9 @@ impl Judge<'_> {
         }
         if let Some(path) = &mut sections.tls.client_ca {
             self.resolve("tls.client_ca", path);
+        }
+        if let Some(path) = &mut sections.admin.token_file {
+            self.resolve("admin.token_file", path);
         }
         for (key, path) in sections.redis.iter_mut().flat_map(Redis::paths) {
             self.resolve(&key, path);

@@ -4,11 +4,12 @@
 //! In reading order: [`sources`] where values come from and which overrides
 //! which; [`value`] what they are, with their places; [`sections`] the keys,
 //! in the forms of [`units`], read by [`read`], those of live connections in
-//! [`connections`], of the gateways in [`redis`] and [`memcached`], and of their
+//! [`connections`], of the page of operators in [`admin`], of the gateways in [`redis`] and [`memcached`], and of their
 //! clients' keys in [`prefixes`]; [`later`] what this version
 //! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
 //! it does not.
 
+mod admin;
 mod certificates;
 mod connections;
 mod fault;
@@ -53,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) client_ca: Vec<CertificateDer<'static>>,
     /// Where clients of `[redis]` come in, and who. Empty: there are none.
     pub(crate) redis: Vec<crate::gateway::redis::Entrance>,
+    /// What operators have to know. None: whoever reaches `[admin]` is one.
+    pub(crate) token: Option<crate::admin::Token>,
     /// The engines of the tier above.
     pub(crate) upstreams: Vec<segue::UpstreamConfig>,
     /// What can be done as it is told, and is probably not what was meant.

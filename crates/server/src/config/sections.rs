@@ -10,6 +10,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+pub(crate) use super::admin::Admin;
 use super::connections::Connections;
 use super::memcached::Memcached;
 pub(crate) use super::prefixes::Prefix;
@@ -270,19 +271,6 @@ pub(crate) struct Certificate {
     pub(crate) cert: PathBuf,
     /// Its private key, PEM.
     pub(crate) key: PathBuf,
-}
-
-/// `[admin]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Admin {
-    pub(crate) listen: Address,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self { listen: Address(([127, 0, 0, 1], 9700).into()) }
-    }
 }
 
 /// `[log]`
