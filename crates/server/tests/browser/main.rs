@@ -12,6 +12,9 @@
 
 mod admin;
 mod chromium;
+#[expect(dead_code, reason = "it is shared with the tests of the whole")]
+#[path = "../farm/client.rs"]
+mod client;
 #[path = "../farm/http.rs"]
 mod http;
 mod itself;
@@ -24,3 +27,6 @@ mod patience;
 #[path = "../connections/clients/process.rs"]
 mod process;
 mod window;
+#[expect(dead_code, reason = "it is shared with the tests of the whole")]
+#[path = "../farm/writer.rs"]
+mod writer;
