@@ -25,6 +25,8 @@ pub(crate) struct Screen {
 impl Screen {
     /// A window on a desk.
     pub(crate) const DESK: Self = Self { width: 1280, height: 900, is_phone: false };
+    /// One that shows a page from its head to its figures, for pictures.
+    pub(crate) const TALL: Self = Self { width: 1280, height: 1180, is_phone: false };
     /// A small phone, held upright.
     pub(crate) const PHONE: Self = Self { width: 375, height: 700, is_phone: true };
 }
@@ -46,11 +48,15 @@ impl Window {
     pub(crate) fn open(screen: Screen) -> Option<Self> {
         let Screen { width, height, is_phone } = screen;
         let window = Self { chromium: Chromium::start((width, height))? };
-        if is_phone {
-            let phone =
-                json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true });
-            window.devtools("Emulation.setDeviceMetricsOverride", phone);
-        }
+        // So large is what the page has, without the window's own parts.
+        let dots = if is_phone { 2 } else { 1 };
+        let screen = json!({
+            "width": width,
+            "height": height,
+            "deviceScaleFactor": dots,
+            "mobile": is_phone,
+        });
+        window.devtools("Emulation.setDeviceMetricsOverride", screen);
         Some(window)
     }
 

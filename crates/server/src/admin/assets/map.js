@@ -152,7 +152,7 @@ export class Farm {
     made.className = `card ${node.state}${place === 0 ? " itself" : ""}`;
     text(state, node.state);
     text(keeps, keepsWhat(node.portion));
-    text(lag, place === 0 ? node.address : node.lag_ms === null ? "no lag measured yet" : `lag ${node.lag_ms.toFixed(1)} ms`);
+    text(lag, place === 0 ? node.address : lagOf(node));
     [...bar.children].forEach((rect, column) => rect.classList.toggle("kept", node.keeps[column]));
   }
 
@@ -162,7 +162,7 @@ export class Farm {
     const { nodes } = this.picture;
     nodes.forEach((node, place) => {
       const { bar, relation } = this.cards[place];
-      const words = !nodes[chosen] || chosen === place ? "" : WORDS[node.overlaps[chosen]];
+      const words = !nodes[chosen] || chosen === place || isGone(node) || isGone(nodes[chosen]) ? "" : WORDS[node.overlaps[chosen]];
       if (relation.textContent !== words) relation.textContent = words;
       [...bar.children].forEach((rect, column) => {
         const both = words && node.keeps[column] && nodes[chosen].keeps[column];
@@ -184,6 +184,15 @@ export class Farm {
     this.overlaps.tHead.replaceChildren(head);
     this.overlaps.tBodies[0].replaceChildren(...cells);
   }
+}
+
+function isGone({ state }) {
+  return state === "dead" || state === "left";
+}
+
+function lagOf(node) {
+  if (isGone(node)) return node.state === "dead" ? "not heard any more" : "has taken leave";
+  return node.lag_ms === null ? "no lag measured yet" : `lag ${node.lag_ms.toFixed(1)} ms`;
 }
 
 function keepsWhat(portion) {
