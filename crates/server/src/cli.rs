@@ -13,6 +13,7 @@ use crate::bench::gateway::Options as GatewayBench;
 use crate::bench::lookup::Role as LookupRole;
 use crate::bench::tls::PeerOptions;
 use crate::config::Sources;
+use crate::token_file::TokenFile;
 
 /// Any server of the farm goes on with a client's session.
 #[derive(Debug, Parser)]
@@ -33,7 +34,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run one node in the foreground
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(Configuration),
+    Serve {
+        #[command(flatten)]
+        given: Configuration,
+        /// Let the admin page kill nodes, as in a demo
+        #[arg(long, hide = true)]
+        drill: bool,
+    },
     /// Show the whole system on this machine, with real processes and clients
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
@@ -272,17 +279,21 @@ pub(crate) struct Status {
     /// Print the node's answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
 }
 
 /// Options of `segue drain`.
 #[derive(Debug, Args)]
 pub(crate) struct Drain {
-    /// The node's admin address, on its own machine
+    /// The node's admin address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9700", value_parser = http_url)]
     pub(crate) admin: Uri,
     /// The node that live connections go to: the one that follows unless given
     #[arg(long, value_name = "NODE")]
     pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
 }
 
 /// Options of `segue sessions`.
@@ -296,9 +307,11 @@ pub(crate) struct SessionsOptions {
     /// Those of a kind: tls, auth, conn, purchase or web
     #[arg(long, value_name = "KIND", global = true)]
     pub(crate) kind: Option<String>,
-    /// The node's admin address, on its own machine
+    /// The node's admin address
     #[arg(long, value_name = "URL", global = true, default_value = "http://127.0.0.1:9700", value_parser = http_url)]
     pub(crate) admin: Uri,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
 }
 
 /// What is done about sessions. They are named by keyed hashes of their ids.
@@ -413,7 +426,7 @@ Examples:
   segue drain --to b
   segue drain --admin http://127.0.0.1:9701
 
-It runs on the node's own machine. Progress goes to standard output. Exit status
+Progress goes to standard output. Exit status
 0: the node is gone, and every connection that could be carried goes on
 elsewhere, or has ended; 1: some could not be moved, and are served until the
 node's time is up. SIGTERM does the same, without a choice of the node.";

@@ -25,6 +25,7 @@ mod ready;
 mod serve;
 mod sessions;
 mod status;
+mod token_file;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve(given) => serve::run(&given.into()),
+        Command::Serve { given, drill } => serve::run(&given.into(), drill),
         Command::Demo(given) => demo::run(&given),
         Command::Bench(given) => bench::run(&given),
         Command::BenchPeer(options) => bench::tls::peer(&options),
@@ -75,8 +76,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { configuration: false, .. } => manual::page(),
         Command::Man { configuration: true, markdown } => manual::configuration(markdown),
-        Command::Drain(given) => drain::run(&given.admin, given.to),
+        Command::Drain(given) => drain::run(&given),
         Command::Sessions(options) => sessions::run(&options),
-        Command::Status(given) => status::run(&given.admin, given.json),
+        Command::Status(given) => status::run(&given),
     }
 }

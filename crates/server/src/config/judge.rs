@@ -57,6 +57,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
+    let token = judge.admin(&sections.admin);
     let memcached_tls = judge.memcached(sections.memcached.as_ref());
     let redis = judge.redis(sections.redis.as_ref());
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
@@ -74,6 +75,7 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
         client_ca,
         redis,
         memcached_tls,
+        token,
         upstreams,
         warnings,
     })
@@ -237,6 +239,9 @@ impl Judge<'_> {
         }
         if let Some(path) = &mut sections.tls.client_ca {
             self.resolve("tls.client_ca", path);
+        }
+        if let Some(path) = &mut sections.admin.token_file {
+            self.resolve("admin.token_file", path);
         }
         for (key, path) in sections.redis.iter_mut().flat_map(Redis::paths) {
             self.resolve(&key, path);

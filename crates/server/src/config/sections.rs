@@ -14,6 +14,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+pub(crate) use super::admin::Admin;
 use super::bounds;
 use super::connections::Connections;
 pub(crate) use super::memcached::Memcached;
@@ -338,23 +339,6 @@ pub(crate) struct Certificate {
     /// A PEM file of its private key.
     #[schemars(example = &"key.pem")]
     pub(crate) key: PathBuf,
-}
-
-/// The page, figures and orders of the node's operator.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Admin {
-    /// Where the page, `/metrics`, `/healthz`, `/readyz` and `/api/status` are. It
-    /// has no password: figures are for whoever reaches it, orders for this machine
-    /// only.
-    #[schemars(example = &"10.0.0.11:9700")]
-    pub(crate) listen: Address,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self { listen: Address(([127, 0, 0, 1], 9700).into()) }
-    }
 }
 
 /// What is logged on standard error.

@@ -121,7 +121,7 @@ impl Client {
     ) -> anyhow::Result<Answer> {
         let exchange = async {
             let stream = self.connect(address).await?;
-            anyhow::Ok(http::ask(stream, SERVER_NAME, request, body).await?)
+            anyhow::Ok(http::ask(stream, SERVER_NAME.into(), request, body).await?)
         };
         timeout(PATIENCE, exchange)
             .await

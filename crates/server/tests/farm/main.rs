@@ -26,6 +26,7 @@ mod portions;
 mod writer;
 
 mod admin;
+mod admin_access;
 mod cli;
 mod demo;
 mod drain;
