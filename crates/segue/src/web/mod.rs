@@ -5,7 +5,7 @@
 //! none: bytes come in and go out. With the feature `tower-sessions` the library
 //! has the store for axum and whatever else uses that crate, of its release
 //! 0.15; with `tower-sessions-0-14` that for axum-login, which uses release
-//! 0.14.
+//! 0.14. The one for actix-web is the crate `segue-actix`.
 //!
 //! ```no_run
 //! use segue::web::WebSessions;
