@@ -72,7 +72,7 @@ fn the_picture_appears_and_moves_without_being_loaded_again() {
     }
     // Higher tiers above; what both keep in the same columns.
     window.until("document.querySelectorAll('#map .tier').length === 2");
-    assert!(window.text("#map .tier:first-child").contains("region"), "it is above");
+    window.until("document.querySelector('#map .tier').textContent.includes('region')");
     window.until(&format!("{}.querySelectorAll('.kept').length === 2", card("a")));
     window.until(&format!("{}.querySelectorAll('.kept').length === 3", card("e")));
     window.run(&format!("{}.focus()", card("a")));

@@ -20,6 +20,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::error::{WebDriverError, WebDriverResult};
@@ -53,6 +54,10 @@ const ARGUMENTS: [&str; 10] = [
     "--hide-scrollbars",
 ];
 
+/// One browser at a time, and its farm beside it: where processors are few, several
+/// of them make each other wait for longer than chromedriver does.
+static TURN: ReentrantMutex<()> = ReentrantMutex::new(());
+
 /// A Chromium, and who drives it. Dropped, both are ended.
 pub(crate) struct Chromium {
     /// None once it has been told to quit.
@@ -63,6 +68,7 @@ pub(crate) struct Chromium {
     chromedriver: Process,
     /// Profile and home: nothing of the machine's user is seen or changed.
     place: TempDir,
+    _turn: ReentrantMutexGuard<'static, ()>,
 }
 
 impl Chromium {
@@ -71,6 +77,7 @@ impl Chromium {
         if !are_installed(&PROGRAMS) {
             return None;
         }
+        let turn = TURN.lock();
         let place = tempfile::Builder::new().prefix("segue-browser-").tempdir().unwrap();
         let started = place.path().join("chromium");
         fs::write(&started, "#!/bin/sh\nexec setpriv --pdeathsig KILL chromium \"$@\"\n").unwrap();
@@ -110,7 +117,7 @@ impl Chromium {
             .connect();
         let session = runtime.block_on(session).unwrap();
         let pid = pid(session.capabilities());
-        Some(Self { session: Some(session), runtime, pid, chromedriver, place })
+        Some(Self { session: Some(session), runtime, pid, chromedriver, place, _turn: turn })
     }
 
     /// Has something done in it.
