@@ -35,8 +35,8 @@ use crate::serve::Server;
 
 pub(crate) use drain::{Order, Progress};
 pub(crate) use sessions::{End, Ended, Session, Sessions, Wanted};
-pub(crate) use status::{Connections, Status, Upstream};
-pub(crate) use summary::{headline, sections};
+pub(crate) use status::{Cache, Connections, Member, Status, Upstream};
+pub(crate) use summary::{headline, lookups, sections};
 
 /// Connections served at once; more wait in the kernel. Operators and their
 /// collectors are few.

@@ -117,7 +117,7 @@ fn cache(cache: &Cache) -> Section {
 }
 
 /// How many there were, and what share of them was answered by whom.
-fn lookups(cache: &Cache) -> String {
+pub(crate) fn lookups(cache: &Cache) -> String {
     let results = [
         ("here", cache.hits_local),
         ("near", cache.hits_near),
