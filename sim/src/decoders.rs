@@ -14,11 +14,12 @@ use proto::keyring::{FarmKey, Keyring};
 use proto::nak::reassembly::Fragment;
 use proto::proof::Side;
 use proto::record::merge::{Merge, merge};
-use proto::record::{Body, Deadlines, Key, Kind, Record, Version, normal};
+use proto::record::{Body, Deadlines, Hlc, Key, Kind, Record, Version, Writer, normal};
 use proto::state::{Address, Auth, Cart, Index, Payment};
 use proto::time::Wall;
 use proto::transfer::page::Contents;
 use proto::upstream::{self, NONCE_BYTES, RANK, Seals};
+use proto::web::{self, Content, Plain, State};
 use proto::wire::Reader;
 use proto::wire::control::{Item, MAX_DIGESTS, MAX_LISTED, MAX_NAK_RANGES, Message};
 use proto::wire::frame::Frame;
@@ -32,10 +33,11 @@ const RECEIVED: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// Reads bytes as everything that a peer's bytes are read as.
 pub fn all(bytes: &[u8]) {
-    for decode in [header, frames, fragment, control, page, link, agree, segment, connection, state]
-    {
+    for decode in [header, frames, fragment, control, page, link, agree, segment, connection] {
         decode(bytes);
     }
+    state(bytes);
+    web(bytes);
     stream(bytes);
 }
 
@@ -185,6 +187,48 @@ pub fn state(bytes: &[u8]) {
         });
         assert_eq!(merged(&one, &other), merged(&other, &one));
     }
+}
+
+/// Two values of a session store's client, one behind the other: how long the
+/// first one is, and in the next byte which was written first.
+///
+/// # Panics
+///
+/// When a value is not written as it was read, when what is read at a glance is
+/// not what is there, or when merging depends on which of two comes first.
+pub fn web(bytes: &[u8]) {
+    let [high, low, first, rest @ ..] = bytes else { return };
+    let len = usize::from(u16::from_be_bytes([*high, *low]));
+    let (one, other) = rest.split_at(len.min(rest.len()));
+    let key = Key::new(Kind::Web, b"id").expect("two bytes");
+    let record = |time: u8, writer, value| {
+        let version = Version { time: Hlc(time.into()), writer: Writer(writer) };
+        Record { key, version, deadlines: Deadlines::at(Wall::MAX), body: Body::Value(value) }
+    };
+    let (one, other) = (record(5 + first % 3, 1, one), record(6, 2, other));
+    for record in [&one, &other] {
+        let Body::Value(value) = record.body else { unreachable!("made above") };
+        let (state, mut written) = (State::of(record), Vec::new());
+        web::payload::encode(&state, &mut written);
+        let again = State::of(&Record { body: Body::Value(&written), ..*record });
+        assert!(again == state, "{again:?} of {state:?}");
+        // What looks like a collection and is none is read as a text by the longer way
+        // only.
+        if let Some(item) = web::item(record) {
+            assert!(matches!(&state.content, Content::Text(text, _) if **text == *item.text));
+        }
+        if let Plain::Text(text) = web::plain(value) {
+            assert_eq!(web::item(record).map(|item| item.text), Some(text));
+        }
+        let _ = web::payload::name(value);
+    }
+    let joined = |held: &Record<'_>, incoming| {
+        let Holding { key, version, deadlines, value } = merged(held, incoming);
+        let body = value.as_deref().map_or(Body::Deleted, Body::Value);
+        State::of(&Record { key, version, deadlines, body }).into_owned()
+    };
+    let (here, there) = (joined(&one, &other), joined(&other, &one));
+    assert!(here == there, "{here:?} and {there:?}");
 }
 
 /// What is held after `other` came to `one`, of the same deadlines.

@@ -211,6 +211,7 @@ fn the_corpus_does_no_harm() {
     replay("memcached", clients::memcached);
     replay("segment", decoders::segment);
     replay("state", decoders::state);
+    replay("web", decoders::web);
     replay("stream", decoders::stream);
     replay("connection", |bytes| {
         decoders::connection(bytes);

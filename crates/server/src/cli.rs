@@ -13,6 +13,7 @@ use crate::bench::gateway::Options as GatewayBench;
 use crate::bench::lookup::Role as LookupRole;
 use crate::bench::tls::PeerOptions;
 use crate::config::Sources;
+use crate::token_file::TokenFile;
 
 /// Any server of the farm goes on with a client's session.
 #[derive(Debug, Parser)]
@@ -33,7 +34,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run one node in the foreground
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(Configuration),
+    Serve {
+        #[command(flatten)]
+        given: Configuration,
+        /// Let the admin page kill nodes, as in a demo
+        #[arg(long, hide = true)]
+        drill: bool,
+    },
     /// Show the whole system on this machine, with real processes and clients
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
@@ -57,7 +64,10 @@ pub(crate) enum Command {
     BenchFloor,
     /// Takes the virtual address away when the node that started it was killed
     #[command(hide = true)]
-    Guard,
+    Guard {
+        /// The queue of its packets
+        queue: Option<u16>,
+    },
     /// Make a farm key, or take the next step of a rotation of keys
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {
@@ -93,9 +103,16 @@ pub(crate) enum Command {
         /// The shell that the script is for
         shell: Shell,
     },
-    /// Print the manual page
-    #[command(after_help = "Example:\n  segue man > /usr/local/share/man/man1/segue.1")]
-    Man,
+    /// Print the manual page of the program or of its configuration
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// Print that of segue.toml, with every key
+        #[arg(long)]
+        configuration: bool,
+        /// Print it as docs/configuration.md
+        #[arg(long, requires = "configuration")]
+        markdown: bool,
+    },
 }
 
 /// Where a configuration comes from.
@@ -265,6 +282,8 @@ pub(crate) struct Status {
     /// Print the node's answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
 }
 
 /// Options of `segue top`.
@@ -273,17 +292,21 @@ pub(crate) struct Top {
     /// The node's admin address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9700", value_parser = http_url)]
     pub(crate) admin: Uri,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
 }
 
 /// Options of `segue drain`.
 #[derive(Debug, Args)]
 pub(crate) struct Drain {
-    /// The node's admin address, on its own machine
+    /// The node's admin address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9700", value_parser = http_url)]
     pub(crate) admin: Uri,
     /// The node that live connections go to: the one that follows unless given
     #[arg(long, value_name = "NODE")]
     pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
 }
 
 /// Options of `segue sessions`.
@@ -297,9 +320,11 @@ pub(crate) struct SessionsOptions {
     /// Those of a kind: tls, auth, conn, purchase or web
     #[arg(long, value_name = "KIND", global = true)]
     pub(crate) kind: Option<String>,
-    /// The node's admin address, on its own machine
+    /// The node's admin address
     #[arg(long, value_name = "URL", global = true, default_value = "http://127.0.0.1:9700", value_parser = http_url)]
     pub(crate) admin: Uri,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
 }
 
 /// What is done about sessions. They are named by keyed hashes of their ids.
@@ -392,7 +417,14 @@ Examples:
   segue check --config segue.toml --set farm.listen=10.0.1.1:7700
 
 Forms, files, permissions, keys and certificates are all looked at. Exit status
-0: usable; 2: not, and standard error says why.";
+0: usable; 2: not, and standard error says why. Every key, with its default and
+its bounds: docs/configuration.md, or `segue man --configuration | man -l -`.";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  segue man > /usr/local/share/man/man1/segue.1
+  segue man --configuration > /usr/local/share/man/man5/segue.toml.5
+  segue man --configuration | man -l -        read it";
 
 const SESSIONS_EXAMPLES: &str = "\
 Examples:
@@ -407,7 +439,7 @@ Examples:
   segue drain --to b
   segue drain --admin http://127.0.0.1:9701
 
-It runs on the node's own machine. Progress goes to standard output. Exit status
+Progress goes to standard output. Exit status
 0: the node is gone, and every connection that could be carried goes on
 elsewhere, or has ended; 1: some could not be moved, and are served until the
 node's time is up. SIGTERM does the same, without a choice of the node.";
@@ -416,6 +448,7 @@ const TOP_EXAMPLES: &str = "\
 Examples:
   segue top
   segue top --admin http://127.0.0.1:9701
+  segue top --admin http://10.0.0.11:9700 --token-file /etc/segue/admin.token
 
 Keys: q quits, the arrows and Tab change the view, p holds it, ? says more. A
 node that does not answer is asked on, once a second.";

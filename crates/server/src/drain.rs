@@ -8,7 +8,8 @@ use hyper::{StatusCode, Uri};
 use tokio::time::{sleep, timeout};
 
 use crate::admin::{Order, Progress};
-use crate::http::{self, Answer};
+use crate::cli;
+use crate::http::{self, Answer, To};
 use crate::status::{NO_HOST, connect};
 
 /// How long a node may take to answer.
@@ -17,21 +18,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the node is asked how far it has come.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Has the node whose admin server is at `admin` leave, its connections going to
-/// the node of that name.
+/// Has the node whose admin server that is leave, its connections going to the
+/// node that is named.
 ///
 /// # Errors
 ///
 /// When there is no node, when it does not leave, or when connections could not
 /// be moved.
-pub(crate) fn run(admin: &Uri, to: Option<String>) -> anyhow::Result<()> {
+pub(crate) fn run(options: &cli::Drain) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(drain(admin, to))
+    let token = options.token.read()?;
+    let node = At { admin: &options.admin, token: token.as_ref().map(|token| token.as_str()) };
+    runtime.block_on(drain(node, options.to.clone()))
 }
 
-async fn drain(admin: &Uri, to: Option<String>) -> anyhow::Result<()> {
+/// Where the node's admin server is, and what it is shown.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    admin: &'a Uri,
+    token: Option<&'a str>,
+}
+
+async fn drain(node: At<'_>, to: Option<String>) -> anyhow::Result<()> {
+    let admin = node.admin;
     let order = serde_json::to_vec(&Order { to }).context("the order as JSON")?;
-    let answer = ask(admin, Some(order)).await?;
+    let answer = ask(node, Some(order)).await?;
     if answer.status != StatusCode::ACCEPTED {
         let said = String::from_utf8_lossy(&answer.body);
         bail!("{admin} answers {}: {}", answer.status, said.trim_end());
@@ -48,29 +59,29 @@ async fn drain(admin: &Uri, to: Option<String>) -> anyhow::Result<()> {
             say(&format!("draining: {} live connections left", progress.left))?;
         }
         sleep(LOOK).await;
-        answer = look(admin).await?;
+        answer = look(node).await?;
     }
     say("the node is gone")
 }
 
 /// How far the node has come; none once it is gone.
-async fn look(admin: &Uri) -> anyhow::Result<Option<Answer>> {
-    match ask(admin, None).await {
+async fn look(node: At<'_>) -> anyhow::Result<Option<Answer>> {
+    match ask(node, None).await {
         Ok(answer) => Ok(Some(answer)),
         // One that ends closes what it has been asked over, and is asked again.
-        Err(_) if connect(admin).await.is_err() => Ok(None),
-        Err(_) => ask(admin, None).await.map(Some),
+        Err(_) if connect(node.admin).await.is_err() => Ok(None),
+        Err(_) => ask(node, None).await.map(Some),
     }
 }
 
 /// Asks the node how far it has come, or tells it something.
-async fn ask(admin: &Uri, order: Option<Vec<u8>>) -> anyhow::Result<Answer> {
+async fn ask(At { admin, token }: At<'_>, order: Option<Vec<u8>>) -> anyhow::Result<Answer> {
     let exchange = async {
         let stream = connect(admin).await?;
         let host = admin.authority().context(NO_HOST)?.as_str();
         anyhow::Ok(match order {
-            Some(json) => http::post_json(stream, host, "/api/drain", json).await?,
-            None => http::get(stream, host, "/api/drain").await?,
+            Some(json) => http::post_json(stream, To { host, token }, "/api/drain", json).await?,
+            None => http::get(stream, To { host, token }, "/api/drain").await?,
         })
     };
     timeout(PATIENCE, exchange)

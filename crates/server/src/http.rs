@@ -5,9 +5,9 @@
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
 use hyper::http::request::Builder;
-use hyper::{Request, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -15,10 +15,25 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// node has.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
+/// Whom a request is for, and what it shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct To<'a> {
+    pub(crate) host: &'a str,
+    /// A token, for those who ask for one.
+    pub(crate) token: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for To<'a> {
+    fn from(host: &'a str) -> Self {
+        Self { host, token: None }
+    }
+}
+
 /// What a server answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -41,11 +56,15 @@ pub(crate) enum GetError {
 /// # Errors
 ///
 /// [`GetError`] when no whole answer comes. Any status is an answer.
-pub(crate) async fn get<S>(stream: S, host: &str, path: &str) -> Result<Answer, GetError>
+pub(crate) async fn get<'a, S>(
+    stream: S,
+    to: impl Into<To<'a>>,
+    path: &str,
+) -> Result<Answer, GetError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    ask(stream, host, Request::get(path), Bytes::new()).await
+    ask(stream, to.into(), Request::get(path), Bytes::new()).await
 }
 
 /// Tells `path` something in JSON and reads the whole answer; the connection is
@@ -54,9 +73,9 @@ where
 /// # Errors
 ///
 /// As those of [`get`].
-pub(crate) async fn post_json<S>(
+pub(crate) async fn post_json<'a, S>(
     stream: S,
-    host: &str,
+    to: impl Into<To<'a>>,
     path: &str,
     json: Vec<u8>,
 ) -> Result<Answer, GetError>
@@ -64,25 +83,40 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let request = Request::post(path).header(CONTENT_TYPE, "application/json");
-    ask(stream, host, request, json.into()).await
+    ask(stream, to.into(), request, json.into()).await
 }
 
-async fn ask<S>(stream: S, host: &str, request: Builder, body: Bytes) -> Result<Answer, GetError>
+/// Asks something of any kind and reads the whole answer; the connection is used
+/// up.
+///
+/// # Errors
+///
+/// As those of [`get`].
+pub(crate) async fn ask<S>(
+    stream: S,
+    to: To<'_>,
+    request: Builder,
+    body: Bytes,
+) -> Result<Answer, GetError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let request = request.header(HOST, host).header(CONNECTION, "close").body(Full::new(body))?;
+    let mut request = request.header(HOST, to.host).header(CONNECTION, "close");
+    if let Some(token) = to.token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(Full::new(body))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async move {
         let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES)
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES)
             .collect()
             .await
             .map_err(GetError::Body)?
             .to_bytes();
-        Ok(Answer { status, body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     };
     // The exchange has what it needs once the answer is whole; how the
     // connection ends after that is of no interest.

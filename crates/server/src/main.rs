@@ -25,6 +25,7 @@ mod ready;
 mod serve;
 mod sessions;
 mod status;
+mod token_file;
 mod top;
 
 use std::io::Write;
@@ -41,6 +42,9 @@ const FAILED: u8 = 1;
 /// same for options.
 const MISUSED: u8 = 2;
 
+/// Who has written a wrong key looks for the right one.
+const REFERENCE: &str = "every key: segue man --configuration | man -l -";
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +52,9 @@ fn main() -> ExitCode {
             // Without a standard error there is nobody to tell.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             let misused = error.is::<config::Faults>();
+            if misused {
+                let _ = writeln!(std::io::stderr(), "{REFERENCE}");
+            }
             ExitCode::from(if misused { MISUSED } else { FAILED })
         }
     }
@@ -55,7 +62,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve(given) => serve::run(&given.into()),
+        Command::Serve { given, drill } => serve::run(&given.into(), drill),
         Command::Demo(given) => demo::run(&given),
         Command::Bench(given) => bench::run(&given),
         Command::BenchPeer(options) => bench::tls::peer(&options),
@@ -63,15 +70,16 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BenchHolder { role } => bench::lookup::holder(role),
         Command::BenchFloor => bench::gateway::floor(),
         // What it cannot take away is beyond anybody who could be told.
-        Command::Guard => Ok(sys::guardian::run(std::io::stdin(), std::io::stdout())?),
+        Command::Guard { queue } => Ok(live::guard(queue)?),
         Command::Keygen { out, rotate: true, config } => keygen::rotate(out, config),
         Command::Keygen { out, rotate: false, .. } => keygen::run(&out),
         Command::Check(given) => check::run(&given.into()),
         Command::Completions { shell } => manual::completions(shell),
-        Command::Man => manual::page(),
-        Command::Drain(given) => drain::run(&given.admin, given.to),
+        Command::Man { configuration: false, .. } => manual::page(),
+        Command::Man { configuration: true, markdown } => manual::configuration(markdown),
+        Command::Drain(given) => drain::run(&given),
         Command::Sessions(options) => sessions::run(&options),
-        Command::Status(given) => status::run(&given.admin, given.json),
-        Command::Top(given) => top::run(&given.admin),
+        Command::Status(given) => status::run(&given),
+        Command::Top(given) => top::run(given),
     }
 }

@@ -1,5 +1,7 @@
-//! `segue completions` and `segue man`: the command line written down, for
-//! shells and for readers.
+//! `segue completions` and `segue man`: the command line and the configuration
+//! written down, for shells and for readers.
+
+mod configuration;
 
 use std::io::Write;
 
@@ -19,6 +21,17 @@ pub(crate) fn completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut cli::command(), "segue", &mut script);
     std::io::stdout().write_all(&script).context("standard output")
+}
+
+/// Prints the reference of the configuration: as the manual page of its file, or as
+/// the page of `docs/`.
+///
+/// # Errors
+///
+/// When standard output cannot be written.
+pub(crate) fn configuration(as_markdown: bool) -> anyhow::Result<()> {
+    let page = if as_markdown { configuration::markdown() } else { configuration::roff() };
+    std::io::stdout().write_all(page.as_bytes()).context("standard output")
 }
 
 /// Prints the manual page, with a part for each command.

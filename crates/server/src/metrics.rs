@@ -5,8 +5,7 @@
 
 mod above;
 mod connections;
-mod memcached;
-mod redis;
+mod gateways;
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -55,8 +54,7 @@ impl Collector for Metrics {
         self.one_answer(&mut page)?;
         self.clients(&mut page)?;
         self.connections(&mut page)?;
-        self.redis(&mut page)?;
-        self.memcached(&mut page)?;
+        self.gateways(&mut page)?;
         let help = "How long a write took to be at another node, by its confirmation";
         page.histogram("replication_lag_seconds", help, &self.lag)?;
         let help = "How long a look-up at other nodes took, whatever came of it";

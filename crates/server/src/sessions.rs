@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::admin::{End, Ended, Session, Sessions, Wanted};
 use crate::cli::{SessionsOptions, SessionsWork};
-use crate::http;
+use crate::http::{self, To};
 use crate::status::{NO_HOST, connect};
 
 /// How long a node may take to answer: a large table is walked in a second, and
@@ -26,16 +26,19 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// When there is no node, or it does not do it.
 pub(crate) fn run(options: &SessionsOptions) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let SessionsOptions { work, user, kind, admin } = options;
+    let SessionsOptions { work, user, kind, admin, token } = options;
+    let token = token.read()?;
+    let token = token.as_ref().map(|token| token.as_str());
+    let node = At { admin, token };
     let (user, kind) = (user.clone(), kind.clone());
     let text = match work {
         SessionsWork::List => {
             let wanted = Wanted { kind, user, id: None };
-            list(&runtime.block_on(ask(admin, "/api/sessions", &wanted))?)
+            list(&runtime.block_on(ask(node, "/api/sessions", &wanted))?)
         }
         SessionsWork::Show { id } => {
             let wanted = Wanted { kind, user, id: Some(id.clone()) };
-            let found: Sessions = runtime.block_on(ask(admin, "/api/sessions", &wanted))?;
+            let found: Sessions = runtime.block_on(ask(node, "/api/sessions", &wanted))?;
             let Some(session) = found.sessions.first() else {
                 bail!("{admin} holds no session {id}: `segue sessions list` shows which it does");
             };
@@ -47,15 +50,22 @@ pub(crate) fn run(options: &SessionsOptions) -> anyhow::Result<()> {
                 (None, Some(user)) => End::User(user),
                 _ => bail!("expected the session to end, or --user and whose to end"),
             };
-            let Ended { ended } = runtime.block_on(ask(admin, "/api/sessions/end", &end))?;
+            let Ended { ended } = runtime.block_on(ask(node, "/api/sessions/end", &end))?;
             format!("{ended} ended\n")
         }
     };
     io::stdout().write_all(text.as_bytes()).context("standard output")
 }
 
+/// Where the node's admin server is, and what it is shown.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    admin: &'a Uri,
+    token: Option<&'a str>,
+}
+
 async fn ask<T: DeserializeOwned>(
-    admin: &Uri,
+    At { admin, token }: At<'_>,
     path: &str,
     order: &impl Serialize,
 ) -> anyhow::Result<T> {
@@ -63,7 +73,7 @@ async fn ask<T: DeserializeOwned>(
     let exchange = async {
         let stream = connect(admin).await?;
         let host = admin.authority().context(NO_HOST)?.as_str();
-        anyhow::Ok(http::post_json(stream, host, path, json).await?)
+        anyhow::Ok(http::post_json(stream, To { host, token }, path, json).await?)
     };
     let answer = timeout(PATIENCE, exchange)
         .await

@@ -4,13 +4,14 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use hyper::Uri;
 use hyper::body::Bytes;
+use hyper::{StatusCode, Uri};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::admin::{Status, headline, sections};
-use crate::http::{self, Answer};
+use crate::cli;
+use crate::http::{self, Answer, To};
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,27 +22,30 @@ const ADMIN_PORT: u16 = 9700;
 /// What is wrong with a URL that names none.
 pub(crate) const NO_HOST: &str = "a URL without a host";
 
-/// Prints the status of the node whose admin server is at `admin`.
+/// Prints the status of the node whose admin server that is.
 ///
 /// # Errors
 ///
 /// When there is no node, or it is none of this version.
-pub(crate) fn run(admin: &Uri, json: bool) -> anyhow::Result<()> {
+pub(crate) fn run(options: &cli::Status) -> anyhow::Result<()> {
+    let cli::Status { admin, json, token } = options;
+    let token = token.read()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let body = runtime.block_on(ask(admin))?;
+    let body = runtime.block_on(ask(admin, token.as_ref().map(|token| token.as_str())))?;
     let status = read(admin, &body)?;
     let text =
-        if json { String::from_utf8_lossy(&body).into_owned() + "\n" } else { table(&status) };
+        if *json { String::from_utf8_lossy(&body).into_owned() + "\n" } else { table(&status) };
     std::io::stdout().write_all(text.as_bytes()).context("standard output")
 }
 
-/// The status of the node whose admin server is at `admin`.
+/// The status of the node whose admin server is at `admin`, which is shown the
+/// token.
 ///
 /// # Errors
 ///
 /// As [`run`].
-pub(crate) async fn fetch(admin: &Uri) -> anyhow::Result<Status> {
-    read(admin, &ask(admin).await?)
+pub(crate) async fn fetch(admin: &Uri, token: Option<&str>) -> anyhow::Result<Status> {
+    read(admin, &ask(admin, token).await?)
 }
 
 fn read(admin: &Uri, body: &[u8]) -> anyhow::Result<Status> {
@@ -50,15 +54,19 @@ fn read(admin: &Uri, body: &[u8]) -> anyhow::Result<Status> {
 }
 
 /// The answer of the node's admin server.
-async fn ask(admin: &Uri) -> anyhow::Result<Bytes> {
+async fn ask(admin: &Uri, token: Option<&str>) -> anyhow::Result<Bytes> {
     let exchange = async {
         let stream = connect(admin).await?;
         let host = admin.authority().context(NO_HOST)?.as_str();
-        anyhow::Ok(http::get(stream, host, "/api/status").await?)
+        anyhow::Ok(http::get(stream, To { host, token }, "/api/status").await?)
     };
-    let Answer { status, body } = timeout(PATIENCE, exchange)
+    let Answer { status, body, .. } = timeout(PATIENCE, exchange)
         .await
         .with_context(|| format!("{admin}: no answer within {PATIENCE:?}"))??;
+    ensure!(
+        status != StatusCode::UNAUTHORIZED,
+        "{admin} asks for the token of its admin.token_file: give it with --token-file FILE"
+    );
     ensure!(status.is_success(), "{admin} answers {status}: is it a node's admin address?");
     Ok(body)
 }

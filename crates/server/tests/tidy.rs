@@ -11,7 +11,7 @@ const MAX_LINES: usize = 600;
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let mut folders: Vec<PathBuf> =
-        ["crates", "sim", "fuzz", "tests"].map(|name| root.join(name)).into();
+        ["crates", "examples", "sim", "fuzz", "tests"].map(|name| root.join(name)).into();
     let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten() {

@@ -5,7 +5,7 @@
 //! [`crate::address`] and [`crate::queue`].
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{NetlinkAddr, bind};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -51,6 +51,11 @@ impl Netlink {
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups)).of("bind AF_NETLINK")?;
         socket.set_nonblocking(true).of("fcntl O_NONBLOCK")?;
         Ok(Self { socket })
+    }
+
+    /// One that another process has opened, and shared with this one.
+    pub(crate) fn shared(file: OwnedFd) -> Self {
+        Self { socket: file.into() }
     }
 
     /// The socket, for its options.

@@ -143,6 +143,15 @@ pub fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(ask) };
 }
 
+/// Ends a process without a word (SIGKILL).
+///
+/// # Errors
+///
+/// ESRCH when there is no such process, EPERM when it is another user's.
+pub fn crash(pid: u32) -> io::Result<()> {
+    Ok(kill(known(pid)?, Signal::SIGKILL)?)
+}
+
 /// Asks a process to end (SIGTERM).
 ///
 /// # Errors

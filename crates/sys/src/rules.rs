@@ -27,8 +27,10 @@ pub struct Guard {
     pub connections: Connections,
     /// Where segments with data, SYN or FIN that come, and SYNs and SYN-ACKs
     /// that leave, wait for a verdict; `None` lets them pass. So a reader sees
-    /// both of those of each connection, whoever begins it. Without a reader
-    /// they are dropped: what nobody has replicated is not acknowledged.
+    /// both of those of each connection, whoever begins it. Resets to clients wait
+    /// there as well, which only a reader can know to be true; with `None` they are
+    /// dropped. Without a reader all of them are dropped: what nobody has replicated
+    /// is not acknowledged, and a process that is gone resets nothing.
     pub queue: Option<u16>,
 }
 
@@ -211,8 +213,12 @@ impl Guard {
             rule(&incoming, &format!("{arriving} {speaks}"), &target, &closes);
             rule(&outgoing, &format!("{leaving} --tcp-flags {begins}"), &target, &closes);
         }
-        for (end, but) in [("FIN", &finishes), ("RST", &closes)] {
-            rule(&outgoing, &format!("{leaving} --tcp-flags {end} {end}"), "DROP", but);
+        let reset = match (self.queue, self.connections) {
+            (Some(queue), Connections::To(_)) => format!("NFQUEUE --queue-num {queue}"),
+            (None, _) | (_, Connections::From(..)) => "DROP".to_owned(),
+        };
+        for (end, but, target) in [("FIN", &finishes, "DROP"), ("RST", &closes, &reset)] {
+            rule(&outgoing, &format!("{leaving} --tcp-flags {end} {end}"), target, but);
         }
         Ok(text)
     }

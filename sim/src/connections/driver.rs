@@ -118,7 +118,7 @@ impl World {
                 && other == Some(understudy)
                 && node.streams.insert(group, (epoch, link)) != Some((epoch, link))
             {
-                owner.handle_stream_up();
+                owner.handle_stream_up(now);
             }
         }
         for (&id, carried) in &node.carried {

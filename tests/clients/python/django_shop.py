@@ -1,5 +1,6 @@
-"""A shop on Django whose sessions are in its cache: django_shop.py URL"""
+"""A shop on Django whose sessions are in its cache: django_shop.py URL|SETTINGS.py"""
 
+import runpy
 import sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -8,19 +9,29 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
 
+if sys.argv[1].endswith(".py"):
+    of_sessions = {
+        name: value
+        for name, value in runpy.run_path(sys.argv[1]).items()
+        if name.isupper()
+    }
+else:
+    of_sessions = {
+        "SESSION_ENGINE": "django.contrib.sessions.backends.cache",
+        "CACHES": {
+            "default": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": sys.argv[1],
+                "KEY_PREFIX": "django",
+            }
+        },
+    }
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
     SECRET_KEY="of the test",
     MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
-    SESSION_ENGINE="django.contrib.sessions.backends.cache",
-    CACHES={
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": sys.argv[1],
-            "KEY_PREFIX": "django",
-        }
-    },
+    **of_sessions,
 )
 
 

@@ -1,9 +1,9 @@
 //! What is tried most: connections whose server goes away under load.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{BACKEND, Farm, FarmError, PATIENCE};
-use crate::load::{HUNG, Near, Outcome, Pause, Plan};
+use crate::load::{Amount, HUNG, Near, Outcome, Plan};
 
 /// How a server goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Exit {
 /// going on: more than the buffers on the way hold.
 pub const GOING_ON_BYTES: u64 = 4 << 20;
 
+/// The same of a connection on which requests and answers take turns: nothing else
+/// of it is on the way, so it is so many turns.
+const GOING_ON_TURNS: u64 = 200;
+
 /// What came of connections whose server went away.
 #[derive(Debug, Default)]
 pub struct Trial {
@@ -27,9 +31,9 @@ pub struct Trial {
     pub server: u8,
     /// Of each connection.
     pub outcomes: Vec<Outcome>,
-    /// How each client waited, from when the server went away until the connection
-    /// went on.
-    pub pauses: Vec<Pause>,
+    /// The longest time without a byte at each client, from when its server was told
+    /// to go away until the connection had gone on.
+    pub pauses: Vec<Duration>,
 }
 
 impl Farm {
@@ -88,18 +92,18 @@ impl Farm {
         let owner = self.until_owner(|_| true)?;
         self.until_protected(owner, connections.len() as u64)?;
         let at = Instant::now();
-        if exit == Exit::Drained {
-            connections.iter().for_each(|near| near.mark(at));
-        }
+        connections.iter().for_each(|near| near.mark(at));
         let received: Vec<_> = connections.iter().map(|near| near.account().received).collect();
         self.leave(owner, exit)?;
-        if exit != Exit::Drained {
-            // What came before it was gone ends no pause.
-            connections.iter().for_each(|near| near.mark(at));
-        }
         let mut trial = Trial { server: owner, ..Trial::default() };
-        for (near, received) in connections.iter().zip(received) {
-            near.until(HUNG, |account| account.received >= received + GOING_ON_BYTES);
+        for ((near, received), plan) in connections.iter().zip(received).zip(plans) {
+            let more = match plan.upload {
+                Amount::Turns(bytes) => bytes * GOING_ON_TURNS,
+                Amount::Bytes(_) | Amount::UntilEnd | Amount::Nothing | Amount::Echo => {
+                    GOING_ON_BYTES
+                }
+            };
+            near.until(HUNG, |account| account.received >= received + more);
             trial.pauses.extend(near.pause());
         }
         connections.iter().for_each(Near::end);

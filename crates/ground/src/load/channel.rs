@@ -1,21 +1,37 @@
 //! A socket that does not block, with TLS or without.
+//!
+//! It says when what it reads came to this machine, by the kernel's stamp and not
+//! by when somebody had time to read it: where clients and servers share a few
+//! processors, a reader waits its turn for longer than connections pause.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSliceMut, Read, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
 use super::Security;
 use crate::SERVER_NAME;
 
+/// A socket, and when what was last read of it came.
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    came: Instant,
+    /// Room for a stamp, kept from one call to the next.
+    control: Vec<u8>,
+}
+
 /// One end's way to the other.
 #[derive(Debug)]
 pub(super) struct Channel {
-    socket: TcpStream,
+    socket: Socket,
     tls: Option<Box<ClientConnection>>,
 }
 
@@ -24,6 +40,9 @@ impl Channel {
     pub(super) fn new(socket: TcpStream, security: &Security) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        let control = nix::cmsg_space!(TimeSpec);
+        let socket = Socket { stream: socket, came: Instant::now(), control };
         let tls = match security {
             Security::Plain => None,
             Security::Tls(config) => {
@@ -48,9 +67,17 @@ impl Channel {
         }
     }
 
+    /// When the last bytes that were read came to this machine: of several that one
+    /// call read, the last.
+    pub(super) fn came(&self) -> Instant {
+        self.socket.came
+    }
+
     /// Takes bytes to send, as many as there is room for.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(tls) = &mut self.tls else { return uninterrupted(|| self.socket.write(bytes)) };
+        let Some(tls) = &mut self.tls else {
+            return uninterrupted(|| self.socket.stream.write(bytes));
+        };
         if tls.is_handshaking() {
             // Rustls would take them and keep them.
             return Err(ErrorKind::WouldBlock.into());
@@ -64,7 +91,7 @@ impl Channel {
     /// Sends no more after this.
     pub(super) fn close(&mut self) -> io::Result<()> {
         match &mut self.tls {
-            None => self.socket.shutdown(Shutdown::Write),
+            None => self.socket.stream.shutdown(Shutdown::Write),
             Some(tls) => {
                 tls.send_close_notify();
                 Ok(())
@@ -75,7 +102,7 @@ impl Channel {
     /// Sends what it has taken and not sent.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
-            match uninterrupted(|| tls.write_tls(&mut self.socket)) {
+            match uninterrupted(|| tls.write_tls(&mut self.socket.stream)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 other => other?,
             };
@@ -95,13 +122,35 @@ impl Channel {
 
     /// Has the connection end with a reset when this is dropped.
     pub(super) fn abort(&self) -> io::Result<()> {
-        socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
+        socket2::SockRef::from(&self.socket.stream).set_linger(Some(Duration::ZERO))
     }
 }
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.socket.stream.as_fd()
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut parts = [IoSliceMut::new(bytes)];
+        let control = Some(&mut self.control[..]);
+        let file = self.stream.as_raw_fd();
+        let message = recvmsg::<()>(file, &mut parts, control, MsgFlags::empty())?;
+        let mut stamp = None;
+        for one in message.cmsgs().into_iter().flatten() {
+            if let ControlMessageOwned::ScmTimestampns(of) = one {
+                stamp = Some(Duration::from(of));
+            }
+        }
+        if let Some(stamp) = stamp {
+            // The stamp is of the clock on the wall.
+            let age = Duration::from(clock_gettime(ClockId::CLOCK_REALTIME)?).saturating_sub(stamp);
+            let now = Instant::now();
+            self.came = now.checked_sub(age).unwrap_or(now);
+        }
+        Ok(message.bytes)
     }
 }
 

@@ -11,7 +11,7 @@ use super::channel::Channel;
 use super::end::End;
 use super::plan::{Header, Plan};
 use super::reactor::{Order, Reactor, Wire, token_of};
-use super::seat::{Account, Pause, Seat, State};
+use super::seat::{Account, Seat, State};
 
 /// How long a connection may stand still before it counts as hung: longer than
 /// the retransmissions that TCP makes within a pause of seconds.
@@ -101,9 +101,10 @@ impl Near {
         self.seat.mark(at);
     }
 
-    /// How bytes came since the mark; none was set.
+    /// The longest time without a byte since the mark, as the kernel says when bytes
+    /// came; none was set.
     #[must_use]
-    pub fn pause(&self) -> Option<Pause> {
+    pub fn pause(&self) -> Option<Duration> {
         self.seat.pause()
     }
 

@@ -238,7 +238,7 @@ impl End {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let now = Instant::now();
+        let (now, came) = (Instant::now(), self.channel.came());
         let wrong = self.incoming.content.differs(bytes, self.incoming.bytes);
         self.incoming.take(bytes);
         if self.amount == Amount::Echo {
@@ -249,7 +249,7 @@ impl End {
         let took = now.saturating_duration_since(self.turn);
         self.turn = if turn { now } else { self.turn };
         self.seat.change(|account| {
-            account.receive(bytes.len(), now);
+            account.receive(bytes.len(), came);
             if let Some(place) = wrong {
                 account.state = State::Wrong(place);
             }

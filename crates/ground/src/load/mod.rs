@@ -21,4 +21,4 @@ mod tests;
 pub use backend::{Backend, Far};
 pub use client::{Clients, HUNG, Near, Outcome};
 pub use plan::{Amount, Plan, Security};
-pub use seat::{Account, Hash, Pause, State};
+pub use seat::{Account, Hash, State};

@@ -40,30 +40,26 @@ pub struct Account {
     pub turns: Vec<Duration>,
     /// When bytes last came.
     came: Option<Instant>,
-    mark: Option<Pause>,
+    silence: Option<Silence>,
 }
 
-/// How bytes came from a moment on.
+/// The longest time without a byte from a moment on.
 #[derive(Debug, Clone, Copy)]
-pub struct Pause {
-    at: Instant,
-    /// How long it took until the next byte; none has come yet.
-    pub next: Option<Duration>,
-    /// The longest time without a byte since then.
-    pub longest: Duration,
+struct Silence {
+    from: Instant,
+    longest: Duration,
 }
 
 impl Account {
     /// Takes in that bytes came.
-    pub(super) fn receive(&mut self, count: usize, now: Instant) {
-        if let Some(mark) = &mut self.mark {
-            let since = self.came.map_or(mark.at, |came| came.max(mark.at));
-            mark.longest = mark.longest.max(now.saturating_duration_since(since));
-            mark.next.get_or_insert_with(|| now.saturating_duration_since(mark.at));
+    pub(super) fn receive(&mut self, count: usize, came: Instant) {
+        if let Some(silence) = &mut self.silence {
+            let since = self.came.map_or(silence.from, |before| before.max(silence.from));
+            silence.longest = silence.longest.max(came.saturating_duration_since(since));
         }
         self.received += count as u64;
-        self.came = Some(now);
-        self.moved = now;
+        self.came = Some(came);
+        self.moved = came;
     }
 
     /// Takes in that bytes went.
@@ -97,7 +93,7 @@ impl Seat {
             moved: Instant::now(),
             turns: Vec::new(),
             came: None,
-            mark: None,
+            silence: None,
         };
         Self {
             account: Mutex::new(account),
@@ -137,17 +133,16 @@ impl Seat {
         }
     }
 
-    pub(super) fn mark(&self, at: Instant) {
-        self.lock().mark = Some(Pause { at, next: None, longest: Duration::ZERO });
+    pub(super) fn mark(&self, from: Instant) {
+        self.lock().silence = Some(Silence { from, longest: Duration::ZERO });
     }
 
-    /// What came of the mark by now.
-    pub(super) fn pause(&self) -> Option<Pause> {
+    /// The longest time without a byte from the mark until this moment.
+    pub(super) fn pause(&self) -> Option<Duration> {
         let account = self.lock();
-        let mut pause = account.mark?;
-        let since = account.came.map_or(pause.at, |came| came.max(pause.at));
-        pause.longest = pause.longest.max(since.elapsed());
-        Some(pause)
+        let silence = account.silence?;
+        let since = account.came.map_or(silence.from, |came| came.max(silence.from));
+        Some(silence.longest.max(since.elapsed()))
     }
 
     /// Whether it was told so.
@@ -157,5 +152,27 @@ impl Seat {
 
     fn lock(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_silence_is_from_the_mark_or_between_bytes() {
+        let seat = Seat::new();
+        let begun = Instant::now().checked_sub(Duration::from_secs(60)).expect("uptime");
+        let after = |millis| begun + Duration::from_millis(millis);
+        let longest = || seat.account().silence.map(|silence| silence.longest.as_millis());
+        seat.change(|account| account.receive(1, after(0)));
+        seat.mark(after(100));
+        assert_eq!(longest(), Some(0));
+        for (came, expected) in [(130, 30), (140, 30), (200, 60), (255, 60)] {
+            seat.change(|account| account.receive(1, after(came)));
+            assert_eq!(longest(), Some(expected), "after {came} ms");
+        }
+        // Nothing has come since, for most of a minute.
+        assert!(seat.pause() > Some(Duration::from_secs(50)));
     }
 }

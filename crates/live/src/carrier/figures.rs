@@ -30,6 +30,8 @@ pub struct Figures {
     pub refused: u64,
     /// Connections that begun without being told, as there were too many.
     pub unheld: u64,
+    /// Segments of connections that no node has, which were answered by a reset.
+    pub strays: u64,
     /// How often packets were lost on their way to this process.
     pub overruns: u64,
     /// Whether the virtual address is here.

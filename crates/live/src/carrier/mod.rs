@@ -3,7 +3,7 @@
 //! [`Carrier::start`] opens everything that is needed and leaves it to a thread
 //! of its own (`driver`); what stands here is how others talk to it. In reading
 //! order: `orders` what they want; `splice` and `socket` a connection that
-//! is here; `greeting` what two ends agree on; `hold` packets that wait;
+//! is here; `greeting` what two ends agree on; `hold` packets that wait; `strays` what nobody has;
 //! `place` the address; `registers` the farm's word on who owns; `figures`.
 
 mod driver;
@@ -15,14 +15,16 @@ mod place;
 mod registers;
 mod socket;
 mod splice;
+mod strays;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::Poll;
 use parking_lot::Mutex;
@@ -101,7 +103,8 @@ pub struct Config {
     /// After how much silence another node is taken for gone.
     pub silence: Duration,
     /// The program, and its argument, that takes the address away when this
-    /// process was killed or is stopped: it calls [`sys::guardian::run`]. None: nobody does.
+    /// process was killed or is stopped: it calls [`guard`](crate::guard) with the number
+    /// of a queue, if it is given one as well. None: nobody does.
     pub guardian: Option<(PathBuf, &'static str)>,
 }
 
@@ -170,6 +173,8 @@ impl Carrier {
             true => Some(Hold::new(open_queue(queue)?)),
             false => None,
         };
+        let shared = |hold: &Hold| Ok((queue, hold.queue.as_fd().try_clone_to_owned()?));
+        let shared = hold.as_ref().map(shared).transpose().map_err(StartError::Thread)?;
         let rules = Rules::install(config.node, &guards(&config, queue))?;
         let listen = |service: &Service| {
             carried::listen(service.listen, BACKLOG, ROOM)
@@ -191,7 +196,7 @@ impl Carrier {
             orders: taken,
             hold,
             forge: Forge::open(MARK)?,
-            place: Place::open(config.address, interface, config.guardian.clone())?,
+            place: Place::open(config.address, interface, config.guardian.clone(), shared)?,
             link: LinkWatch::of(interface)?,
             services,
             calls,
@@ -268,13 +273,30 @@ fn guards(config: &Config, queue: u16) -> Vec<Guard> {
     clients.chain(backends).map(|connections| Guard { connections, queue }).collect()
 }
 
+/// How long the guardian of a process that was killed may still have its queue:
+/// far more than it needs to pass on what waits.
+const LEFT_WITHIN: Duration = Duration::from_millis(500);
+
 fn open_queue(number: u16) -> Result<Queue, StartError> {
-    Queue::open(number, LIMITS).map_err(|source| StartError::Queue { number, source })
+    let until = Instant::now() + LEFT_WITHIN;
+    loop {
+        match Queue::open(number, LIMITS) {
+            Err(error) if is_taken(&error) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.map_err(|source| StartError::Queue { number, source }),
+        }
+    }
+}
+
+/// Whether another process has it: the kernel says EPERM as well.
+fn is_taken(error: &CallError) -> bool {
+    error.is(libc::EBUSY) || error.is(libc::EPERM)
 }
 
 /// What is to be done where there is no queue.
 fn remedy(error: &CallError) -> &'static str {
-    if error.is(libc::EBUSY) || error.is(libc::EPERM) {
+    if is_taken(error) {
         "; either this process lacks CAP_NET_ADMIN, or another one has the queue: a node of the \
          same name on this machine, which is to be stopped or given another `node.name`"
     } else {

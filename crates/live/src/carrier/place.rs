@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub(super) struct Place {
     interface: u32,
     /// What takes it away when this process was killed or stopped.
     program: Option<Program>,
+    /// Where packets wait, which the guardian passes on when this process was killed.
+    queue: Option<(u16, OwnedFd)>,
     guardian: Option<Guardian>,
     spawned: Instant,
     addresses: Addresses,
@@ -55,15 +58,18 @@ impl Place {
         address: IpAddr,
         interface: u32,
         program: Option<Program>,
+        queue: Option<(u16, OwnedFd)>,
     ) -> Result<Self, StartError> {
         let addresses = Addresses::of(interface)?;
         addresses.remove(address)?;
         let announcer = Announcer::open(interface)?;
-        let guardian = program.as_ref().map(spawn).transpose()?;
+        let guardian =
+            program.as_ref().map(|program| spawn(program, queue.as_ref())).transpose()?;
         Ok(Self {
             address,
             interface,
             program,
+            queue,
             guardian,
             spawned: Instant::now(),
             addresses,
@@ -158,7 +164,8 @@ impl Place {
     fn start_guardian(&mut self) {
         let (here, held) = (self.here, self.held());
         self.spawned = Instant::now();
-        let Some(spawned) = self.program.as_ref().map(spawn) else { return };
+        let Some(program) = &self.program else { return };
+        let spawned = spawn(program, self.queue.as_ref());
         let spawned = spawned.and_then(|mut guardian| {
             if here {
                 guardian.hold(held)?;
@@ -180,8 +187,12 @@ impl Place {
     }
 }
 
-fn spawn((program, argument): &Program) -> io::Result<Guardian> {
+fn spawn((program, argument): &Program, queue: Option<&(u16, OwnedFd)>) -> io::Result<Guardian> {
     let mut command = Command::new(program);
     command.arg(argument);
-    Guardian::spawn(command)
+    let file = queue.map(|(number, file)| {
+        command.arg(number.to_string());
+        file.try_clone()
+    });
+    Guardian::spawn(command, file.transpose()?)
 }

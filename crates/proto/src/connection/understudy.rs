@@ -163,11 +163,14 @@ impl Understudy {
     #[must_use]
     pub fn is_taking(&self, ends: (SocketAddr, SocketAddr)) -> bool {
         let mut ledgers = self.taking.values().flat_map(|taking| &taking.ledgers);
-        ledgers.any(|ledger| {
-            let header = ledger.header();
-            let backend = header.backend.as_ref();
-            backend.into_iter().chain([&header.client]).any(|end| (end.local, end.peer) == ends)
-        })
+        ledgers.any(|ledger| is_between(ledger, ends))
+    }
+
+    /// Whether it has a copy of a connection of these addresses, ours first, or is
+    /// about to go on with it. It looks at all that it has.
+    #[must_use]
+    pub fn knows(&self, ends: (SocketAddr, SocketAddr)) -> bool {
+        self.is_taking(ends) || self.copies.values().any(|copy| is_between(&copy.ledger, ends))
     }
 
     /// Takes the owner's next message.
@@ -339,4 +342,10 @@ impl Understudy {
 /// What a copy takes.
 fn size(ledger: &Ledger) -> usize {
     CONNECTION_BYTES + ledger.bytes()
+}
+/// Whether one of a connection's ends has these addresses, ours first.
+fn is_between(ledger: &Ledger, ends: (SocketAddr, SocketAddr)) -> bool {
+    let header = ledger.header();
+    let backend = header.backend.as_ref();
+    backend.into_iter().chain([&header.client]).any(|end| (end.local, end.peer) == ends)
 }

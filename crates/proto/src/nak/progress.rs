@@ -216,6 +216,13 @@ impl Progress {
         self.0.get(&receiver)?.reported
     }
 
+    /// What a receiver has of the stream: from behind the first number to the
+    /// second.
+    #[must_use]
+    pub fn span(&self, receiver: Incarnation) -> Option<(u64, u64)> {
+        self.0.get(&receiver).map(|known| (known.after, known.watermark))
+    }
+
     /// Whether this receiver has that packet.
     #[must_use]
     pub fn has(&self, receiver: Incarnation, sequence: u64) -> bool {

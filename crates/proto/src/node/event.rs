@@ -18,6 +18,9 @@ pub enum Event {
     Ready,
     /// A write's acknowledgement is there.
     Acknowledged(WriteId),
+    /// Too many writes wait: this one is not waited for any more, though it is on
+    /// its way.
+    GivenUp(WriteId),
     /// What the claim of this number came to; `None`: whoever issued the ticket
     /// is not there, or did not answer in time.
     Claimed(u64, Option<Answer>),

@@ -11,6 +11,7 @@
 //! - [`peer`]: what is known of another node;
 //! - `outbox`: control packets on their way out;
 //! - `receive`: what arrives, and what it makes the node do;
+//! - `status`: how far the others say that they have come;
 //! - `arrivals`: records of a run of packets, taken in together;
 //! - `join`: finding the others and fetching the portion;
 //! - `members`: who is up, and who is to be met;
@@ -53,6 +54,7 @@ mod portion;
 mod receive;
 mod recover;
 mod rekey;
+mod status;
 #[cfg(test)]
 mod testing;
 mod timer;
@@ -68,7 +70,7 @@ use crate::cluster::identity::Identity;
 use crate::cluster::slots::Slot;
 use crate::holdings::Holdings;
 use crate::lookup::Lookups;
-use crate::nak::acks::{Held, Waiting};
+use crate::nak::acks::{Held, Waiting, WriteId};
 use crate::nak::sender::{Sender, Transmit};
 use crate::nak::stage::{Stage, Waits};
 use crate::record::{HybridClock, Record};
@@ -220,6 +222,18 @@ impl Node {
         self.sender.has_room()
     }
 
+    /// Whether so few writes wait for others that further ones may begin to. When
+    /// not, writers should wait.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.waiting.has_room()
+    }
+
+    /// Forgets the writes whose writers do not wait any more.
+    pub fn forget_waits(&mut self, is_over: impl Fn(WriteId) -> bool) {
+        self.waiting.forget(is_over);
+    }
+
     /// Sends what the node's own table has taken in to the others: the packets
     /// of `stage` that take no more frames, all of them. Empties it.
     pub fn take(&mut self, stage: &mut Stage) {
@@ -229,11 +243,14 @@ impl Node {
         }
         for waits in stage.waits() {
             let sequence = first + waits.packet as u64;
-            if self.portions.sharing {
+            let given_up = if self.portions.sharing {
                 let (Waits { write, ack, .. }, slots) = (*waits, waits.keys.map(Slot::of));
-                self.waiting.push_held(Held { sequence, write, ack, slots });
+                self.waiting.push_held(Held { sequence, write, ack, slots })
             } else {
-                self.waiting.push(sequence, waits.write, waits.ack);
+                self.waiting.push(sequence, waits.write, waits.ack)
+            };
+            if let Some(write) = given_up {
+                self.event(Event::GivenUp(write));
             }
         }
         stage.clear();

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::arrivals::Arrivals;
 use super::join::meet::Answer;
 use super::peer::State;
+use super::status::Status;
 use super::{Event, Node, Origin, Way};
 use crate::nak::progress::Report;
 use crate::nak::reassembly::{Assembled, Fragment};
@@ -27,13 +28,6 @@ use crate::wire::MAX_PACKET_BYTES;
 use crate::wire::codec::{Malformed, Reader};
 use crate::wire::control::{Item, Message, Range};
 use crate::wire::header::{FLAG_FRAGMENT, FLAG_WAITED, Header, Incarnation, PacketType};
-
-/// What a status says, besides whose stream it is of.
-struct Status {
-    report: Report,
-    echo_micros: u64,
-    held_micros: u32,
-}
 
 impl Node {
     /// A datagram has come. It is opened in place.
@@ -289,24 +283,6 @@ impl Node {
         if newly_ready {
             self.tell_orphans_again();
         }
-    }
-
-    fn handle_status(&mut self, now: Now, sender: Incarnation, status: &Status) {
-        let Some(peer) = self.peers.get_mut(&sender) else { return };
-        peer.overflowed = status.report.overflowed;
-        if status.echo_micros > peer.trips_from.as_micros() {
-            let round_trip = now.instant.as_micros().saturating_sub(status.echo_micros);
-            let held = status.held_micros.into();
-            peer.rtt.sample(Duration::from_micros(round_trip.saturating_sub(held)));
-        }
-        let high = self.sender.sent_high();
-        let moved = self.sender.handle_status(now.instant, sender, &status.report);
-        if moved && let Some(sent) = self.sender.sent_at(status.report.watermark.min(high)) {
-            let lag = now.instant - sent;
-            peer.lag = Some(lag);
-            self.event(Event::Lag(lag));
-        }
-        self.acknowledge();
     }
 
     fn handle_nak(&mut self, now: Now, sender: Incarnation, ranges: &[Range]) {

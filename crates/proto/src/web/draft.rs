@@ -1,12 +1,12 @@
 //! A value while a command reads and changes it.
 //!
-//! It knows how a change is ranked, and how long a value and what is left of a
-//! deleted one are kept; which commands there are it does not know.
+//! It knows how a change is ranked; which commands there are it does not know.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::memory::{forget, lasting, remembered};
 use super::payload::{self, Item};
 use super::rank::Rank;
 use super::state::{Beside, Content, Ends, Entry, Members, Shape, State};
@@ -18,17 +18,6 @@ use crate::time::Wall;
 /// anew. Clocks differ by half a second at the most, a packet is repaired
 /// within one more.
 const MARGIN: Duration = Duration::from_secs(2);
-/// How long it is remembered that something was deleted which had no end, or
-/// a very late one: longer than a node that comes back was away.
-const LONGEST_TOMBSTONE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// The least time for which it is remembered: longer than a write is on its way.
-const SHORTEST_TOMBSTONE: Duration = Duration::from_secs(10);
-/// How long removed fields are remembered one by one.
-const REMOVED: Duration = Duration::from_secs(60 * 60);
-/// How many of them are remembered at the most: what is older is forgotten
-/// together.
-const MOST_REMOVED: usize = 1024;
-
 /// What a change is ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stamp {
@@ -76,7 +65,8 @@ impl Draft {
     pub fn new(mut state: State<'static>, stamp: Stamp, now: Wall) -> Self {
         let is_there = match &state.content {
             Content::Ended | Content::Gone => false,
-            Content::Text(..) => true,
+            // As long as it is not decided on it is not there.
+            Content::Text(_, beside) => beside.claim.is_none(),
             Content::Members(members) => members.live().next().is_some(),
         };
         if !is_there || state.ends.deadlines.passed(now) {
@@ -87,6 +77,26 @@ impl Draft {
             state.content = Content::Gone;
         }
         Self { state, stamp, now, change: Change::None, needs_one_answer: false }
+    }
+
+    /// A value that hung on a decision, which has come: it is there from now on, or it
+    /// is not. That is to be agreed on, and so is what else becomes of it.
+    #[must_use]
+    pub fn decided(mut state: State<'static>, holds: bool, now: Wall) -> Self {
+        if let Content::Text(_, beside) = &mut state.content
+            && holds
+        {
+            beside.claim = None;
+        } else {
+            state.content = Content::Gone;
+        }
+        let held = state.ends.deadlines;
+        let mut draft = Self::new(state, Stamp::Agreed, now);
+        let rank = draft.end_rank();
+        draft.whole();
+        let gone = Deadlines::at(remembered(now, Some(now)));
+        draft.state.ends = Ends { rank, deadlines: if holds { held } else { gone } };
+        draft
     }
 
     /// What became of the value.
@@ -117,6 +127,15 @@ impl Draft {
     #[must_use]
     pub fn rank(&self) -> Rank {
         self.state.top().max(self.state.ends.rank)
+    }
+
+    /// Whether what is there was written before this version was given.
+    #[must_use]
+    pub fn is_older_than(&self, version: Version) -> bool {
+        let Rank { written, agreed } = self.state.top();
+        // What was agreed on is ranked behind what it was computed from, however late
+        // it came: its record says when.
+        written < version && (agreed == 0 || self.state.version < version)
     }
 
     /// Whether anything is there.
@@ -185,7 +204,8 @@ impl Draft {
     /// number knows this by another, also where it is the same.
     pub fn write_item(&mut self, text: Vec<u8>, beside: Beside, until: Until) {
         let was_there = self.is_there();
-        let rank = self.whole();
+        let rank = self.end_rank();
+        self.whole();
         self.state.content = Content::Text(Cow::Owned(text), beside);
         let deadlines = match until {
             Until::Kept if was_there => self.state.ends.deadlines,
@@ -227,7 +247,8 @@ impl Draft {
         if !self.is_there() {
             return false;
         }
-        let rank = self.whole();
+        let rank = self.end_rank();
+        self.whole();
         let end = remembered(self.now, Some(self.state.ends.deadlines.absolute));
         self.state.content = Content::Gone;
         self.state.ends = Ends { rank, deadlines: Deadlines::at(end) };
@@ -250,19 +271,10 @@ impl Draft {
             self.change = Change::Touched;
             return;
         }
-        let rank = match &self.state.content {
-            // The text goes with it, so it is written anew, and is the same to those
-            // who know it by a number.
-            Content::Text(..) => {
-                self.needs_one_answer = true;
-                self.keep_number();
-                self.whole()
-            }
-            Content::Members(_) | Content::Ended | Content::Gone => match self.stamp {
-                Stamp::Plain(version) => Rank::plain(version),
-                Stamp::Agreed => self.rank().next(),
-            },
-        };
+        // What the voters hold of a text ends where they agreed on. That they hold a
+        // lock for longer, or for less, is theirs to say.
+        self.needs_one_answer |= self.text().is_some() && self.state.floor.agreed > 0;
+        let rank = self.end_rank();
         self.change = Change::Written;
         self.state.ends = Ends { rank, deadlines: self.deadlines(end) };
     }
@@ -312,14 +324,23 @@ impl Draft {
         (Some(out), self.state.ends.deadlines)
     }
 
-    /// The rank of a write of the whole value, which this is.
-    fn whole(&mut self) -> Rank {
+    /// This is a write of the whole value. An agreed one stands right behind the
+    /// last write of what is there: that its end was moved since says nothing of
+    /// writes which this one did not see.
+    fn whole(&mut self) {
         self.change = Change::Written;
         self.state.floor = match self.stamp {
             Stamp::Plain(version) => Rank::plain(version),
-            Stamp::Agreed => self.rank().next(),
+            Stamp::Agreed => self.state.top().next(),
         };
-        self.state.floor
+    }
+
+    /// The rank of a write that says when the value ends.
+    fn end_rank(&self) -> Rank {
+        match self.stamp {
+            Stamp::Plain(version) => Rank::plain(version),
+            Stamp::Agreed => self.rank().next(),
+        }
     }
 
     /// The rank of a write of one field.
@@ -334,13 +355,6 @@ impl Draft {
                 });
                 held.unwrap_or_default().max(self.state.floor).next()
             }
-        }
-    }
-
-    fn keep_number(&mut self) {
-        let rank = self.state.floor;
-        if let Content::Text(_, beside) = &mut self.state.content {
-            beside.number.get_or_insert_with(|| rank.number());
         }
     }
 
@@ -366,34 +380,4 @@ impl Draft {
             Stamp::Agreed => Deadlines::at(end),
         }
     }
-}
-
-/// The deadlines of a value that is to end at `end` unless it is used.
-#[must_use]
-pub fn lasting(end: Wall, now: Wall) -> Deadlines {
-    Deadlines { idle: end, absolute: end + end.saturating_since(now) }
-}
-
-/// Until when it is remembered that a value was deleted, which would have
-/// ended for good at `absolute`.
-#[must_use]
-pub fn remembered(now: Wall, absolute: Option<Wall>) -> Wall {
-    let latest = now + LONGEST_TOMBSTONE;
-    absolute.unwrap_or(latest).min(latest).max(now + SHORTEST_TOMBSTONE)
-}
-
-/// Forgets removed fields that are old, or too many.
-fn forget(members: &mut Members<'_>, now: Wall) {
-    let removed = members.entries.values().filter(|entry| entry.value.is_none());
-    let mut ranks: Vec<Rank> = removed.map(|entry| entry.rank).collect();
-    let old = now.as_millis().saturating_sub(u64::try_from(REMOVED.as_millis()).unwrap_or(0));
-    let old = Hlc::at(Wall::from_millis(old));
-    ranks.sort_unstable();
-    let excess = ranks.len().saturating_sub(MOST_REMOVED);
-    let aged = ranks.iter().take_while(|rank| rank.written.time < old).count();
-    let Some(&last) = excess.max(aged).checked_sub(1).and_then(|last| ranks.get(last)) else {
-        return;
-    };
-    members.known = members.known.max(last);
-    members.entries.retain(|_, entry| entry.value.is_some() || entry.rank > last);
 }

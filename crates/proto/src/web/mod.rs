@@ -6,10 +6,12 @@
 //! of one key merge to. Of clients' protocols it knows nothing, and nothing of
 //! how nodes come to agree. In reading order: [`rank`] what orders writes;
 //! [`state`] a value and its merge; [`payload`] its bytes; [`draft`] a value
-//! while a command changes it. Why this is sound across nodes stands in
+//! while a command changes it, and [`memory`] how
+//! long it and what is left of it are kept. Why this is sound across nodes stands in
 //! `docs/gateways.md`.
 
 pub mod draft;
+pub mod memory;
 pub mod payload;
 pub mod rank;
 pub mod state;

@@ -4,9 +4,9 @@
 //! payload  mark(1) form(1) [length(2) name] [rank(16)] [rank of ends(16)] content
 //! form     bits 0-2 what: 0 nothing, 1 a text, 2 a hash, 3 a set, 4 a sorted set,
 //!          5 nothing, as a value of another sort has ended; 6 a text with something
-//!          beside it;
+//!          beside it; 7 a text that hangs on a decision
 //!          bit 3 a name follows, bit 4 a floor, bit 5 which write said when it ends
-//! content  of a text [beside] its bytes; of a collection: known(16) count(4) entries
+//! content  of a text [beside] or [decision(12)], its bytes; of a collection: known(16) count(4) entries
 //! beside   marks(1) [flags(4)] [number(8)]; bit 0 flags follow, bit 1 a number,
 //!          bit 2 stale, bit 3 sent
 //! entry    rank(16) length of field(4) length of value + 1, or 0(4) field value
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use super::rank::Rank;
 use super::state::{Beside, Content, Ends, Entry, Members, Shape, State};
-use crate::record::{Body, Record};
+use crate::record::{Body, Hlc, Record, Version, Writer};
 use crate::wire::codec::{Malformed, Reader};
 
 /// What a payload of this form begins with: form 1 of the gateways' values.
@@ -35,6 +35,7 @@ const WHAT: u8 = 0b111;
 const TEXT: u8 = 1;
 const ENDED: u8 = 5;
 const ITEM: u8 = 6;
+const CLAIMED: u8 = 7;
 const FLAGS: u8 = 1;
 const NUMBER: u8 = 1 << 1;
 const STALE: u8 = 1 << 2;
@@ -166,7 +167,11 @@ fn head<'a>(reader: &mut Reader<'a>) -> Result<Head<'a>, Malformed> {
         return Err(Malformed::Invalid("form"));
     }
     let what = form & WHAT;
-    let beside = if what == ITEM { beside(reader)? } else { Beside::default() };
+    let beside = match what {
+        ITEM => beside(reader)?,
+        CLAIMED => Beside { claim: Some(claim(reader)?), ..Beside::default() },
+        _ => Beside::default(),
+    };
     Ok(Head { what, name, floor, ends, beside })
 }
 
@@ -175,12 +180,18 @@ fn beside(reader: &mut Reader<'_>) -> Result<Beside, Malformed> {
     let flags = if marks & FLAGS != 0 { reader.u32("flags")? } else { 0 };
     let number = (marks & NUMBER != 0).then(|| reader.array("number")).transpose()?;
     let (stale, sent) = (marks & STALE != 0, marks & SENT != 0);
-    let beside = Beside { flags, number: number.map(u64::from_be_bytes), stale, sent };
+    let number = number.map(u64::from_be_bytes);
+    let beside = Beside { flags, number, stale, sent, claim: None };
     // One value has one form: what is nothing is not written.
     if marks != marks_of(&beside) || marks == 0 {
         return Err(Malformed::Invalid("marks"));
     }
     Ok(beside)
+}
+
+fn claim(reader: &mut Reader<'_>) -> Result<Version, Malformed> {
+    let time = Hlc(u64::from_be_bytes(reader.array("decision")?));
+    Ok(Version { time, writer: Writer(reader.u32("decision")?) })
 }
 
 const fn marks_of(beside: &Beside) -> u8 {
@@ -194,6 +205,11 @@ const fn marks_of(beside: &Beside) -> u8 {
 }
 
 fn put_beside(out: &mut Vec<u8>, beside: &Beside) {
+    if let Some(Version { time, writer }) = beside.claim {
+        out.extend_from_slice(&time.0.to_be_bytes());
+        out.extend_from_slice(&writer.0.to_be_bytes());
+        return;
+    }
     let marks = marks_of(beside);
     if marks == 0 {
         return;
@@ -217,7 +233,7 @@ pub(super) fn decode<'a>(payload: &'a [u8], record: &Record<'_>) -> Result<State
     let head = head(&mut reader)?;
     let content = match head.what {
         0 => Content::Gone,
-        TEXT | ITEM => Content::Text(Cow::Borrowed(reader.rest()), head.beside),
+        TEXT | ITEM | CLAIMED => Content::Text(Cow::Borrowed(reader.rest()), head.beside),
         2 => Content::Members(members(&mut reader, Shape::Hash)?),
         3 => Content::Members(members(&mut reader, Shape::Set)?),
         4 => Content::Members(members(&mut reader, Shape::SortedSet)?),
@@ -275,6 +291,7 @@ pub fn encode(state: &State<'_>, out: &mut Vec<u8>) {
         Content::Ended => ENDED,
         Content::Gone => 0,
         Content::Text(_, beside) if *beside == Beside::default() => TEXT,
+        Content::Text(_, beside) if beside.claim.is_some() => CLAIMED,
         Content::Text(..) => ITEM,
         Content::Members(Members { shape: Shape::Hash, .. }) => 2,
         Content::Members(Members { shape: Shape::Set, .. }) => 3,

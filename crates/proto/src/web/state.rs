@@ -57,6 +57,9 @@ pub struct Beside {
     pub stale: bool,
     /// One of them has been told to.
     pub sent: bool,
+    /// It was written together with other keys, and is there if that is decided so:
+    /// the write whose decision it is. Nothing else is beside it then.
+    pub claim: Option<Version>,
 }
 
 /// What is there.
@@ -132,6 +135,12 @@ impl<'a> State<'a> {
                 state(Content::Text(Cow::Borrowed(payload), Beside::default()))
             }),
         }
+    }
+
+    /// The decision by which what is there is there, if it hangs on one.
+    #[must_use]
+    pub const fn claim(&self) -> Option<Version> {
+        if let Content::Text(_, beside) = &self.content { beside.claim } else { None }
     }
 
     /// The highest rank in it.

@@ -41,6 +41,14 @@ fn beside() -> impl Strategy<Value = Beside> {
         number,
         stale,
         sent,
+        claim: None,
+    })
+}
+
+fn claimed() -> impl Strategy<Value = Beside> {
+    (1..7_u64).prop_map(|time| {
+        let claim = Version { time: Hlc(time), writer: Writer(3) };
+        Beside { claim: Some(claim), ..Beside::default() }
     })
 }
 
@@ -50,6 +58,7 @@ fn state() -> impl Strategy<Value = State<'static>> {
         Just(Content::Gone),
         Just(Content::Text(Cow::Borrowed(b"t"), Beside::default())),
         beside().prop_map(|beside| Content::Text(Cow::Borrowed(b"t"), beside)),
+        claimed().prop_map(|beside| Content::Text(Cow::Borrowed(b"t"), beside)),
         members().prop_map(Content::Members),
     ];
     let ends = (rank(), 5..8_u64, 5..8_u64).prop_map(|(rank, idle, absolute)| {
@@ -145,4 +154,133 @@ proptest! {
         let state = State::of(&record);
         prop_assert_eq!(in_record(&state), state);
     }
+}
+
+fn version(time: u64) -> Version {
+    Version { time: Hlc(time << 16), writer: Writer(1) }
+}
+
+/// A value that is changed at a time by a plain write of that time.
+fn plainly(state: &State<'static>, at: u64, change: impl FnOnce(&mut Draft)) -> State<'static> {
+    changed(state, Stamp::Plain(version(at)), at, change)
+}
+
+/// The same by a change that is agreed on, and published at that time.
+fn agreed(state: &State<'static>, at: u64, change: impl FnOnce(&mut Draft)) -> State<'static> {
+    changed(state, Stamp::Agreed, at, change)
+}
+
+fn changed(
+    state: &State<'static>,
+    stamp: Stamp,
+    at: u64,
+    change: impl FnOnce(&mut Draft),
+) -> State<'static> {
+    let mut draft = Draft::new(state.clone(), stamp, Wall::from_millis(at));
+    change(&mut draft);
+    assert_eq!(draft.change(), Change::Written);
+    let (payload, deadlines) = draft.finish();
+    let body = payload.as_deref().map_or(Body::Deleted, Body::Value);
+    let key = Key::new(Kind::Web, b"k").expect("short");
+    State::of(&Record { key, version: version(at), deadlines, body }).into_owned()
+}
+
+fn set(text: &str, end: u64) -> impl FnOnce(&mut Draft) {
+    let until = draft::Until::At(Wall::from_millis(end));
+    move |draft| draft.set_text(text.as_bytes().to_vec(), until)
+}
+
+/// The text that is there, and when it ends.
+fn seen(state: &State<'static>, at: u64) -> Option<(String, u64)> {
+    let draft = Draft::new(state.clone(), Stamp::Agreed, Wall::from_millis(at));
+    let text = String::from_utf8(draft.text()?.to_vec()).expect("a text");
+    Some((text, draft.end()?.as_millis()))
+}
+
+#[test]
+fn a_texts_end_moves_by_itself() {
+    let ends = |end| move |draft: &mut Draft| draft.set_end(Some(Wall::from_millis(end)));
+    let first = plainly(&State::nothing(), 10_000, set("a", 11_000));
+    // Beyond what a touch can say, and before: by a write that merges, as the same
+    // write of the text.
+    let later = plainly(&first, 10_100, ends(20_000));
+    let sooner = plainly(&later, 10_200, ends(15_000));
+    assert_eq!((later.floor, sooner.floor), (first.floor, first.floor));
+    assert_eq!(seen(&sooner, 10_300), Some(("a".to_owned(), 15_000)));
+    assert_eq!(later.clone().join(sooner.clone()), sooner);
+    assert_eq!(first.clone().join(sooner.clone()), sooner);
+    // A text that was written in between, and not seen, is there, and ends so.
+    let between = plainly(&first, 10_150, set("b", 12_000));
+    let joined = sooner.clone().join(between.clone());
+    assert_eq!(seen(&joined, 10_300), Some(("b".to_owned(), 15_000)));
+    // So it is where a change was agreed on that did not see it either.
+    let counted = agreed(&sooner, 10_300, |draft| {
+        draft.set_text(b"c".to_vec(), draft::Until::Kept);
+    });
+    assert_eq!(seen(&counted, 10_400), Some(("c".to_owned(), 15_000)));
+    assert_eq!(seen(&counted.clone().join(sooner), 10_400), Some(("c".to_owned(), 15_000)));
+    assert_eq!(seen(&counted.clone().join(between), 10_400), Some(("b".to_owned(), 15_000)));
+    // What was agreed on ends where the voters say.
+    let mut draft = Draft::new(counted, Stamp::Plain(version(10_500)), Wall::from_millis(10_500));
+    draft.set_end(Some(Wall::from_millis(30_000)));
+    assert!(draft.needs_one_answer());
+}
+
+#[test]
+fn a_delete_wins_over_an_end_that_was_moved_before() {
+    let first = plainly(&State::nothing(), 10_000, set("a", 11_000));
+    let later = plainly(&first, 10_100, |draft| draft.set_end(Some(Wall::from_millis(20_000))));
+    let gone = plainly(&first, 10_200, |draft| assert!(draft.delete()));
+    let taken = agreed(&first, 10_300, |draft| assert!(draft.delete()));
+    for deleted in [gone, taken] {
+        assert_eq!(seen(&deleted.clone().join(later.clone()), 10_400), None);
+        assert_eq!(seen(&later.clone().join(deleted), 10_400), None);
+    }
+    // A lock that is taken anew lasts as long as was asked for, though what was
+    // there before was to last longer.
+    let anew = agreed(&later, 20_001, set("b", 20_500));
+    assert_eq!(seen(&later.join(anew), 20_100), Some(("b".to_owned(), 20_500)));
+}
+
+#[test]
+fn what_is_older_is_known_by_its_record() {
+    let is_older = |state: &State<'static>, than: u64| {
+        Draft::new(state.clone(), Stamp::Agreed, Wall::from_millis(10_500))
+            .is_older_than(version(than))
+    };
+    let plain = plainly(&State::nothing(), 10_000, set("a", 20_000));
+    assert!(is_older(&plain, 10_001) && !is_older(&plain, 10_000));
+    // It is ranked behind what was there two seconds before.
+    let added = agreed(&State::nothing(), 10_100, set("a", 20_000));
+    assert!(added.floor.written < version(9_000));
+    assert!(is_older(&added, 10_101) && !is_older(&added, 10_100));
+}
+
+#[test]
+fn what_hangs_on_a_decision_is_there_once_it_holds() {
+    let claim = version(9_000);
+    let beside = Beside { claim: Some(claim), ..Beside::default() };
+    let write = |draft: &mut Draft| draft.write_item(b"a".to_vec(), beside, draft::Until::Never);
+    let written = agreed(&State::nothing(), 10_000, write);
+    assert_eq!(written.claim(), Some(claim));
+    let now = Wall::from_millis(10_100);
+    let draft = |state: &State<'static>| Draft::new(state.clone(), Stamp::Agreed, now);
+    assert!(!draft(&written).is_there());
+    let mut payload = Vec::new();
+    payload::encode(&written, &mut payload);
+    assert_eq!(plain(&payload), Plain::Other);
+    let decided = |holds| {
+        let draft = Draft::decided(written.clone(), holds, now);
+        assert_eq!((draft.change(), draft.is_there()), (Change::Written, holds));
+        draft.into_state()
+    };
+    let (held, dropped) = (decided(true), decided(false));
+    assert_eq!(draft(&held).text(), Some(&b"a"[..]));
+    assert!(held.claim().is_none() && draft(&held).end().is_none());
+    for state in [held, dropped] {
+        assert_eq!(written.clone().join(state.clone()).content, state.content);
+    }
+    // A plain write that knew nothing of it is later.
+    let other = plainly(&State::nothing(), 10_050, set("b", 20_000));
+    assert_eq!(seen(&decided(true).join(other), 10_200), Some(("b".to_owned(), 20_000)));
 }

@@ -224,11 +224,15 @@ impl Driver {
     /// they are filling too if `all` are to go. While the others are slow they
     /// stay, and writers wait.
     fn take_writes(&mut self, all: bool) {
-        let Self { parts, taken, waiting, .. } = self;
-        if parts.node.has_room() {
-            parts.shared.writes.take(taken, all, |(write, done)| drop(waiting.insert(write, done)));
-            parts.node.take(taken);
+        if self.parts.node.has_room() && self.parts.node.may_wait() {
+            self.take_staged(all);
         }
+    }
+
+    fn take_staged(&mut self, all: bool) {
+        let Self { parts, taken, waiting, .. } = self;
+        parts.shared.writes.take(taken, all, |(write, done)| drop(waiting.insert(write, done)));
+        parts.node.take(taken);
     }
 
     /// Has the machine look for the keys that were missed here.
@@ -273,6 +277,8 @@ impl Driver {
                         let _ = done.send(());
                     }
                 }
+                // Its writer sees the channel end: not acknowledged.
+                Event::GivenUp(write) => drop(self.waiting.remove(&write)),
                 Event::LookedUp(key, outcome) => self.parts.shared.lookups.tell(key, &outcome),
                 Event::Claimed(number, answer) => {
                     if let Some(done) = self.claiming.remove(&number) {
@@ -302,6 +308,11 @@ impl Driver {
     fn publish_snapshot(&mut self, now: Instant) {
         if self.report.is_due(now) {
             self.waiting.retain(|_, waiting| !waiting.is_closed());
+            if !self.parts.node.may_wait() {
+                // Writers who have stopped waiting make room for others.
+                let Self { parts, waiting, .. } = self;
+                parts.node.forget_waits(|write| !waiting.contains_key(&write));
+            }
             self.claiming.retain(|_, waiting| !waiting.is_closed());
             self.askers.retain(|_, asker| !asker.is_closed());
             self.parts.shared.claims.report();
@@ -317,7 +328,10 @@ impl Driver {
         self.parts.shared.writes.close();
         self.parts.node.hurry();
         loop {
-            self.take_writes(true);
+            // Nobody begins to wait any more.
+            if self.parts.node.has_room() {
+                self.take_staged(true);
+            }
             let sent = self.parts.node.sender().sent_high();
             self.send_some(now, Node::poll_transmit)?;
             if self.parts.node.sender().sent_high() == sent {

@@ -110,6 +110,7 @@ impl Report {
             }
             Event::Ready
             | Event::Acknowledged(_)
+            | Event::GivenUp(_)
             | Event::Claimed(..)
             | Event::Lag(_)
             | Event::LookedUp(..) => {}

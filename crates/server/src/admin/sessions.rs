@@ -1,23 +1,23 @@
 //! `/api/sessions`: which sessions the node holds, and the end of one or of all
 //! of a user's.
 //!
-//! Who users are is no business of a page in a browser, so it is asked for as
-//! things are ordered: from this machine itself, by POST and in JSON. Sessions
-//! are named by keyed hashes of their ids.
+//! Who users are is no business of other pages in a browser, so it is asked for
+//! as things are ordered: by POST and in JSON. Sessions are named by keyed hashes
+//! of their ids.
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use segue::state::{Filter, Listed};
 use segue::{Ack, KeyHash, Kind};
 use serde::{Deserialize, Serialize};
 
-use super::drain::{Caller, may_order};
+use super::Site;
 use crate::serve::Server;
 
 /// The most sessions of an answer: what a person looks at, below what the
@@ -91,20 +91,15 @@ pub(crate) struct Login {
 
 /// Lists sessions.
 pub(super) async fn list(
-    State(server): State<Arc<Server>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
+    State(site): State<Arc<Site>>,
     wanted: Result<Json<Wanted>, JsonRejection>,
 ) -> Response {
-    if let Err(why) = may_order(caller, &headers) {
-        return (StatusCode::FORBIDDEN, why).into_response();
-    }
     let Json(wanted) = match wanted {
         Ok(wanted) => wanted,
         Err(rejection) => return rejection.into_response(),
     };
     // It walks the whole table, which is no work for those who serve clients.
-    match tokio::task::spawn_blocking(move || sessions(&server, &wanted)).await {
+    match tokio::task::spawn_blocking(move || sessions(&site.server, &wanted)).await {
         Ok(Ok(sessions)) => ([(CACHE_CONTROL, "no-store")], Json(sessions)).into_response(),
         Ok(Err(refused)) => (StatusCode::BAD_REQUEST, refused).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -113,20 +108,15 @@ pub(super) async fn list(
 
 /// Ends sessions, at every live node.
 pub(super) async fn end(
-    State(server): State<Arc<Server>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
+    State(site): State<Arc<Site>>,
     end: Result<Json<End>, JsonRejection>,
 ) -> Response {
-    if let Err(why) = may_order(caller, &headers) {
-        return (StatusCode::FORBIDDEN, why).into_response();
-    }
     match end {
         Ok(Json(End::User(user))) => {
-            let ended = segue::state::Sessions::new(server.cache()).end_all(&user).await;
+            let ended = segue::state::Sessions::new(site.server.cache()).end_all(&user).await;
             answer(ended.map_err(|error| error.to_string()))
         }
-        Ok(Json(End::Id(id))) => end_one(&server, &id).await,
+        Ok(Json(End::Id(id))) => end_one(&site.server, &id).await,
         Err(rejection) => rejection.into_response(),
     }
 }

@@ -272,7 +272,7 @@ fn connections(connections: &Connections) -> Section {
         ("carried", format!("{} protected, {} plain", connections.protected, connections.plain)),
         ("of others", format!("{} followed", connections.followed)),
         ("moved", format!("{handed_over} handed over, {taken_over} taken over{pause}")),
-        ("lost", lost.to_string()),
+        ("lost", format!("{lost}, and {} segments of unknown ones", connections.strays)),
         ("in doubt", format!("{doubts} times")),
         ("became plain", format!("{left} one by one, {alone} times all")),
         (

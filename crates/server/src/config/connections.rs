@@ -8,56 +8,70 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::bounds;
 use super::fault::Fault;
 use super::judge::Judge;
 use super::sections::{Sections, Transport};
-use super::units::{Address, Interface, Subnet, Time};
+use super::units::{Address, Interface, Subnet, Time, from_to};
 use crate::front::Backend;
 
 /// How long an understudy may be waited for: longer than a round trip, and less
 /// than a client waits before it takes its connection for dead.
-const HOLD_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(10);
+pub(super) const HOLD_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(10);
 /// How long a node may be silent: three of the pulses that come every 10 ms, as
 /// one may be lost and one late; and less than clients wait.
-const DETECTIONS: RangeInclusive<Duration> = Duration::from_millis(30)..=Duration::from_secs(10);
+pub(super) const DETECTIONS: RangeInclusive<Duration> =
+    Duration::from_millis(30)..=Duration::from_secs(10);
 /// The most plain listeners: each is a socket at every node, and a rule of the
 /// firewall's.
-const MAX_PLAIN: usize = 64;
+pub(super) const MAX_PLAIN: usize = 64;
 
-/// `[connections]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// Connections that go on at other nodes. Without this section they stay at the node
+/// that accepted them. It needs Linux and CAP_NET_ADMIN: `segue check` says what is
+/// missing.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Connections {
     /// The address that clients connect to, wherever it is: the same for all
     /// nodes, and one of them has it.
+    #[schemars(example = &"10.77.0.100/24")]
     pub(crate) address: Subnet,
     /// The interface that it is put on.
+    #[schemars(example = &"eth0")]
     pub(crate) interface: Interface,
     /// Whether another node goes on with the connections of one that died.
     /// Otherwise they are moved by plan only.
     #[serde(default = "yes")]
+    #[schemars(example = false)]
     pub(crate) takeover: bool,
     /// How long what a client sends waits for the understudy, before the
     /// connection goes on without one.
     #[serde(default = "hold_timeout")]
+    #[schemars(extend("bounds" = bounds::hold_timeout()), example = &"100ms")]
     pub(crate) hold_timeout: Time,
     /// After how much silence of a node its connections are taken over.
     #[serde(default = "detect")]
+    #[schemars(extend("bounds" = bounds::detect()), example = &"200ms")]
     pub(crate) detect: Time,
     /// Listeners whose connections are passed on as they are, without TLS.
     #[serde(default)]
+    #[schemars(extend("bounds" = bounds::plain()))]
     pub(crate) plain: Vec<Plain>,
 }
 
-/// One `[[connections.plain]]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// A listener whose connections are passed on as they are, without TLS.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plain {
-    /// Where clients connect: at the address of `[connections]`.
+    /// Where clients connect: a port of `connections.address`, of its own.
+    #[schemars(example = &"10.77.0.100:22")]
     pub(crate) listen: Address,
-    /// Where their connections go.
+    /// Where their connections go: an address that all nodes reach.
+    #[schemars(example = &"10.77.0.50:22")]
     pub(crate) backend: Address,
 }
 
@@ -98,13 +112,13 @@ impl Judge<'_> {
 
     fn times(&mut self, connections: &Connections) {
         let times = [
-            ("connections.hold_timeout", connections.hold_timeout, HOLD_TIMEOUTS, "1ms"),
-            ("connections.detect", connections.detect, DETECTIONS, "30ms"),
+            ("connections.hold_timeout", connections.hold_timeout, HOLD_TIMEOUTS),
+            ("connections.detect", connections.detect, DETECTIONS),
         ];
-        for (key, Time(time), range, least) in times {
+        for (key, Time(time), range) in times {
             if !range.contains(&time) {
                 let found = humantime::format_duration(time);
-                self.fault(key, Fault::mismatch(found, format!("from {least} to 10s")));
+                self.fault(key, Fault::mismatch(found, from_to(&range)));
             }
         }
     }

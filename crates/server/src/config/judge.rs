@@ -17,24 +17,26 @@ use tls_rustls::{
 };
 
 use super::fault::{Fault, Faults, Origin, quoted};
-use super::sections::{Certificate, Keep, Redis, Sections, Transport};
+use super::sections::{Certificate, Keep, Memcached, Redis, Sections, Transport};
+use super::units::from_to;
 use super::value::Value;
 use super::{Config, certificates, later};
 use crate::keyfile;
 
 /// The longest name of a node, in bytes: what Linux allows a host's name, and
 /// [`segue::Config::name`] a node's.
-const MAX_NAME_BYTES: usize = 64;
+pub(super) const MAX_NAME_BYTES: usize = 64;
 
 /// The smallest cache memory that a node starts with: a record of the largest
 /// payload fits several times.
-const MIN_MEMORY_BYTES: u64 = 8 << 20;
+pub(super) const MIN_MEMORY_BYTES: u64 = 8 << 20;
 /// How long a claim may take: longer than a round trip, and no longer than a
 /// client waits for its handshake, which waits for it.
-const CLAIM_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(10);
+pub(super) const CLAIM_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(10);
 /// How long a look-up may take: longer than a round trip, and no longer than a
 /// client waits for its handshake.
-const LOOKUP_TIMEOUTS: RangeInclusive<Duration> =
+pub(super) const LOOKUP_TIMEOUTS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(10);
 
 /// The configuration that `sections` make.
@@ -55,7 +57,8 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
     judge.connections(&sections);
     judge.paths(&mut sections);
     let upstreams = judge.upstreams(&sections);
-    judge.memcached(sections.memcached.as_ref());
+    let token = judge.admin(&sections.admin);
+    let memcached_tls = judge.memcached(sections.memcached.as_ref());
     let redis = judge.redis(sections.redis.as_ref());
     let (keyring, tells_placement) = judge.keyring(&sections).unzip();
     let identities = judge.identities(&sections.tls.certificates);
@@ -71,6 +74,8 @@ pub(crate) fn judge(given: &Value, mut sections: Sections) -> Result<Config, Fau
         identities,
         client_ca,
         redis,
+        memcached_tls,
+        token,
         upstreams,
         warnings,
     })
@@ -193,7 +198,7 @@ impl Judge<'_> {
         let timeout = sections.cache.lookup_timeout.0;
         if !LOOKUP_TIMEOUTS.contains(&timeout) {
             let found = humantime::format_duration(timeout).to_string();
-            let expected = "from 1ms to 10s".to_owned();
+            let expected = from_to(&LOOKUP_TIMEOUTS);
             self.fault("cache.lookup_timeout", Fault::mismatch(found, expected));
         }
         let tls = &sections.tls;
@@ -207,7 +212,7 @@ impl Judge<'_> {
         let timeout = tls.claim_timeout.0;
         if !CLAIM_TIMEOUTS.contains(&timeout) {
             let found = humantime::format_duration(timeout).to_string();
-            self.fault("tls.claim_timeout", Fault::mismatch(found, "from 1ms to 10s"));
+            self.fault("tls.claim_timeout", Fault::mismatch(found, from_to(&CLAIM_TIMEOUTS)));
         }
         let early_data = tls.early_data.0;
         if early_data > u64::from(MAX_EARLY_DATA_BYTES) {
@@ -235,7 +240,13 @@ impl Judge<'_> {
         if let Some(path) = &mut sections.tls.client_ca {
             self.resolve("tls.client_ca", path);
         }
+        if let Some(path) = &mut sections.admin.token_file {
+            self.resolve("admin.token_file", path);
+        }
         for (key, path) in sections.redis.iter_mut().flat_map(Redis::paths) {
+            self.resolve(&key, path);
+        }
+        for (key, path) in sections.memcached.iter_mut().flat_map(Memcached::paths) {
             self.resolve(&key, path);
         }
         for (at, upstream) in sections.upstream.iter_mut().enumerate() {

@@ -1,27 +1,40 @@
 //! `[memcached]`: who is served memcached's protocols, and where.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::bounds;
+use super::encrypted;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
-use super::redis::MOST_CONNECTIONS;
+use super::redis::{MOST_CONNECTIONS, take_certificate};
+use super::sections::Certificate;
 use super::units::{GatewayAddress, List};
-use crate::gateway::Listen;
+use crate::gateway::{Encryption, Listen};
 
-/// `[memcached]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// Clients that speak memcached's protocols. Without this section none are served.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Memcached {
     /// Where clients connect.
+    #[schemars(example = ["127.0.0.1:11211", "unix:/run/segue/memcached.sock"])]
     pub(crate) listen: List<GatewayAddress>,
     /// What every key that clients name begins with.
+    #[schemars(example = &"app:")]
     pub(crate) prefix: String,
+    /// What clients are shown, who then have to speak TLS. Not given: they speak
+    /// plainly. Read again on SIGHUP.
+    #[schemars(example = serde_json::json!({ "cert": "cert.pem", "key": "key.pem" }))]
+    pub(crate) certificate: Option<Certificate>,
     /// How many clients there may be at a time.
+    #[schemars(extend("bounds" = bounds::connections()), example = 2_000)]
     pub(crate) max_connections: u32,
     /// Whether whoever reaches an address that is not this machine's own may
     /// read and write all: the protocols have no password.
+    #[schemars(example = true)]
     pub(crate) trusted_network: bool,
 }
 
@@ -31,6 +44,7 @@ impl Default for Memcached {
         Self {
             listen: List(vec![GatewayAddress(Listen::Tcp(own))]),
             prefix: String::new(),
+            certificate: None,
             // As many as of Redis' clients.
             max_connections: 10_000,
             trusted_network: false,
@@ -38,10 +52,28 @@ impl Default for Memcached {
     }
 }
 
+impl Memcached {
+    /// What a reload takes over: the certificate, where there was one before.
+    pub(crate) fn take_reloadable(&mut self, old: &Self) {
+        take_certificate(&mut self.certificate, &old.certificate);
+    }
+
+    /// Where clients connect.
+    pub(crate) fn listens(&self) -> Vec<Listen> {
+        self.listen.0.iter().map(|listen| listen.0.clone()).collect()
+    }
+
+    /// Every file that is named, with its key.
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = (String, &mut PathBuf)> {
+        encrypted::paths("memcached", &mut self.certificate)
+    }
+}
+
 impl Judge<'_> {
-    /// Whether the section can be served.
-    pub(super) fn memcached(&mut self, given: Option<&Memcached>) {
-        let Some(given) = given else { return };
+    /// Whether the section can be served, and what is shown to clients that
+    /// speak TLS.
+    pub(super) fn memcached(&mut self, given: Option<&Memcached>) -> Option<Encryption> {
+        let given = given?;
         if given.listen.0.is_empty() {
             let expected = "an address, as \"127.0.0.1:11211\" or \"unix:/run/segue.sock\"";
             self.fault("memcached.listen", Fault::mismatch("an empty list", expected));
@@ -61,5 +93,6 @@ impl Judge<'_> {
                             password; or memcached.trusted_network = true";
             self.fault("memcached.listen", Fault::mismatch(found, expected));
         }
+        self.encryption("memcached", given.certificate.as_ref())
     }
 }

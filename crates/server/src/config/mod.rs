@@ -4,13 +4,18 @@
 //! In reading order: [`sources`] where values come from and which overrides
 //! which; [`value`] what they are, with their places; [`sections`] the keys,
 //! in the forms of [`units`], read by [`read`], those of live connections in
-//! [`connections`], of the gateways in [`redis`] and [`memcached`], and of their
-//! clients' keys in [`prefixes`]; [`later`] what this version
+//! [`connections`], of the page of operators in [`admin`], of the gateways in
+//! [`redis`] and [`memcached`], with what is [`encrypted`], and of their clients'
+//! keys in [`prefixes`]; [`later`] what this version
 //! refuses; [`judge`] whether it all goes together; [`fault`] what to say if
-//! it does not.
+//! it does not. [`reference`] tells operators of all of the keys, with the
+//! [`bounds`] that are judged.
 
+mod admin;
+mod bounds;
 mod certificates;
 mod connections;
+mod encrypted;
 mod fault;
 mod judge;
 mod later;
@@ -18,6 +23,7 @@ mod memcached;
 mod prefixes;
 mod read;
 mod redis;
+pub(crate) mod reference;
 mod sections;
 mod sources;
 mod units;
@@ -53,6 +59,10 @@ pub(crate) struct Config {
     pub(crate) client_ca: Vec<CertificateDer<'static>>,
     /// Where clients of `[redis]` come in, and who. Empty: there are none.
     pub(crate) redis: Vec<crate::gateway::redis::Entrance>,
+    /// What clients of `[memcached]` are shown. None: they speak no TLS.
+    pub(crate) memcached_tls: Option<crate::gateway::Encryption>,
+    /// What operators have to know. None: whoever reaches `[admin]` is one.
+    pub(crate) token: Option<crate::admin::Token>,
     /// The engines of the tier above.
     pub(crate) upstreams: Vec<segue::UpstreamConfig>,
     /// What can be done as it is told, and is probably not what was meant.

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::bounds;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
 use super::sections::{Sections, Wait};
@@ -12,20 +14,24 @@ use super::units::Time;
 
 /// The longest time for which a delete may win over writes that come after it:
 /// the longest life of a session by default.
-const LONGEST_GUARD: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST_GUARD: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most prefixes: each is looked at on each write.
-const MOST_PREFIXES: usize = 64;
+pub(super) const MOST_PREFIXES: usize = 64;
 
-/// One `[[writes.prefix]]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// What holds for keys of the gateways' clients that begin alike; of several that
+/// fit, the longest counts.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prefix {
     /// What the keys begin with.
+    #[schemars(example = &"sess:")]
     pub(crate) prefix: String,
-    /// What a write of one of them waits for. None: as `writes.web` says.
+    /// What a write of one of them waits for. Not given: as `writes.web` says.
+    #[schemars(example = &"one")]
     pub(crate) web: Option<Wait>,
-    /// For how long a delete wins over writes that do not know of it. None: for
-    /// no longer than until it is acknowledged.
+    /// For how long a delete wins over plain writes that come after it, so that a
+    /// late request brings no session back. Not given: not at all.
+    #[schemars(extend("bounds" = bounds::guard()), example = &"30s")]
     pub(crate) guard: Option<Time>,
 }
 

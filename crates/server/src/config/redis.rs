@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::certificates;
+use super::bounds;
+use super::encrypted;
 use super::fault::{Fault, quoted};
 use super::judge::Judge;
 use super::sections::Certificate;
@@ -22,49 +21,74 @@ pub(super) const MOST_CONNECTIONS: u32 = 1_000_000;
 /// The longest password that is read: a key file by mistake is not one.
 const MOST_PASSWORD_BYTES: usize = 512;
 /// The most users of a listener: each is compared with at every log-in.
-const MOST_USERS: usize = 1_000;
+pub(super) const MOST_USERS: usize = 1_000;
 
-/// `[redis]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// Clients that speak Redis' protocol. Without this section none are served.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Redis {
     /// Where clients connect.
+    #[schemars(example = ["127.0.0.1:6379", "unix:/run/segue/redis.sock"])]
     pub(crate) listen: List<GatewayAddress>,
-    /// A file with the password. None: clients need none.
+    /// A file with the password of the user `default`. Not given: without `users`
+    /// nobody needs one, and only loopback addresses and unix sockets are served;
+    /// with `users` nobody gets in without a name.
+    #[schemars(example = &"redis.password")]
     pub(crate) password_file: Option<PathBuf>,
     /// What every key that clients name begins with.
+    #[schemars(example = &"app:")]
     pub(crate) prefix: String,
-    /// What clients are shown who speak TLS. None: they speak it not.
+    /// What clients are shown, who then have to speak TLS. Not given: they speak
+    /// plainly. Read again on SIGHUP.
+    #[schemars(example = serde_json::json!({ "cert": "cert.pem", "key": "key.pem" }))]
     pub(crate) certificate: Option<Certificate>,
     /// Users with names of their own.
+    #[schemars(extend("bounds" = bounds::users()))]
     pub(crate) users: Vec<NamedUser>,
     /// How many clients there may be at a time, at all listeners.
+    #[schemars(extend("bounds" = bounds::connections()), example = 2_000)]
     pub(crate) max_connections: u32,
     /// Further listeners, each with what holds there.
     pub(crate) listener: Vec<Listener>,
 }
 
-/// `[[redis.listener]]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+/// A further listener, for which nothing of `[redis]` holds but `max_connections`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listener {
+    /// Where its clients connect. It has to be given.
+    #[schemars(example = &"127.0.0.1:6380")]
     pub(crate) listen: List<GatewayAddress>,
+    /// As `redis.password_file`.
+    #[schemars(example = &"httpd.password")]
     pub(crate) password_file: Option<PathBuf>,
+    /// As `redis.prefix`.
+    #[schemars(example = &"mod_ssl-sess:")]
     pub(crate) prefix: String,
+    /// As `redis.certificate`.
+    #[schemars(example = serde_json::json!({ "cert": "cert.pem", "key": "key.pem" }))]
     pub(crate) certificate: Option<Certificate>,
+    /// As `redis.users`.
+    #[schemars(extend("bounds" = bounds::users()))]
     pub(crate) users: Vec<NamedUser>,
 }
 
-/// One element of `redis.users`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// A user with a name of his own.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NamedUser {
+    /// His name, which no other user of the listener has, nor is it `default`.
+    #[schemars(example = &"reports")]
     pub(crate) name: String,
+    /// A file with his password.
+    #[schemars(example = &"reports.password")]
     pub(crate) password_file: PathBuf,
-    /// What every key that he names begins with. None: as for all who come in
-    /// where he does.
+    /// What every key that he names begins with: no less than the listener's
+    /// `prefix`. Not given: that.
+    #[schemars(example = &"app:")]
     pub(crate) prefix: Option<String>,
     /// Whether he may change nothing.
+    #[schemars(example = true)]
     #[serde(default)]
     pub(crate) read_only: bool,
 }
@@ -88,6 +112,14 @@ impl Default for Redis {
 }
 
 impl Redis {
+    /// What a reload takes over: certificates, where there were some before.
+    pub(crate) fn take_reloadable(&mut self, old: &Self) {
+        take_certificate(&mut self.certificate, &old.certificate);
+        for (listener, old) in self.listener.iter_mut().zip(&old.listener) {
+            take_certificate(&mut listener.certificate, &old.certificate);
+        }
+    }
+
     /// Every file that is named, with its key.
     pub(super) fn paths(&mut self) -> Vec<(String, &mut PathBuf)> {
         let Self { password_file, certificate, users, listener, .. } = self;
@@ -113,6 +145,13 @@ impl Redis {
     }
 }
 
+/// Takes the files of a certificate for those of an old one, if both are there.
+pub(super) fn take_certificate(read: &mut Option<Certificate>, old: &Option<Certificate>) {
+    if read.is_some() && old.is_some() {
+        read.clone_from(old);
+    }
+}
+
 type Paths<'a> = (&'a mut Option<PathBuf>, &'a mut Option<Certificate>, &'a mut Vec<NamedUser>);
 
 fn add_paths<'a>(
@@ -121,10 +160,7 @@ fn add_paths<'a>(
     paths: &mut Vec<(String, &'a mut PathBuf)>,
 ) {
     paths.extend(password_file.as_mut().map(|path| (format!("{place}.password_file"), path)));
-    if let Some(Certificate { cert, key }) = certificate {
-        paths.push((format!("{place}.certificate.cert"), cert));
-        paths.push((format!("{place}.certificate.key"), key));
-    }
+    paths.extend(encrypted::paths(place, certificate));
     for (at, user) in users.iter_mut().enumerate() {
         paths.push((format!("{place}.users[{at}].password_file"), &mut user.password_file));
     }
@@ -166,7 +202,7 @@ impl Judge<'_> {
         let password = given.password_file.as_ref().and_then(|path| self.password(&key, path));
         let users = self.users(place, given);
         let prefix = given.prefix.clone().into_bytes();
-        let tls = given.certificate.as_ref().and_then(|given| self.redis_tls(place, given));
+        let tls = self.encryption(place, given.certificate.as_ref());
         Entrance { listen, tls, access: Access { prefix, password, users } }
     }
 
@@ -213,34 +249,6 @@ impl Judge<'_> {
             Err(error) => {
                 let found = format!("{}: {error}", path.display());
                 self.fault(key, Fault::mismatch(found, "a file with a password"));
-                None
-            }
-        }
-    }
-
-    /// TLS for clients of a listener: they keep their connections, so nothing
-    /// is resumed.
-    fn redis_tls(&mut self, place: &str, given: &Certificate) -> Option<Arc<ServerConfig>> {
-        let place = format!("{place}.certificate");
-        let chain = certificates::certificates(&given.cert)
-            .map_err(|fault| self.fault(&format!("{place}.cert"), fault))
-            .ok()?;
-        let key = certificates::key(&given.key)
-            .map_err(|fault| self.fault(&format!("{place}.key"), fault))
-            .ok()?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let made = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-        match made {
-            Ok(mut config) => {
-                config.send_tls13_tickets = 0;
-                config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-                Some(Arc::new(config))
-            }
-            Err(error) => {
-                let expected = "a certificate and the private key that goes with it";
-                self.fault(&place, Fault::mismatch(error, expected));
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! Whole configurations: what is taken, what is refused and with which words.
 
+mod admin;
 mod connections;
 
 use std::fs::{self, Permissions};
@@ -196,8 +197,8 @@ fn forms_are_judged_with_file_line_and_key() {
     );
     check(
         "[admin]\n\nlsten = \"127.0.0.1:1\"\n",
-        "DIR/segue.toml:3: admin.lsten: found an unknown key, expected one of \"listen\"; \
-         did you mean \"listen\"?",
+        "DIR/segue.toml:3: admin.lsten: found an unknown key, expected one of \"listen\", \
+         \"token_file\", \"metrics_open\"; did you mean \"listen\"?",
     );
     check(
         "[farm]\ntransport = \"multicats\"\n",

@@ -1,14 +1,17 @@
 //! The forms in which values are written: times and sizes with their units,
 //! addresses with their ports, one thing or a list of them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::fault::quoted;
@@ -16,12 +19,15 @@ use crate::front::Backend;
 use crate::gateway::Listen;
 
 /// A text form: what its values look like and how they are read.
-trait Form: Sized {
+pub(super) trait Form: Sized {
     /// What is expected, with an example.
     const EXPECTED: &'static str;
 
     /// The value that `text` says, if it says one.
     fn parse(text: &str) -> Option<Self>;
+
+    /// The text that says this value.
+    fn show(&self) -> String;
 }
 
 /// A length of time, written with its unit.
@@ -34,6 +40,15 @@ impl Form for Time {
     fn parse(text: &str) -> Option<Self> {
         humantime::parse_duration(text).ok().map(Self)
     }
+
+    fn show(&self) -> String {
+        humantime::format_duration(self.0).to_string()
+    }
+}
+
+/// What times there may be, as messages and the reference say it.
+pub(super) fn from_to(times: &RangeInclusive<Duration>) -> String {
+    format!("from {} to {}", Time(*times.start()).show(), Time(*times.end()).show())
 }
 
 /// A number of bytes, written with its unit.
@@ -49,6 +64,14 @@ impl Form for Size {
         let unit = text.trim_end().ends_with(|end: char| end.is_ascii_alphabetic());
         unit.then(|| text.parse().ok()).flatten().map(|ByteSize(bytes)| Self(bytes))
     }
+
+    fn show(&self) -> String {
+        // The largest unit that leaves a whole number.
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let fits = |&&(bits, _): &&(u32, _)| self.0 != 0 && self.0.trailing_zeros() >= bits;
+        let (bits, unit) = units.iter().find(fits).copied().unwrap_or((0, "B"));
+        format!("{}{unit}", self.0 >> bits)
+    }
 }
 
 /// An IP address and a port.
@@ -60,6 +83,10 @@ impl Form for Address {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok().or_else(|| on_link(text)).map(Self)
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
     }
 }
 
@@ -76,6 +103,10 @@ impl Form for GatewayAddress {
             Some(path) => (!path.is_empty()).then(|| Self(Listen::Unix(path.into()))),
             None => Address::parse(text).map(|Address(address)| Self(Listen::Tcp(address))),
         }
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
     }
 }
 
@@ -106,6 +137,10 @@ impl Form for Subnet {
         let prefix = digits.then(|| prefix.parse().ok()).flatten()?;
         Some(Self { address: address.parse().ok()?, prefix })
     }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl fmt::Display for Subnet {
@@ -124,6 +159,10 @@ impl Form for Interface {
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
     }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
 }
 
 impl Form for Backend {
@@ -131,6 +170,10 @@ impl Form for Backend {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -170,9 +213,36 @@ impl<F: Form> Visitor<'_> for FormVisitor<F> {
     }
 }
 
-/// Forms are read alike; coherence does not let one `impl` say so.
-macro_rules! deserialize_forms {
+impl JsonSchema for EngineAddress {
+    fn schema_name() -> Cow<'static, str> {
+        "EngineAddress".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "form": segue::UpstreamAddress::EXPECTED })
+    }
+}
+
+/// Forms are read, shown and described alike; coherence does not let one `impl`
+/// say so.
+macro_rules! serde_of_forms {
     ($($form:ty),*) => {$(
+        impl Serialize for $form {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.show())
+            }
+        }
+
+        impl JsonSchema for $form {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($form).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "form": <$form>::EXPECTED })
+            }
+        }
+
         impl<'de> Deserialize<'de> for $form {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_str(FormVisitor(PhantomData))
@@ -181,7 +251,7 @@ macro_rules! deserialize_forms {
     )*};
 }
 
-deserialize_forms!(Time, Size, Address, GatewayAddress, Subnet, Interface, Backend);
+serde_of_forms!(Time, Size, Address, GatewayAddress, Subnet, Interface, Backend);
 
 /// A list, which may be written without brackets when it holds one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,6 +266,27 @@ impl<T> Default for List<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ListVisitor(PhantomData))
+    }
+}
+
+impl<T: Serialize> Serialize for List<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(serializer),
+            list => list.serialize(serializer),
+        }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for List<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("List_of_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = generator.subschema_for::<T>();
+        schema.insert("or_list".to_owned(), true.into());
+        schema
     }
 }
 
@@ -225,6 +316,10 @@ mod tests {
     #[track_caller]
     fn check<F: Form + PartialEq + fmt::Debug>(text: &str, expected: Option<F>) {
         assert_eq!(F::parse(text), expected, "{text:?}");
+        // What is shown is read as the same.
+        if let Some(value) = expected {
+            assert_eq!(F::parse(&value.show()), Some(value));
+        }
     }
 
     #[test]

@@ -11,10 +11,10 @@ use super::sections::{Sections, Upstream, Wait};
 use super::units::{Address, EngineAddress};
 
 /// The most upstreams: every write goes to each.
-const MAX_UPSTREAMS: usize = 4;
+pub(super) const MAX_UPSTREAMS: usize = 4;
 /// The most nodes of one that are named: a few seconds pass until all have been
 /// called.
-const MAX_NODES: usize = 16;
+pub(super) const MAX_NODES: usize = 16;
 
 impl Judge<'_> {
     /// What is above, and whether what asks for a tier has one.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use hyper::body::Bytes;
+use hyper::http::request::Builder;
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
@@ -13,9 +15,10 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::ground::SERVER_NAME;
-use crate::http;
+use crate::http::{self, Answer};
 
 /// How long a visit may take. Generous: the demo also runs on machines that
 /// are busy with other things.
@@ -109,13 +112,33 @@ impl Client {
             .with_context(|| format!("no answer from {address} within {PATIENCE:?}"))?
     }
 
-    async fn exchange(&self, address: SocketAddr) -> anyhow::Result<Session> {
+    /// Asks the server at `address` something, over a connection of its own.
+    pub(crate) async fn ask(
+        &self,
+        address: SocketAddr,
+        request: Builder,
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
+        let exchange = async {
+            let stream = self.connect(address).await?;
+            anyhow::Ok(http::ask(stream, SERVER_NAME.into(), request, body).await?)
+        };
+        timeout(PATIENCE, exchange)
+            .await
+            .with_context(|| format!("no answer from {address} within {PATIENCE:?}"))?
+    }
+
+    async fn connect(&self, address: SocketAddr) -> anyhow::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("{address}"))?;
         stream.set_nodelay(true)?;
-        let mut stream = TlsConnector::from(Arc::clone(&self.config))
+        TlsConnector::from(Arc::clone(&self.config))
             .connect(ServerName::try_from(SERVER_NAME)?, stream)
             .await
-            .with_context(|| format!("handshake with {address}"))?;
+            .with_context(|| format!("handshake with {address}"))
+    }
+
+    async fn exchange(&self, address: SocketAddr) -> anyhow::Result<Session> {
+        let mut stream = self.connect(address).await?;
         let kind = stream.get_ref().1.handshake_kind();
         // TLS 1.3 tickets come after the handshake: reading the answer takes
         // them in.

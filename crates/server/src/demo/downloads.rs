@@ -137,7 +137,7 @@ impl Scene {
         for (near, had) in self.downloads.iter().zip(had) {
             // Whether it went on is judged later.
             near.until(HUNG, |account| account.received >= had + GOING_ON);
-            self.pauses.extend(near.pause().map(|pause| pause.longest));
+            self.pauses.extend(near.pause());
         }
         Ok(self.farm.until_owner(|other| other != owner)?)
     }

@@ -191,7 +191,9 @@ impl Farm {
 
     /// Says where its nodes are to be found.
     pub(crate) fn describe(&self, steps: &Steps) -> anyhow::Result<()> {
-        steps.say("\nThe farm keeps running; Ctrl-C ends it.\n")?;
+        steps.say(
+            "\nThe farm keeps running; Ctrl-C ends it. The http pages show it, and kill nodes.\n",
+        )?;
         for Node { name, ready, .. } in &self.nodes {
             steps.say(&format!(
                 "{name}   https://{}/   http://{}/   segue status --admin http://{}",

@@ -4,8 +4,8 @@
 //! reading order: [`ground`] the directory that it all stands on, [`node`] one
 //! process and [`farm`] all of them, [`client`] and [`openssl`] who visits
 //! them, [`hash_table`] what a cache memory is, [`steps`] how it is told,
-//! [`script`] what happens, [`portions`] when nodes keep parts only, and
-//! [`downloads`] when connections go on.
+//! [`script`] what happens, [`portions`] when nodes keep parts only,
+//! [`shop`] what users leave with them, and [`downloads`] when connections go on.
 
 mod client;
 mod downloads;
@@ -16,6 +16,7 @@ mod node;
 mod openssl;
 mod portions;
 mod script;
+mod shop;
 mod steps;
 
 use anyhow::bail;

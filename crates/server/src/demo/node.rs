@@ -129,7 +129,7 @@ impl Node {
         let admin = self.ready.admin;
         let ask = async {
             let stream = TcpStream::connect(admin).await?;
-            http::get(stream, &admin.to_string(), "/api/status").await.map_err(anyhow::Error::from)
+            http::get(stream, &*admin.to_string(), "/api/status").await.map_err(anyhow::Error::from)
         };
         let answer = timeout(PATIENCE, ask).await.context("no answer")??;
         Ok(serde_json::from_slice(&answer.body)?)
@@ -183,8 +183,7 @@ impl Node {
 fn spawn(config: PathBuf, log: &Path) -> anyhow::Result<Child> {
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
-        .arg("serve")
-        .arg("--config")
+        .args(["serve", "--drill", "--config"])
         .arg(config)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -11,6 +11,7 @@ use super::hash_table;
 use super::node::{Node, Portion};
 use super::openssl::OpenSsl;
 use super::portions;
+use super::shop;
 use super::steps::Steps;
 use crate::admin::Status;
 
@@ -45,6 +46,7 @@ pub(crate) async fn play(steps: &mut Steps, farm: &mut Farm, nodes: usize) -> an
     go_on_anywhere(steps, farm).await?;
     lose_and_repair(steps, farm).await?;
     portions::play(steps).await?;
+    shop::play(steps).await?;
     downloads::play(steps, farm.ground.place()).await
 }
 

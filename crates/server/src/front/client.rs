@@ -26,7 +26,7 @@ use super::carried::{self, Ready, Shaken};
 use super::early::{self, EarlyStream};
 use super::figures::{EarlyRefusal, Failure, Handshake};
 use super::handshake::HandshakeStream;
-use super::pages::{self, Resumed, Session};
+use super::pages::{self, Resumed, Session, Site};
 use super::places::Place;
 use super::relay::{self, Ends};
 use super::{Phase, Shared};
@@ -408,8 +408,10 @@ async fn answer<S, W>(
     W: Future<Output = ()>,
 {
     let Some(backend) = &front.backend else {
+        let client = ends.ok().map(|ends| ends.client.ip());
+        let site = Site { pages: &front.pages, session, client };
         // A client may end its connection as it likes.
-        let _ = pages::serve(stream, session, || front.cache.now(), phase.draining(), whole).await;
+        let _ = pages::serve(stream, site, || front.cache.now(), phase.draining(), whole).await;
         return;
     };
     let header = if front.proxy_protocol {

@@ -41,6 +41,7 @@ pub(crate) use config::{Backend, Carrying, Config, Plain};
 pub(crate) use figures::Figures;
 use figures::{Counters, Failure};
 use listener::Listener;
+use pages::Pages;
 use places::{Place, Places};
 use throttle::Throttle;
 
@@ -91,6 +92,8 @@ struct Shared {
     /// it began with.
     terminator: RwLock<Arc<Terminator>>,
     backend: Option<Backend>,
+    /// What is served where there is no backend.
+    pages: Pages,
     proxy_protocol: bool,
     carrying: Option<Carrying>,
     ack: Ack,
@@ -162,11 +165,13 @@ impl Front {
             Listener::plain(plain).map_err(|source| StartError::ListenPlain { address, source })
         });
         let plain = plain.collect::<Result<Vec<_>, _>>()?;
+        let pages = Pages::new(&node, cache.clone());
         let shared = Arc::new(Shared {
             node,
             cache,
             terminator,
             backend,
+            pages,
             proxy_protocol,
             carrying,
             ack,

@@ -1,22 +1,28 @@
-//! The built-in pages, for a front without a backend: what a client's own
-//! session looks like from the server that it came to.
+//! The built-in pages, for a front without a backend: the shop, and what a
+//! client's own session looks like from the server that it came to.
+//!
+//! What the shop does is its own business ([`shop`]); it is told here how a
+//! request came.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::response::{Html, IntoResponse, Response};
+use axum::{Json, Router};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use rustls::{ProtocolVersion, ServerConnection};
-use segue::Wall;
+use segue::{Cache, Wall};
 use serde::Serialize;
+use shop::{Arrival, Shop, Tls};
 use tls_rustls::Origin;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -24,6 +30,29 @@ use tokio::io::{AsyncRead, AsyncWrite};
 const IDLE: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes: no page here needs more.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Where a client's session is shown: to browsers as a page, to others as JSON.
+const SESSION: &str = "/session";
+
+/// The pages of a node, for all of its clients.
+#[derive(Debug, Clone)]
+pub(super) struct Pages(TowerToHyperService<Router>);
+
+impl Pages {
+    /// Those of the node of that name.
+    pub(super) fn new(node: &str, cache: Cache) -> Self {
+        Self(TowerToHyperService::new(Shop::new(node, cache).router()))
+    }
+}
+
+/// The pages, for one client.
+#[derive(Debug)]
+pub(super) struct Site<'a> {
+    pub(super) pages: &'a Pages,
+    pub(super) session: Box<Session<'a>>,
+    /// Where the client is, if it was still there to be asked.
+    pub(super) client: Option<IpAddr>,
+}
 
 /// A client's session, as far as it may be shown.
 #[derive(Debug, Clone)]
@@ -115,7 +144,7 @@ struct Description<'a> {
 /// may have come as early data.
 pub(super) async fn serve<S, W>(
     stream: S,
-    session: Box<Session<'_>>,
+    site: Site<'_>,
     now: impl Fn() -> Wall,
     draining: impl Future<Output = ()>,
     whole: impl Fn() -> W,
@@ -126,12 +155,12 @@ where
 {
     let service = service_fn(|request: Request<Incoming>| {
         let whole = (!is_safe(request.method())).then(&whole);
-        let (session, now) = (&session, &now);
+        let (site, now) = (&site, &now);
         async move {
             if let Some(whole) = whole {
                 whole.await;
             }
-            Ok::<_, Infallible>(answer(&request, &session.described(now())))
+            Ok::<_, Infallible>(site.answer(request, now()).await)
         }
     });
     let connection = http1::Builder::new()
@@ -149,19 +178,37 @@ where
     connection.await
 }
 
-fn answer<B>(request: &Request<B>, session: &Description<'_>) -> Response<Body> {
+impl Site<'_> {
+    async fn answer(&self, mut request: Request<Incoming>, now: Wall) -> Response<Body> {
+        if request.uri().path() == SESSION {
+            return show(&request, &self.session.described(now));
+        }
+        let origin = &self.session.origin;
+        let resumed = self.session.resumed.is_some();
+        let tls = Tls { began_at: origin.node.clone(), resumed, page: SESSION };
+        request.extensions_mut().insert(Arrival { peer: self.client, tls: Some(tls) });
+        match self.pages.0.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Shows a session: as JSON, unless HTML is asked for.
+fn show<B>(request: &Request<B>, session: &Description<'_>) -> Response<Body> {
     if !is_safe(request.method()) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response();
     }
     let headers = [
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
+        (VARY, "accept"),
     ];
-    match request.uri().path() {
-        "/" => (headers, Html(page(session))).into_response(),
-        "/session" => (headers, Json(session)).into_response(),
-        _ => StatusCode::NOT_FOUND.into_response(),
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/html")) {
+        return (headers, Html(page(session))).into_response();
     }
+    (headers, Json(session)).into_response()
 }
 
 /// Whether a request changes nothing, however often it is made.
@@ -169,7 +216,7 @@ const fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// The page at `/`.
+/// A session as a page.
 fn page(session: &Description<'_>) -> String {
     let title = if session.resumed {
         format!("{} goes on with your session", session.node)
@@ -204,6 +251,8 @@ fn escaped(text: &str) -> String {
 mod tests {
     use std::cell::Cell;
 
+    use hyper::header::CONTENT_TYPE;
+    use segue::{Config, Node};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -223,18 +272,23 @@ mod tests {
         }
     }
 
-    fn check(method: Method, path: &str, expected: StatusCode) {
-        let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        assert_eq!(answer(&request, &description(true)).status(), expected, "{path}");
+    fn check((method, accept): (Method, &str), expected: StatusCode, shown_as: Option<&str>) {
+        let request = Request::builder().method(method).uri(SESSION).header(ACCEPT, accept);
+        let response = show(&request.body(()).unwrap(), &description(true));
+        assert_eq!(response.status(), expected);
+        let kind = response.headers().get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap());
+        assert_eq!(kind, shown_as);
     }
 
     #[test]
-    fn two_paths_can_be_read() {
-        check(Method::GET, "/", StatusCode::OK);
-        check(Method::HEAD, "/?a=b", StatusCode::OK);
-        check(Method::GET, "/session", StatusCode::OK);
-        check(Method::GET, "/other", StatusCode::NOT_FOUND);
-        check(Method::POST, "/session", StatusCode::METHOD_NOT_ALLOWED);
+    fn a_session_is_shown_as_it_is_asked_for() {
+        let json = Some("application/json");
+        check((Method::GET, "*/*"), StatusCode::OK, json);
+        check((Method::GET, "application/json"), StatusCode::OK, json);
+        check((Method::HEAD, ""), StatusCode::OK, json);
+        let html = Some("text/html; charset=utf-8");
+        check((Method::GET, "text/html,application/xml;q=0.9"), StatusCode::OK, html);
+        check((Method::POST, "*/*"), StatusCode::METHOD_NOT_ALLOWED, None);
     }
 
     /// Asks with `method`, and gives the status line, and whether the handshake had
@@ -257,8 +311,11 @@ mod tests {
         };
         let (near, mut far) = tokio::io::duplex(4_096);
         let now = || Wall::from_millis(0);
-        let serving = serve(near, session, now, std::future::pending::<()>(), whole);
-        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let node = Node::start(Config::single("a")).unwrap();
+        let pages = Pages::new("a", node.cache());
+        let site = Site { pages: &pages, session, client: None };
+        let serving = serve(near, site, now, std::future::pending::<()>(), whole);
+        let request = format!("{method} /cart HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let asking = async {
             far.write_all(request.as_bytes()).await.unwrap();
             let mut line = String::new();

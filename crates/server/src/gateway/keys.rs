@@ -16,6 +16,9 @@ pub(super) const DATABASES: u8 = 16;
 /// What the first byte of an id has beside its database's number where the
 /// rest is a hash.
 const HASHED: u8 = 0x10;
+/// The first byte of an id that is no client's: that of a decision about several
+/// keys. It is none of a database's.
+pub(super) const DECISION: u8 = 0x20;
 
 /// A client's key.
 pub(super) struct Name<'a> {
@@ -53,6 +56,9 @@ pub(super) fn name(database: u8, key: &[u8]) -> Option<Name<'_>> {
 /// was too long for the record's id, and what is there does not name it.
 pub(super) fn place_of<'a>(record: &'a Record<'_>) -> Option<(u8, &'a [u8])> {
     let database = record.key.id().first()? & !HASHED;
+    if database >= DATABASES {
+        return None;
+    }
     key_of(record, database).map(|key| (database, key))
 }
 

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 
+use super::encrypted::Encryption;
+
 /// How many connections may wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
 /// How long a listener rests when the kernel cannot give it a connection, as
@@ -61,7 +63,16 @@ pub(super) trait Host: Send + Sync + 'static {
     /// Serves a client until it, or the gateway, goes.
     fn serve<S>(&self, stream: S, open: watch::Receiver<bool>) -> impl Future<Output = ()> + Send
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+        S: AsyncRead + AsyncWrite + Unpin + Send;
+}
+
+/// Where clients come in, and who serves those who do.
+#[derive(Debug)]
+pub(super) struct Door<H> {
+    pub(super) listen: Vec<Listen>,
+    /// None: what is said there is not encrypted.
+    pub(super) tls: Option<Encryption>,
+    pub(super) host: Arc<H>,
 }
 
 /// Places for clients, and how many came.
@@ -71,6 +82,7 @@ pub(super) struct Places {
     pub(super) connections: AtomicU64,
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
+    pub(super) failed_handshakes: AtomicU64,
 }
 
 impl Places {
@@ -80,6 +92,7 @@ impl Places {
             connections: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            failed_handshakes: AtomicU64::new(0),
         }
     }
 }
@@ -89,10 +102,11 @@ impl Places {
 /// # Errors
 ///
 /// [`StartError`] of the first that cannot be.
-pub(super) fn open(listen: Vec<Listen>) -> Result<Vec<Listener>, StartError> {
-    let open =
-        |listen: Listen| Listener::open(&listen).map_err(|source| StartError { listen, source });
-    listen.into_iter().map(open).collect()
+pub(super) fn open(listen: &[Listen]) -> Result<Vec<Listener>, StartError> {
+    let open = |listen: &Listen| {
+        Listener::open(listen).map_err(|source| StartError { listen: listen.clone(), source })
+    };
+    listen.iter().map(open).collect()
 }
 
 pub(super) enum Listener {
@@ -127,7 +141,7 @@ impl Listener {
         name.clone()
     }
 
-    pub(super) async fn serve<H: Host>(self, host: Arc<H>, mut open: watch::Receiver<bool>) {
+    pub(super) async fn serve<H: Host>(self, door: Arc<Door<H>>, mut open: watch::Receiver<bool>) {
         let is_open = open.clone();
         let accepting = async {
             loop {
@@ -135,10 +149,10 @@ impl Listener {
                     Self::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| {
                         // Replies are written whole.
                         let _ = stream.set_nodelay(true);
-                        admit(&host, stream, &is_open);
+                        admit(&door, stream, &is_open);
                     }),
                     Self::Unix(listener, _) => {
-                        listener.accept().await.map(|(stream, _)| admit(&host, stream, &is_open))
+                        listener.accept().await.map(|(stream, _)| admit(&door, stream, &is_open))
                     }
                 };
                 if let Err(error) = accepted {
@@ -164,24 +178,31 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 /// Serves a connection, if there is a place for it.
-fn admit<H, S>(host: &Arc<H>, mut stream: S, open: &watch::Receiver<bool>)
+fn admit<H, S>(door: &Arc<Door<H>>, mut stream: S, open: &watch::Receiver<bool>)
 where
     H: Host,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let place = Arc::clone(&host.places().free).try_acquire_owned();
-    let (host, open) = (Arc::clone(host), open.clone());
+    let place = Arc::clone(&door.host.places().free).try_acquire_owned();
+    let (door, open) = (Arc::clone(door), open.clone());
     tokio::spawn(async move {
+        let Door { tls, host, .. } = &*door;
         let places = host.places();
         let Ok(_place) = place else {
             places.refused.fetch_add(1, Ordering::Relaxed);
-            // It goes into an empty socket's buffer at once.
-            let _ = stream.write_all(host.full()).await;
+            // Who speaks TLS could not read it. Else it goes into an empty socket's
+            // buffer at once.
+            if tls.is_none() {
+                let _ = stream.write_all(host.full()).await;
+            }
             return;
         };
         places.accepted.fetch_add(1, Ordering::Relaxed);
         places.connections.fetch_add(1, Ordering::Relaxed);
-        host.serve(stream, open).await;
+        match tls {
+            None => host.serve(stream, open).await,
+            Some(tls) => tls.serve(&**host, stream, open).await,
+        }
         places.connections.fetch_sub(1, Ordering::Relaxed);
     });
 }

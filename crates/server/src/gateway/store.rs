@@ -7,6 +7,7 @@
 //! once every live holder has it. A farm of one node has nobody to agree with.
 //! The argument stands in `docs/gateways.md`.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,13 +15,14 @@ use proto::agree::operation::Held;
 use proto::gateway::redis::{Fail, Need};
 use proto::record::{Body, Deadlines, KeyHash, Record, Version, Writer};
 use proto::time::Wall;
-use proto::web::draft::lasting;
+use proto::web::memory::lasting;
 use proto::web::{Change, Draft, Plain, Stamp, State, TEXT_OVERHEAD_BYTES, plain, text_payload};
 use segue::{Ack, Cache, Gathered, OneAnswerError, Pending, Placed, WriteError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::claims::Fate;
 use super::keys::Name;
 use super::rules::{Rule, Rules};
 
@@ -38,6 +40,10 @@ const ASKED_ANEW: Duration = Duration::from_millis(250);
 /// request itself may take.
 const LAST_ASKED_ANEW: Duration = Duration::from_secs(2);
 
+/// How long to wait before it is asked again whether something was decided: that
+/// takes its node some round trips.
+const DECISION_PAUSE: Duration = Duration::from_millis(5);
+
 /// How many values that are asked for by one request are looked for at a time.
 const LOOK_UPS: usize = 64;
 
@@ -52,7 +58,7 @@ pub(crate) struct Store {
     alone: bool,
     rules: Rules,
     /// Those who change a value at this node, one after another.
-    stripes: Box<[Mutex<()>]>,
+    pub(super) stripes: Box<[Mutex<()>]>,
     /// Those who have it agreed on: they would only be in each other's way.
     turns: Box<[tokio::sync::Mutex<()>]>,
 }
@@ -89,12 +95,11 @@ impl Store {
                     let segue::Found { version, deadlines, .. } = found;
                     State::of(&Record { key: name.key, version, deadlines, body }).into_owned()
                 });
-                return work(&mut self.draft(state, Stamp::Agreed), out).map(|()| None);
+                return self.read(name, state, out, work).await;
             }
         }
         if need == Need::Read {
-            let mut draft = self.draft(self.held(name), Stamp::Agreed);
-            return work(&mut draft, out).map(|()| None);
+            return self.read(name, self.held(name), out, work).await;
         }
         if need == Need::Write || self.alone {
             let ack = self.ack(name);
@@ -109,18 +114,35 @@ impl Store {
                 Written::NeedsOneAnswer => out.truncate(begin),
             }
         }
-        self.agree(name, out, work).await
+        self.agree(name, need, out, work).await
+    }
+
+    /// Has `work` done on a value that it only reads.
+    async fn read(
+        &self,
+        name: &Name<'_>,
+        state: State<'static>,
+        out: &mut Vec<u8>,
+        work: &mut Work<'_>,
+    ) -> Result<Option<Pending>, Fail> {
+        if state.claim().is_some() && !self.alone {
+            return self.agree(name, Need::Read, out, work).await;
+        }
+        work(&mut self.draft(state, Stamp::Agreed), out).map(|()| None)
     }
 
     /// Has values that are not here looked for together, so that each is then
     /// at hand, or known to be nowhere.
-    pub(super) async fn look_up<'n>(&self, names: impl Iterator<Item = Name<'n>>) {
+    pub(super) async fn look_up<'n, N>(&self, names: impl Iterator<Item = N>)
+    where
+        N: Borrow<Name<'n>>,
+    {
         let mut looking = JoinSet::new();
-        for name in names.filter(|name| !self.alone && self.is_unknown(name)) {
+        for name in names.filter(|name| !self.alone && self.is_unknown(name.borrow())) {
             if looking.len() >= LOOK_UPS {
                 looking.join_next().await;
             }
-            let (cache, key) = (self.cache.clone(), name.key);
+            let (cache, key) = (self.cache.clone(), name.borrow().key);
             looking.spawn(async move { cache.get(&key).await.map(drop) });
         }
         while looking.join_next().await.is_some() {}
@@ -176,6 +198,9 @@ impl Store {
     ) -> Result<Written, Fail> {
         let _guard = self.stripes[self.stripe(name)].lock();
         let state = self.held(name);
+        if state.claim().is_some() && !self.alone {
+            return Ok(Written::NeedsOneAnswer);
+        }
         let held_version = state.version;
         let guarded =
             need == Need::Write && self.rules.guards(name.place().1, &state, self.cache.now());
@@ -202,13 +227,47 @@ impl Store {
         }
     }
 
-    /// Has the key's voters agree on a change.
-    async fn agree(
+    /// Has the key's voters agree on a change. What needs one answer waits until it
+    /// is decided whether what is there is there; to the rest it is not, until then.
+    pub(super) async fn agree(
         &self,
         name: &Name<'_>,
+        need: Need,
         out: &mut Vec<u8>,
         work: &mut Work<'_>,
     ) -> Result<Option<Pending>, Fail> {
+        loop {
+            match self.agree_in_turn(name, (need, None), out, work).await? {
+                Agreed::Done(done) => return Ok(done),
+                // Whoever decides may need the same turn.
+                Agreed::Open => tokio::time::sleep(DECISION_PAUSE).await,
+            }
+        }
+    }
+
+    /// Has the key's voters agree on what was decided of a claim.
+    pub(super) async fn settle(
+        &self,
+        name: &Name<'_>,
+        claim: Version,
+        holds: bool,
+    ) -> Result<Option<Pending>, Fail> {
+        let known = (Need::OneAnswer, Some((claim, holds)));
+        let mut nothing = |_: &mut Draft, _: &mut Vec<u8>| Ok(());
+        match self.agree_in_turn(name, known, &mut Vec::new(), &mut nothing).await? {
+            Agreed::Done(done) => Ok(done),
+            // It is another's by now.
+            Agreed::Open => Ok(None),
+        }
+    }
+
+    async fn agree_in_turn(
+        &self,
+        name: &Name<'_>,
+        (need, known): (Need, Option<(Version, bool)>),
+        out: &mut Vec<u8>,
+        work: &mut Work<'_>,
+    ) -> Result<Agreed, Fail> {
         let (begin, ack) = (out.len(), self.ack(name));
         let _turn = self.turns[self.stripe(name)].lock().await;
         for _ in 0..TRIES {
@@ -221,10 +280,19 @@ impl Store {
                 let record = Record { key: name.key, version, deadlines, body };
                 state = state.join(State::of(&record).into_owned());
             }
-            let mut draft = self.draft(state, Stamp::Agreed);
+            let fate = match (state.claim(), known) {
+                (None, _) => None,
+                (Some(claim), Some((known, holds))) if claim == known => Some(Fate::Decided(holds)),
+                (Some(claim), _) => Some(self.fate(claim).await.map_err(undecided)?),
+            };
+            let mut draft = match fate {
+                Some(Fate::Open) if need == Need::OneAnswer => return Ok(Agreed::Open),
+                None | Some(Fate::Open) => self.draft(state, Stamp::Agreed),
+                Some(Fate::Decided(holds)) => Draft::decided(state, holds, self.cache.now()),
+            };
             work(&mut draft, out)?;
             if draft.change() == Change::None {
-                return Ok(None);
+                return Ok(Agreed::Done(None));
             }
             draft.set_name(name.long);
             let (payload, deadlines) = draft.finish();
@@ -233,7 +301,9 @@ impl Store {
             let written = self.cache.agree_on(&name.key, expected, &payload, end).await;
             if let Some(version) = written.map_err(undecided)? {
                 let told = self.cache.tell_agreed(&name.key, version, (&payload, end), ack).await;
-                return told.map(Some).map_err(|error| unwritten(&error));
+                return told
+                    .map(|told| Agreed::Done(Some(told)))
+                    .map_err(|error| unwritten(&error));
             }
         }
         Err(undecided(OneAnswerError::Busy))
@@ -260,7 +330,7 @@ impl Store {
     }
 
     /// What this node holds of a value.
-    fn held(&self, name: &Name<'_>) -> State<'static> {
+    pub(super) fn held(&self, name: &Name<'_>) -> State<'static> {
         let held = self.cache.inspect(&name.key, |record| State::of(record).into_owned());
         held.unwrap_or_else(State::nothing)
     }
@@ -269,11 +339,11 @@ impl Store {
         self.cache.inspect(&name.key, |_| ()).is_none()
     }
 
-    fn draft(&self, state: State<'static>, stamp: Stamp) -> Draft {
+    pub(super) fn draft(&self, state: State<'static>, stamp: Stamp) -> Draft {
         Draft::new(state, stamp, self.cache.now())
     }
 
-    fn stripe(&self, name: &Name<'_>) -> usize {
+    pub(super) fn stripe(&self, name: &Name<'_>) -> usize {
         stripe_of(self.cache.hash(&name.key))
     }
 }
@@ -281,6 +351,13 @@ impl Store {
 /// The hash is keyed: nobody can aim at a stripe.
 fn stripe_of(hash: KeyHash) -> usize {
     usize::try_from(hash.0 % STRIPES as u64).expect("below the count")
+}
+
+/// What became of a change that was to be agreed on.
+enum Agreed {
+    Done(Option<Pending>),
+    /// Whether what is there is there is not decided.
+    Open,
 }
 
 /// What became of a plain change.
@@ -296,6 +373,7 @@ pub(super) fn unwritten(error: &WriteError) -> Fail {
     Fail::Told(format!("ERR {error}"))
 }
 
-fn undecided(error: OneAnswerError) -> Fail {
+/// The same of what was to be agreed on.
+pub(super) fn undecided(error: OneAnswerError) -> Fail {
     Fail::Told(format!("ERR {error}"))
 }

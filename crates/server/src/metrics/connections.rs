@@ -23,12 +23,13 @@ const GAUGES: [(&str, &str, Figure); 7] = [
 ];
 
 /// What has happened, with what they mean.
-const COUNTERS: [(&str, &str, Figure); 7] = [
+const COUNTERS: [(&str, &str, Figure); 8] = [
     ("connections_lost", "Connections that could not be gone on with here", |it| it.lost),
     ("connections_left", "Times that one became plain beside an understudy", |it| it.left),
     ("connections_alone", "Times that the understudy was given up", |it| it.alone),
     ("connections_refused_packets", "Packets dropped, to be sent again", |it| it.refused),
     ("connections_unheld", "Connections that began plain, as there were too many", |it| it.unheld),
+    ("connections_strays", "Segments of connections that no node has, reset", |it| it.strays),
     ("connections_overruns", "Times that packets were lost before they were read", |it| {
         it.overruns
     }),

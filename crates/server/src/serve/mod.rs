@@ -2,8 +2,9 @@
 //! end.
 //!
 //! It starts the parts ([`parts`]), says when they serve, and does what
-//! signals and commands ask ([`signals`], [`leave`]); what the parts do, they know themselves.
+//! signals and commands ask ([`signals`], [`leave`], and in a demo [`drill`]); what the parts do, they know themselves.
 
+mod drill;
 mod leave;
 mod parts;
 mod signals;
@@ -15,7 +16,7 @@ use anyhow::Context;
 use segue::{Cache, Keyring, Node, RekeyError};
 use zeroize::Zeroizing;
 
-use crate::admin::{Admin, Progress, Status};
+use crate::admin::{Admin, Own, Progress, Status};
 use crate::config::{Config, Sections, Sources};
 use crate::connections::{self, Carry, Figures as Carried};
 use crate::front::{Carrying, Front};
@@ -24,16 +25,17 @@ use crate::keyfile::Keys;
 use crate::log::Logging;
 use crate::metrics::Metrics;
 use crate::ready::Ready;
+use drill::Drill;
 use leave::{DrainError, Leave};
 use signals::{Order, Signals};
 
-/// Runs a node until a signal ends it.
+/// Runs a node until a signal ends it. In a demo it may be killed from its page.
 ///
 /// # Errors
 ///
 /// [`Faults`](crate::config::Faults) when the configuration cannot be used;
 /// otherwise what keeps the node from starting.
-pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
+pub(crate) fn run(sources: &Sources, has_drill: bool) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     let logging = Logging::start(&config.sections.log);
     if let Err(error) = sys::process::raise_open_files() {
@@ -43,7 +45,7 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
     runtime.block_on(async {
         // Before anything starts: a signal that comes early waits here.
         let mut signals = Signals::new().context("signals")?;
-        let running = Running::start(config).await?;
+        let running = Running::start(config, has_drill).await?;
         let outcome = tokio::select! {
             outcome = running.announce() => outcome,
             () = running.obey(&mut signals, sources, &logging) => Ok(()),
@@ -68,6 +70,10 @@ pub(crate) struct Server {
     /// Who carries connections, if anybody does.
     carrier: Option<Arc<dyn Carry>>,
     leave: Leave,
+    /// What it keeps, as it was configured.
+    own: Own,
+    /// How it is killed, in a demo.
+    drill: Option<Arc<Drill>>,
 }
 
 impl Server {
@@ -91,6 +97,32 @@ impl Server {
         let ready = self.takes_clients(&node);
         let carried = self.carrier.as_ref().map(|carrier| carrier.figures());
         Metrics { status: self.status_of(node, carried, ready), front, lag, lookup }
+    }
+
+    /// What its status does not say of itself.
+    pub(crate) fn own(&self) -> Own {
+        Own {
+            address: self.node.status().address.to_string(),
+            is_leaving: self.leave.is_asked(),
+            ..self.own.clone()
+        }
+    }
+
+    /// Whether nodes may be killed from its page.
+    pub(crate) const fn has_drill(&self) -> bool {
+        self.drill.is_some()
+    }
+
+    /// Has the node at that farm address killed, where a demo does that.
+    ///
+    /// # Errors
+    ///
+    /// When the others cannot be told.
+    pub(crate) async fn drill(&self, address: &str) -> Result<(), segue::WriteError> {
+        match &self.drill {
+            Some(drill) => drill.order(&self.node.cache(), address).await,
+            None => Ok(()),
+        }
     }
 
     /// What the node holds of the farm.
@@ -126,6 +158,18 @@ impl Server {
         Status { redis, memcached, ..Status::new(node, &self.front.figures(), carried, ready) }
     }
 
+    /// Has clients of the gateways that come from now on see the certificates
+    /// that were read.
+    fn renew(&self, read: &Config) {
+        if let Some(redis) = &self.redis {
+            redis.renew(read.redis.iter().map(|it| (it.listen.as_slice(), it.tls.as_ref())));
+        }
+        if let (Some(memcached), Some(given)) = (&self.memcached, &read.sections.memcached) {
+            let listen = given.listens();
+            memcached.renew([(listen.as_slice(), read.memcached_tls.as_ref())].into_iter());
+        }
+    }
+
     fn takes_clients(&self, node: &segue::Status) -> bool {
         node.ready && !self.leave.is_asked()
     }
@@ -144,7 +188,7 @@ struct Running {
 
 impl Running {
     /// Starts all parts.
-    async fn start(config: Config) -> anyhow::Result<Self> {
+    async fn start(config: Config, has_drill: bool) -> anyhow::Result<Self> {
         // AWS-LC gathers entropy for its first random number: 70 to 160 ms
         // that would otherwise be some client's first handshake.
         aws_lc_rs::rand::fill(&mut [0; 1]).context("random numbers")?;
@@ -152,7 +196,11 @@ impl Running {
         let secret = |keyring: &Keyring| Zeroizing::new(keyring.placement_secret());
         let placement = config.keyring.as_ref().map(secret);
         let channels = Arc::default();
-        let node = parts::node(&config, &channels)?;
+        let drill = has_drill.then(Arc::<Drill>::default);
+        let node = parts::node(&config, &channels, drill.as_ref())?;
+        if let Some(drill) = &drill {
+            drill.is_of(&node.status().address.to_string());
+        }
         for warning in node.warnings() {
             tracing::warn!("{warning}");
         }
@@ -166,10 +214,12 @@ impl Running {
         let store = parts::store(&config, &node);
         let redis = parts::redis(&config, &store, channels)?;
         let memcached = parts::memcached(&config, &store)?;
+        let token = config.token.clone();
         let front = parts::front(config, &node, carrying, plain)?;
-        let server = Server { node, front, redis, memcached, carrier, leave: Leave::default() };
+        let (own, leave) = (parts::own(&sections), Leave::default());
+        let server = Server { node, front, redis, memcached, carrier, leave, own, drill };
         let server = Arc::new(server);
-        let admin = parts::admin(&sections, Arc::clone(&server)).await?;
+        let admin = parts::admin(&sections, token, Arc::clone(&server)).await?;
         Ok(Self { sections, placement, server, admin })
     }
 
@@ -230,6 +280,7 @@ impl Running {
             return;
         }
         logging.reload(&config.sections.log);
+        self.server.renew(&config);
         // The certificate that signed itself at the start stays: with another
         // one the sessions under it would end.
         if !config.identities.is_empty()
@@ -267,7 +318,7 @@ impl Running {
         tracing::info!("draining");
         // Unless it was asked to already, with somebody to go to.
         self.server.leave.ask(None);
-        let Server { node, front, redis, memcached, carrier, leave } = &*self.server;
+        let Server { node, front, redis, memcached, carrier, leave, .. } = &*self.server;
         // Each of its clients is between two commands, and goes to another node.
         if let Some(redis) = redis {
             redis.shut_down();

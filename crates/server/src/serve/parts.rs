@@ -13,7 +13,8 @@ use sys::multicast::OpenError;
 use tls_rustls::Identity;
 
 use super::Server;
-use crate::admin::Admin;
+use super::drill::Drill;
+use crate::admin::{Access, Admin, Own, Token};
 use crate::config::{Config, Keep, Prefix, Sections, Transport, Wait};
 use crate::front::{self, Carrying, Front};
 use crate::gateway::redis::Channels;
@@ -21,7 +22,11 @@ use crate::gateway::{Rule, Store, memcached, redis};
 
 /// Starts the node.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the list of errors is open")]
-pub(super) fn node(config: &Config, channels: &Arc<Channels>) -> anyhow::Result<Node> {
+pub(super) fn node(
+    config: &Config,
+    channels: &Arc<Channels>,
+    drill: Option<&Arc<Drill>>,
+) -> anyhow::Result<Node> {
     let farm = &config.sections.farm;
     let single = segue::Config::single(config.name.clone());
     let multicast = Multicast {
@@ -54,9 +59,14 @@ pub(super) fn node(config: &Config, channels: &Arc<Channels>) -> anyhow::Result<
         ..single
     };
     // Who does not serve clients has nobody who listens.
-    let observer = config.sections.redis.as_ref().map(|_| {
-        let channels = Arc::clone(channels);
-        Box::new(move |news: &News<'_>| channels.hear(news)) as Observer
+    let channels = config.sections.redis.as_ref().map(|_| Arc::clone(channels));
+    let drill = drill.cloned();
+    let has_listener = channels.is_some() || drill.is_some();
+    let observer = has_listener.then(|| {
+        Box::new(move |news: &News<'_>| {
+            channels.iter().for_each(|channels| channels.hear(news));
+            drill.iter().for_each(|drill| drill.hear(news));
+        }) as Observer
     });
     Node::start_observed(node, observer).map_err(|error| {
         let (address, source) = match error {
@@ -144,7 +154,7 @@ pub(super) fn redis(
         max_connections: given.max_connections,
         channels,
     };
-    let started = redis::Gateway::start(gateway, Arc::clone(store));
+    let started = redis::start(gateway, Arc::clone(store));
     started.map(Some).context("redis.listen")
 }
 
@@ -155,12 +165,13 @@ pub(super) fn memcached(
 ) -> anyhow::Result<Option<memcached::Gateway>> {
     let Some(given) = &config.sections.memcached else { return Ok(None) };
     let gateway = memcached::Config {
-        listen: given.listen.0.iter().map(|listen| listen.0.clone()).collect(),
+        listen: given.listens(),
+        tls: config.memcached_tls.clone(),
         node: config.name.clone(),
         prefix: given.prefix.clone().into_bytes(),
         max_connections: given.max_connections,
     };
-    let started = memcached::Gateway::start(gateway, Arc::clone(store));
+    let started = memcached::start(gateway, Arc::clone(store));
     started.map(Some).context("memcached.listen")
 }
 
@@ -178,10 +189,27 @@ const fn ack(wait: Wait) -> Ack {
     }
 }
 
+/// What the node's status does not say of itself.
+pub(super) fn own(sections: &Sections) -> Own {
+    let given = &sections.portion;
+    let portion = match given.keep {
+        Keep::All => "all".to_owned(),
+        Keep::Share => "share".to_owned(),
+        Keep::Of => format!("of {}", given.of.0.join(", ")),
+    };
+    let tier = sections.node.tier.clone().unwrap_or_default();
+    Own { portion, tier, ..Own::default() }
+}
+
 /// Starts the admin server.
-pub(super) async fn admin(sections: &Sections, server: Arc<Server>) -> anyhow::Result<Admin> {
+pub(super) async fn admin(
+    sections: &Sections,
+    token: Option<Token>,
+    server: Arc<Server>,
+) -> anyhow::Result<Admin> {
     let listen = sections.admin.listen.0;
-    Admin::start(listen, server)
+    let access = Access::new(listen.ip(), token, sections.admin.metrics_open);
+    Admin::start(listen, access, server)
         .await
         .map_err(|error| unusable_address("admin.listen", listen, error))
 }
@@ -220,6 +248,12 @@ pub(super) fn same_but_for_reloadable(running: &Sections, read: &Sections) -> bo
     tls.tickets = old.tickets;
     tls.lifetime = old.lifetime;
     tls.early_data = old.early_data;
+    if let (Some(redis), Some(old)) = (&mut read.redis, &running.redis) {
+        redis.take_reloadable(old);
+    }
+    if let (Some(memcached), Some(old)) = (&mut read.memcached, &running.memcached) {
+        memcached.take_reloadable(old);
+    }
     read == *running
 }
 

@@ -157,16 +157,17 @@ fn clients(status: &Status) -> Vec<Line<'static>> {
 fn draw_members(members: &[Member], area: Rect, frame: &mut Frame<'_>) {
     let header = ["member", "state", "lag ms", "portion", "by", "address"];
     let rows = members.iter().map(|member| {
-        let style = match member.state.as_str() {
-            "alive" => Style::new().fg(Color::Green),
-            "dead" => WRONG,
-            _ => FAINT,
+        let (state, style) = match member.state.as_str() {
+            "alive" if !member.ready => ("not ready", Style::new().fg(Color::Yellow)),
+            "alive" if member.catching_up => ("alive (behind)", Style::new().fg(Color::Yellow)),
+            "alive" => ("alive", Style::new().fg(Color::Green)),
+            "dead" => ("dead", WRONG),
+            other => (other, FAINT),
         };
-        let behind = if member.catching_up { " (behind)" } else { "" };
         let lag = member.lag_ms.map_or_else(|| "-".to_owned(), |lag| format!("{lag:.1}"));
         Row::new([
             Line::from(member.name.clone()),
-            Line::styled(format!("{}{behind}", member.state), style),
+            Line::styled(state.to_owned(), style),
             Line::from(lag),
             Line::from(member.portion.clone()),
             Line::from(member.by.clone()),

@@ -9,6 +9,7 @@ use std::{io, thread};
 use hyper::Uri;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use zeroize::Zeroizing;
 
 use super::Happened;
 use crate::admin::Status;
@@ -24,13 +25,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const ENDS: [SignalKind; 3] =
     [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
 
+/// Who is asked, and the token that is shown there.
+pub(super) struct Node {
+    pub(super) admin: Uri,
+    pub(super) token: Option<Zeroizing<String>>,
+}
+
 /// Asks from here on, and tells what comes of it. From here on, too, signals that
 /// ask to end are told and end nothing by themselves.
 ///
 /// # Errors
 ///
 /// The operating system's.
-pub(super) fn start(admin: Uri, tell: SyncSender<Happened>) -> io::Result<()> {
+pub(super) fn start(node: Node, tell: SyncSender<Happened>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = {
         let _here = runtime.enter();
@@ -39,7 +46,7 @@ pub(super) fn start(admin: Uri, tell: SyncSender<Happened>) -> io::Result<()> {
     let run = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = ask_on(&admin, &tell) => {}
+                () = ask_on(&node, &tell) => {}
                 () = any_of(&mut signals) => {
                     // Who no longer listens has ended already.
                     let _ = tell.send(Happened::Signal);
@@ -66,12 +73,12 @@ async fn any_of(signals: &mut [Signal]) {
 
 /// Asks until nobody listens. The channel is the thread's that draws, which is
 /// quick: a full one is waited for, as nothing else runs here.
-async fn ask_on(admin: &Uri, tell: &SyncSender<Happened>) {
+async fn ask_on(node: &Node, tell: &SyncSender<Happened>) {
     let mut due = interval(PACE);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        let answer = Happened::Answer(Box::new(ask(admin).await));
+        let answer = Happened::Answer(Box::new(ask(node).await));
         if tell.send(answer).is_err() {
             return;
         }
@@ -79,8 +86,9 @@ async fn ask_on(admin: &Uri, tell: &SyncSender<Happened>) {
 }
 
 /// A node's status, or why there is none.
-async fn ask(admin: &Uri) -> Result<Status, String> {
-    let asked = timeout(PATIENCE, status::fetch(admin)).await;
+async fn ask(Node { admin, token }: &Node) -> Result<Status, String> {
+    let token = token.as_ref().map(|token| token.as_str());
+    let asked = timeout(PATIENCE, status::fetch(admin, token)).await;
     let answer = asked.map_err(|_| format!("no answer within {PATIENCE:?}"))?;
     answer.map_err(|error| format!("{error:#}"))
 }

@@ -20,10 +20,11 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use hyper::Uri;
 use ratatui::crossterm::event::{self, Event};
 
 use crate::admin::Status;
+use crate::cli;
+use fetch::Node;
 use model::Model;
 use screen::Screen;
 
@@ -43,13 +44,13 @@ enum Happened {
     Broken(anyhow::Error),
 }
 
-/// Shows the node whose admin server is at `admin`, until somebody has seen
-/// enough.
+/// Shows the node whose admin server that is, until somebody has seen enough.
 ///
 /// # Errors
 ///
-/// When standard output is no terminal, or the terminal fails.
-pub(crate) fn run(admin: &Uri) -> anyhow::Result<()> {
+/// When standard output is no terminal, the terminal fails, or there is no token
+/// where one is said to be.
+pub(crate) fn run(cli::Top { admin, token }: cli::Top) -> anyhow::Result<()> {
     if !io::stdout().is_terminal() {
         bail!(
             "standard output is no terminal, which `segue top` draws on: \
@@ -57,11 +58,12 @@ pub(crate) fn run(admin: &Uri) -> anyhow::Result<()> {
         );
     }
     let (tell, happens) = sync_channel(MAX_WAITING);
-    fetch::start(admin.clone(), tell.clone())?;
+    let shown = admin.to_string();
+    fetch::start(Node { admin, token: token.read()? }, tell.clone())?;
     let screen = Screen::open().context("the terminal")?;
     // After the terminal has been set up: keys that it answers with are no input.
     thread::Builder::new().name("keys".to_owned()).spawn(move || read_keys(&tell))?;
-    watch(screen, Model::new(admin.to_string()), &happens)
+    watch(screen, Model::new(shown), &happens)
 }
 
 /// Draws whatever happens.

@@ -18,14 +18,20 @@ fn status() -> Status {
         name: name.to_owned(),
         address: ([127, 0, 0, 1], 7700).into(),
         state: state.to_owned(),
+        ready: name != "d",
         portion: "all".to_owned(),
+        tier: String::new(),
         by: "multicast".to_owned(),
         heard_by: "multicast".to_owned(),
         lag_ms,
         catching_up: false,
         overflowed: 0,
     };
-    status.members = vec![member("b", "alive", Some(0.3)), member("c", "dead", Some(9.0))];
+    status.members = vec![
+        member("b", "alive", Some(0.3)),
+        member("c", "dead", Some(9.0)),
+        member("d", "alive", None),
+    ];
     status.node.incarnation = "one".to_owned();
     status.cache.bytes = 1 << 10;
     status.cache.by_kind.tls = 3;
@@ -71,10 +77,7 @@ fn each_view_shows_its_figures() {
             assert!(frame.contains(expected), "{expected}:\n{frame}");
         }
     };
-    check(
-        &model,
-        &["Node a is ready, with 1 other node", "b         alive", "c         dead", "0.3 ms"],
-    );
+    check(&model, &["Node a is ready, with 2 other nodes", "alive", "dead", "not ready", "0.3 ms"]);
     press(&mut model, KeyCode::Tab);
     check(&model, &["1 KiB of 256 MiB", "3 tls", "80.0 % here", "found here"]);
     press(&mut model, KeyCode::Tab);

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use crate::bed::Bed;
+use crate::node::{Node, RedisServer, directory};
 use crate::parts;
 use crate::process::Process;
 
@@ -34,4 +35,29 @@ fn redis_py_and_its_lock_go_on() {
 #[test]
 fn fred_goes_on() {
     check(parts::rust("fred"));
+}
+
+#[test]
+fn laravel_its_locks_and_its_limiters_go_on() {
+    check(parts::laravel("laravel.php"));
+}
+
+#[test]
+fn laravels_scripts_do_what_an_interpreter_does() {
+    let directory = directory();
+    let said = |host: &str, port: &str| {
+        let mut program = parts::laravel("laravel_scripts.php")?;
+        let done = program.args([host, port]).output().expect("it is installed");
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        let wrong = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{said}{wrong}");
+        Some(said)
+    };
+    let redis = RedisServer::start(directory.path());
+    let socket = redis.socket().to_str().expect("a path of ours");
+    let Some(theirs) = said(socket, "0") else { return };
+    assert!(theirs.lines().count() > 40, "{theirs}");
+    let node = Node::start(directory.path(), "a", "");
+    let (host, port) = node.redis.rsplit_once(':').expect("an address");
+    assert_eq!(said(host, port), Some(theirs));
 }

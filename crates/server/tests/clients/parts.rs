@@ -1,7 +1,7 @@
 //! What is installed for the clients, and how their programs are run. It knows
 //! nothing of what they do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::patience::say;
@@ -56,6 +56,20 @@ pub(crate) fn php(extension: &str) -> Option<Command> {
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     let part = format!("php-{extension}");
     is_there(&part, listed.lines().any(|line| line == extension)).then(|| Command::new("php"))
+}
+
+/// Where Debian has Laravel's libraries.
+const ILLUMINATE: &str = "/usr/share/php/Illuminate";
+
+/// A program of PHP that uses Laravel's cache, by phpredis.
+pub(crate) fn laravel(program: &str) -> Option<Command> {
+    let mut php = php("redis")?;
+    let packages = ["Cache", "Redis"].map(|name| format!("{ILLUMINATE}/{name}/autoload.php"));
+    let are_there = packages.iter().all(|path| Path::new(path).is_file());
+    is_there("php-illuminate-cache and php-illuminate-redis", are_there).then(|| {
+        php.arg(programs().join("php").join(program));
+        php
+    })
 }
 
 /// Where Debian has the modules of httpd.

@@ -183,6 +183,16 @@ impl Hand {
         self.acknowledge();
     }
 
+    /// Whether it hears soon that there is no such connection.
+    pub(crate) fn is_reset(&self) -> bool {
+        while let Some(packet) = self.wire.receive() {
+            if self.ours(&packet).is_some_and(|came| came.flags & RST != 0) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Says how far it has heard.
     pub(crate) fn acknowledge(&self) {
         self.wire.send(&self.segment(&[]));
@@ -212,6 +222,16 @@ impl Hand {
         self.next = self.next.wrapping_add(length);
         self.acknowledge();
         self.came.drain(..bytes.len()).collect()
+    }
+
+    /// What comes by itself, so many bytes of it: nothing is sent again.
+    pub(crate) fn await_bytes(&mut self, count: usize) -> Vec<u8> {
+        let limit = Instant::now() + PATIENCE;
+        while self.came.len() < count {
+            assert!(Instant::now() < limit, "{} of {count} came", self.came.len());
+            self.hear(count);
+        }
+        self.came.drain(..count).collect()
     }
 
     /// Takes in what comes, until so much has or nothing comes for a while.

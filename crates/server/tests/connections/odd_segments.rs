@@ -2,8 +2,9 @@
 //! others that have no business here.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Instant;
 
-use ground::farm::{BACKEND, Exit};
+use ground::farm::{BACKEND, Exit, PATIENCE};
 use ground::load::Amount;
 
 use crate::bed::{Bed, check_right};
@@ -172,6 +173,48 @@ fn killed_before_the_syn_ack_is_acknowledged() {
     hand.acknowledge();
     for number in 0..LINES {
         assert!(hand.echo(&line(number)) == line(number));
+    }
+}
+
+#[test]
+fn a_request_that_a_killed_node_never_read_is_passed_on() {
+    let Some(mut bed) = echoing() else { return };
+    let mut hand = connect(&bed, FIRST);
+    assert!(hand.echo(&line(0)) == line(0));
+    let owner = bed.farm.until_owner(|_| true).expect("a node has the address");
+    bed.farm.until_protected(owner, 1).expect("another follows");
+    bed.farm.node(owner).halt().unwrap();
+    hand.send(0, &line(1));
+    bed.farm.kill(owner);
+    // It is sent only once.
+    assert!(hand.await_bytes(line(1).len()) == line(1));
+}
+
+#[test]
+fn a_connection_that_nobody_has_is_reset_after_a_while() {
+    let Some(mut bed) = echoing() else { return };
+    until_followed(&bed);
+    let mut known = connect(&bed, FIRST);
+    assert!(known.echo(&line(0)) == line(0));
+    // The node that has the address from here on never heard of the other one.
+    kill(&mut bed);
+    let unknown = Hand::new(&bed.farm, [HERE + 1, PORT], FIRST);
+    unknown.send(0, b"to whoever has this\n");
+    assert!(!unknown.is_reset(), "somebody could still have it");
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        unknown.send(0, b"to whoever has this\n");
+        if unknown.is_reset() {
+            break;
+        }
+        assert!(Instant::now() < limit, "it is not reset");
+    }
+    let owner = bed.farm.until_owner(|_| true).expect("a node has the address");
+    let counts = |status: &serde_json::Value| status["connections"]["strays"] != 0;
+    bed.farm.until_status(owner, counts).expect("it is counted");
+    // The one that moved goes on, and is not taken for one of those.
+    for number in 1..LINES {
+        assert!(known.echo(&line(number)) == line(number));
     }
 }
 

@@ -46,7 +46,7 @@ fn check(exit: Exit, loss: f64, plans: &[fn(&Farm) -> Plan]) {
         let trial = farm.try_exit(&plans, exit, after).expect("the farm goes on");
         let failures: Vec<_> = trial.failures().collect();
         assert!(failures.is_empty(), "the {time}. time, after {after} bytes: {failures:?}");
-        pauses.extend(trial.pauses.iter().map(|pause| pause.longest));
+        pauses.extend(trial.pauses);
         farm.restore(trial.server).expect("a server comes back");
     }
     pauses.sort_unstable();

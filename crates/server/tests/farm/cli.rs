@@ -26,6 +26,8 @@ fn every_command_explains_itself_with_examples() {
     let place = tempfile::tempdir().unwrap();
     check(place.path(), &["--help"], 0, "segue demo");
     check(place.path(), &["--version"], 0, concat!("segue ", env!("CARGO_PKG_VERSION")));
+    check(place.path(), &["man", "--configuration"], 0, "lookup_timeout");
+    check(place.path(), &["check", "--help"], 0, "segue man --configuration");
     for command in
         ["serve", "demo", "keygen", "check", "status", "top", "drain", "completions", "man"]
     {
@@ -57,6 +59,8 @@ fn wrong_configurations_exit_with_2() {
         check(place.path(), &[command, "--config", "segue.toml"], 2, expected);
         check(place.path(), &[command, "--set", "log.level=loud"], 2, "--set: log.level: found");
         check(place.path(), &[command, "--config", "absent"], 2, "absent: cannot be read");
+        // Where the right ones stand is said as well, and they do.
+        check(place.path(), &[command, "--config", "absent"], 2, "segue man --configuration");
     }
 }
 

@@ -72,7 +72,7 @@ fn long_every_row_is_shown_and_holds() {
         assert!(step["detail"].is_object(), "{step}");
     }
     assert!(demo.process.wait().unwrap().success());
-    let expected = "C1 D1 H1 H2 M1 M2 Q1 Q2 Q3 R1 R2 R3 S1 S2 S3 S4";
+    let expected = "C1 C2 D1 H1 H2 M1 M2 P1 P2 P3 Q1 Q2 Q3 R1 R2 R3 S1 S2 S3 S4";
     assert_eq!(rows.into_iter().collect::<Vec<_>>().join(" "), expected);
     no_process_is_left(place.path());
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "files are left");

@@ -62,7 +62,7 @@ fn a_page_in_a_browser_cannot_end_a_node() {
     let mut farm = Farm::new();
     let a = farm.start("a", &Table::new());
     let post = |headers: &str, body: &str| {
-        let head = "POST /api/drain HTTP/1.1\r\nHost: a\r\n";
+        let head = "POST /api/drain HTTP/1.1\r\nHost: localhost\r\n";
         let request = format!("{head}{headers}Content-Length: {}\r\n\r\n{body}", body.len());
         exchange(a.admin(), request.as_bytes())
     };

@@ -274,6 +274,7 @@ fn apart_from_its_issuer_a_ticket_resumes_without_early_data() {
             early_data = "16KiB"
             [admin]
             listen = anywhere
+            token_file = "admin.token"
             [farm]
             listen = anywhere
             interface = "eth0"

@@ -73,6 +73,7 @@ fn start(farm: &mut Farm, network: &Network, machine: u8) -> Node {
         listen = anywhere
         [admin]
         listen = anywhere
+        token_file = "admin.token"
     };
     network.on(machine, || farm.start(NAMES[usize::from(machine)], &settings))
 }

@@ -26,6 +26,7 @@ mod portions;
 mod writer;
 
 mod admin;
+mod admin_access;
 mod cli;
 mod demo;
 mod drain;
@@ -36,6 +37,7 @@ mod members;
 mod one_answer;
 mod serving;
 mod sessions;
+mod shop;
 mod stalled;
 mod tiers;
 mod tls_backend;

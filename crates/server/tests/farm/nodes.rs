@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +35,8 @@ pub(crate) struct Farm {
     group: Ipv4Addr,
     /// Where the nodes that were started are, or were.
     listening: Vec<SocketAddr>,
+    /// What its nodes are told beside their configuration.
+    arguments: &'static [&'static str],
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -42,13 +45,27 @@ impl Farm {
     pub(crate) fn new() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = tempfile::Builder::new().prefix("segue-test-").tempdir().unwrap();
-        let farm = Self { directory, group: own_group(), listening: Vec::new(), _turn: turn };
+        let farm = Self {
+            directory,
+            group: own_group(),
+            listening: Vec::new(),
+            arguments: &[],
+            _turn: turn,
+        };
         let made = segue().arg("keygen").arg("--out").arg(farm.path("farm.key")).output().unwrap();
         assert!(made.status.success(), "segue keygen: {made:?}");
         let certificate = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()]).unwrap();
+        fs::write(farm.path("admin.token"), http::TOKEN).unwrap();
+        let own = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(farm.path("admin.token"), own).unwrap();
         fs::write(farm.path("cert.pem"), certificate.cert.pem()).unwrap();
         fs::write(farm.path("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
         farm
+    }
+
+    /// The same as a demo has it: nodes may be killed from their pages.
+    pub(crate) fn of_a_demo() -> Self {
+        Self { arguments: &["--drill"], ..Self::new() }
     }
 
     /// A file of this name in the farm's directory, which is every node's.
@@ -76,7 +93,7 @@ impl Farm {
     pub(crate) fn begin(&self, name: &str, settings: &Table) -> Starting {
         let config = self.path(&format!("{name}.toml"));
         fs::write(&config, self.configuration(name, settings).to_string()).unwrap();
-        Starting::new(name, &config, &self.path(&format!("{name}.log")))
+        Starting::new(name, (&config, self.arguments), &self.path(&format!("{name}.log")))
     }
 
     fn configuration(&self, name: &str, settings: &Table) -> Table {
@@ -136,9 +153,9 @@ struct Ready {
 }
 
 impl Starting {
-    fn new(name: &str, config: &Path, log: &Path) -> Self {
+    fn new(name: &str, (config, more): (&Path, &[&str]), log: &Path) -> Self {
         let mut command = segue();
-        command.arg("serve").arg("--config").arg(config);
+        command.arg("serve").arg("--config").arg(config).args(more);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).unwrap());
         sys::process::die_with_parent(&mut command);
         let mut child = command.spawn().unwrap();

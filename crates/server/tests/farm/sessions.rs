@@ -67,11 +67,12 @@ fn what_is_no_session_is_refused_and_said() {
     for path in ["/api/sessions", "/api/sessions/end"] {
         for (headers, expected) in [
             ("Content-Type: application/json\r\nOrigin: http://elsewhere.example\r\n", "403"),
+            ("Content-Type: application/json\r\nSec-Fetch-Site: same-site\r\n", "403"),
             ("Content-Type: application/json\r\nSec-Fetch-Site: same-origin\r\n", "403"),
             ("Content-Type: text/plain\r\n", "415"),
         ] {
             let request = format!(
-                "POST {path} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: 2\r\n\r\n{{}}"
+                "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: 2\r\n\r\n{{}}"
             );
             let answer = exchange(a.admin(), request.as_bytes());
             assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{path}: {answer}");

@@ -87,6 +87,7 @@ fn start(farm: &mut Farm, network: &Network, machine: u8, settings: &Table) -> N
         listen = anywhere
         [admin]
         listen = anywhere
+        token_file = "admin.token"
     };
     all["farm"].as_table_mut().expect("it is above").extend(settings.clone());
     network.on(machine, || farm.start(NAMES[usize::from(machine)], &all))

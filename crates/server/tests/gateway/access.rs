@@ -1,83 +1,9 @@
-//! Who may come in where: listeners with TLS, with prefixes, and with users.
+//! Who may come in where: listeners with prefixes, and with users.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
 
-use crate::client::{Client, request};
+use crate::client::Client;
 use crate::node::{Node, directory, refused};
-
-/// A certificate that signs itself, with its key, as `cert.pem` and `key.pem`.
-fn certificate(directory: &Path) {
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
-        .args(["-days", "2", "-subj", "/CN=localhost", "-keyout"])
-        .arg(directory.join("key.pem"))
-        .arg("-out")
-        .arg(directory.join("cert.pem"))
-        .output();
-    let made = made.expect("openssl is installed (see .ci/packages)");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
-
-/// What `openssl s_client` gets for what it sends.
-fn by_openssl(address: &str, directory: &Path, bytes: &[u8]) -> String {
-    let mut client = Command::new("openssl")
-        .args(["s_client", "-quiet", "-verify_return_error", "-connect", address, "-CAfile"])
-        .arg(directory.join("cert.pem"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("openssl is installed (see .ci/packages)");
-    let mut stdin = client.stdin.take().expect("it is piped");
-    stdin.write_all(bytes).expect("it reads");
-    let mut said = String::new();
-    // The node closes after QUIT.
-    client.stdout.take().expect("it is piped").read_to_string(&mut said).expect("text");
-    drop(stdin);
-    client.wait().expect("it is ours");
-    said
-}
-
-#[test]
-fn a_listener_speaks_tls_to_foreign_clients() {
-    let directory = directory();
-    certificate(directory.path());
-    fs::write(directory.path().join("secret"), "open sesame").expect("a file of ours");
-    let more = "redis.certificate = { cert = \"cert.pem\", key = \"key.pem\" }\n\
-                redis.password_file = \"secret\"\n\
-                [[redis.listener]]\nlisten = \"127.0.0.1:0\"\n";
-    let node = Node::start(directory.path(), "a", more);
-    let large = "x".repeat(300_000);
-    let asked = [
-        request(&["AUTH", "open sesame"]),
-        request(&["SET", "k", &large]),
-        request(&["STRLEN", "k"]),
-        request(&["GET", "k"]),
-        request(&["QUIT"]),
-    ];
-    let said = by_openssl(&node.redis, directory.path(), &asked.concat());
-    let expected = format!("+OK\r\n+OK\r\n:300000\r\n$300000\r\n{large}\r\n+OK\r\n");
-    assert!(said == expected, "{} bytes", said.len());
-    // The other listener is open and plain, and has the same keys.
-    assert_eq!(Client::tcp(&node.listeners[1]).say("STRLEN k"), ":300000");
-    // Who speaks no TLS is not served by the first one.
-    let mut plain = node.client();
-    plain.send(&request(&["PING"]));
-    let reply = plain.reply();
-    assert!(!reply.starts_with(b"+PONG"), "{}", reply.escape_ascii());
-    let redis_cli = Command::new("redis-cli")
-        .args(["-h", "127.0.0.1", "-p", node.redis.rsplit_once(':').expect("an address").1])
-        .args(["--tls", "-a", "open sesame", "--no-auth-warning", "--cacert"])
-        .arg(directory.path().join("cert.pem"))
-        .args(["--sni", "localhost", "STRLEN", "k"])
-        .output();
-    let redis_cli = redis_cli.expect("redis-cli is installed (see .ci/packages)");
-    let said = String::from_utf8_lossy(&redis_cli.stdout).into_owned();
-    assert_eq!(said.trim(), "300000", "{}", String::from_utf8_lossy(&redis_cli.stderr));
-}
 
 #[test]
 fn users_have_names_prefixes_and_rights() {
@@ -135,8 +61,6 @@ fn users_have_names_prefixes_and_rights() {
 fn what_is_wrong_with_listeners_and_users_is_said() {
     let directory = directory();
     fs::write(directory.path().join("secret"), "x").expect("a file of ours");
-    certificate(directory.path());
-    fs::write(directory.path().join("other.pem"), b"nothing").expect("a file of ours");
     let check = |text: &str, expected: &[&str]| {
         let said = refused(directory.path(), text);
         assert!(expected.iter().all(|words| said.contains(words)), "{text}: {said}");
@@ -152,9 +76,5 @@ fn what_is_wrong_with_listeners_and_users_is_said() {
     check(
         &format!("redis.prefix = \"a:\"\n{}prefix = \"b:\"\n", user.replace("FILE", "secret")),
         &["redis.users[0].prefix", "begins with redis.prefix"],
-    );
-    check(
-        "redis.certificate = { cert = \"other.pem\", key = \"key.pem\" }\n",
-        &["redis.certificate.cert", "other.pem"],
     );
 }

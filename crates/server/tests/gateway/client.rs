@@ -1,6 +1,6 @@
 //! A client that sees the bytes of replies.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -43,14 +43,24 @@ impl Client {
         String::from_utf8_lossy(&reply).trim_end().replace("\r\n", " ")
     }
 
+    /// The same; none if the server has gone.
+    pub(crate) fn try_ask(&mut self, words: &[&str]) -> Option<Vec<u8>> {
+        self.0.get_mut().write_all(&request(words)).ok()?;
+        self.try_reply().ok()
+    }
+
     /// One reply, whatever it is.
     pub(crate) fn reply(&mut self) -> Vec<u8> {
+        self.try_reply().expect("a reply")
+    }
+
+    fn try_reply(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut left = 1_usize;
         while left > 0 {
             left -= 1;
             let begin = bytes.len();
-            let read = self.0.read_until(b'\n', &mut bytes).expect("a reply");
+            let read = self.0.read_until(b'\n', &mut bytes)?;
             if read == 0 {
                 break;
             }
@@ -61,14 +71,14 @@ impl Client {
                 ("$" | "=", Some(len)) => {
                     let at = bytes.len();
                     bytes.resize(at + len + 2, 0);
-                    self.0.read_exact(&mut bytes[at..]).expect("the rest of a string");
+                    self.0.read_exact(&mut bytes[at..])?;
                 }
                 ("*" | "~" | ">", Some(count)) => left += count,
                 ("%", Some(count)) => left += 2 * count,
                 _ => {}
             }
         }
-        bytes
+        Ok(bytes)
     }
 }
 

@@ -9,6 +9,7 @@ mod bench;
 mod channels;
 mod client;
 mod differential;
+mod encrypted;
 mod farm;
 #[path = "../farm/http.rs"]
 mod http;
@@ -27,6 +28,7 @@ mod patience;
 mod peer;
 mod rules;
 mod scripts;
+mod together;
 
 use proto::rng::Rng;
 

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -49,6 +51,22 @@ impl Process {
         self.child.kill().expect("it is ours");
         self.child.wait().expect("it is ours");
     }
+
+    /// Makes it stand still, whatever comes (SIGSTOP).
+    pub(crate) fn halt(&self) {
+        sys::process::halt(self.child.id()).expect("it is ours");
+    }
+
+    /// Asks it to read its configuration again (SIGHUP).
+    pub(crate) fn reload(&self) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process's number"));
+        kill(pid, Signal::SIGHUP).expect("it is ours");
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
 }
 
 impl Drop for Process {
@@ -57,8 +75,7 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let log = fs::read_to_string(&self.log).unwrap_or_default();
-            eprintln!("--- {} ---\n{log}", self.log.display());
+            eprintln!("--- {} ---\n{}", self.log.display(), self.logged());
         }
     }
 }
@@ -191,6 +208,11 @@ impl RedisServer {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::unix(&self.socket)
+        Client::unix(self.socket())
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 }

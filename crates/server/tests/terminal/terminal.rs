@@ -14,6 +14,7 @@ use nix::unistd::ttyname;
 
 use crate::nodes::segue;
 use crate::patience::PATIENCE;
+use crate::process::are_installed;
 
 /// What the shell says when the program has ended.
 const EXIT_STATUS: &str = "exit status ";
@@ -21,6 +22,11 @@ const THE_END: &str = ".";
 /// The shell outlives the program, as a person's does, so that the terminal is
 /// not hung up and can be looked at.
 const SHELL: &str = r#""$0" "$@"; echo "exit status $?."; read -r line"#;
+
+/// Whether there is what makes a terminal.
+pub(crate) fn is_there() -> bool {
+    are_installed(&["setsid", "stty"])
+}
 
 /// Rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use toml::{Table, toml};
 
 use crate::nodes::{Farm, Node, segue};
-use crate::terminal::{Size, Terminal};
+use crate::terminal::{self, Size, Terminal};
 
 /// What terminals have been for fifty years.
 const USUAL: Size = Size(24, 80);
@@ -36,6 +36,9 @@ fn pair() -> (Farm, Node, Node) {
 
 #[test]
 fn the_node_and_its_members_are_shown_and_who_is_killed_is_dead() {
+    if !terminal::is_there() {
+        return;
+    }
     let (_farm, a, b) = pair();
     let mut terminal = top(a.admin(), USUAL);
     terminal.until("a, and b with its portion", |shown| {
@@ -53,6 +56,9 @@ fn the_node_and_its_members_are_shown_and_who_is_killed_is_dead() {
 
 #[test]
 fn keys_change_the_view_hold_it_and_explain_themselves() {
+    if !terminal::is_there() {
+        return;
+    }
     let (_farm, a, b) = pair();
     let mut terminal = top(a.admin(), USUAL);
     terminal.until_shows("member");
@@ -90,6 +96,9 @@ fn keys_change_the_view_hold_it_and_explain_themselves() {
 
 #[test]
 fn any_size_will_do() {
+    if !terminal::is_there() {
+        return;
+    }
     let (_farm, a, _b) = pair();
     let mut terminal = top(a.admin(), Size(10, 40));
     terminal.until_shows("Node a is ready");
@@ -109,6 +118,9 @@ fn any_size_will_do() {
 
 #[test]
 fn a_node_that_does_not_answer_is_asked_on() {
+    if !terminal::is_there() {
+        return;
+    }
     let mut farm = Farm::new();
     let a = farm.start("a", &Table::new());
     let admin = a.admin();
@@ -142,7 +154,35 @@ fn a_node_that_does_not_answer_is_asked_on() {
 }
 
 #[test]
+fn where_there_is_a_token_it_is_shown() {
+    if !terminal::is_there() {
+        return;
+    }
+    let mut farm = Farm::new();
+    let guarded = toml! { admin.token_file = "admin.token" };
+    let a = farm.start("a", &guarded);
+    let mut terminal = top(a.admin(), USUAL);
+    terminal.until_shows("--token-file FILE");
+    terminal.press("q");
+    assert_eq!(terminal.ended().0, 0);
+
+    let (admin, token) = (format!("http://{}", a.admin()), farm.path("admin.token"));
+    let token = token.to_str().unwrap();
+    let mut terminal = Terminal::run(USUAL, &["top", "--admin", &admin, "--token-file", token]);
+    terminal.until_shows("Node a is ready");
+    terminal.press("q");
+    assert_eq!(terminal.ended().0, 0);
+
+    let missing = ["top", "--admin", &admin, "--token-file", "no/such/file"];
+    let (status, said) = Terminal::run(USUAL, &missing).ended();
+    assert!(status == 1 && said.contains("no/such/file"), "{said}");
+}
+
+#[test]
 fn signals_give_the_terminal_back() {
+    if !terminal::is_there() {
+        return;
+    }
     let mut farm = Farm::new();
     let a = farm.start("a", &Table::new());
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {

@@ -30,6 +30,9 @@ pub struct Addresses {
 /// millisecond.
 const SOON: Duration = Duration::from_secs(1);
 
+/// A neighbour's address (`linux/neighbour.h`).
+const NDA_DST: i32 = 1;
+
 /// Usable at once: [`Announcer::probe`] has looked for another owner. (The
 /// kernel's own look would take a second.)
 const IFA_F_NODAD: u8 = 0x02;
@@ -59,10 +62,26 @@ impl Addresses {
         }
         let added =
             done(self.netlink.request(message, "netlink RTM_NEWADDR", |_| ()), libc::EEXIST)?;
+        self.forget_neighbour(address)?;
         if let IpAddr::V6(address) = address {
             self.until_local(address)?;
         }
         Ok(added)
+    }
+
+    /// Forgets which other machine had `address`: when it leaves this one again, what
+    /// is sent to it must not go there.
+    fn forget_neighbour(&self, address: IpAddr) -> Result<(), CallError> {
+        // `struct ndmsg`: family, padding, interface, state, flags, type.
+        let mut fixed = [0; 12];
+        fixed[0] = small(if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 });
+        fixed[4..8].copy_from_slice(&self.interface.to_ne_bytes());
+        let message = Message::request(libc::RTM_DELNEIGH, 0, &fixed);
+        let message = match address {
+            IpAddr::V4(address) => message.attribute(NDA_DST, &address.octets()),
+            IpAddr::V6(address) => message.attribute(NDA_DST, &address.octets()),
+        };
+        done(self.netlink.request(message, "netlink RTM_DELNEIGH", |_| ()), libc::ENOENT).map(drop)
     }
 
     /// Takes `address` off the interface; says whether it was there.

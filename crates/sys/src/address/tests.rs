@@ -1,4 +1,5 @@
 use std::net::UdpSocket;
+use std::process::Command;
 
 use super::*;
 use crate::interface::Interface;
@@ -55,6 +56,35 @@ fn an_address_moves() {
 #[test]
 fn an_ipv6_address_moves() {
     check_moves("fd77::100");
+}
+
+/// Who had the address before is forgotten where it is put on.
+fn check_forgets(address: &str) {
+    let Some(street) = street(2) else { return };
+    let address = parse(address);
+    let [here, there] = [0, 1].map(|index| street.machine(index));
+    let [own, others] =
+        [here, there].map(|machine| machine.within(|| Addresses::of(eth0()).unwrap()));
+    let known = || {
+        let show = format!("ip neigh show to {address}");
+        let shown = here.within(|| Command::new("sh").args(["-c", &show]).output()).unwrap();
+        String::from_utf8(shown.stdout).unwrap()
+    };
+    assert!(others.add(address).unwrap());
+    let ear = there.within(|| UdpSocket::bind((address, 7000))).unwrap();
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    here.within(|| UdpSocket::bind(any).unwrap().send_to(b"a packet", (address, 7000))).unwrap();
+    assert!(readable(&ear));
+    assert!(known().contains("lladdr"), "{}", known());
+    assert!(others.remove(address).unwrap());
+    assert!(own.add(address).unwrap());
+    assert_eq!(known(), "");
+}
+
+#[test]
+fn who_had_an_address_is_forgotten_with_it() {
+    check_forgets("10.1.0.100");
+    check_forgets("fd77::100");
 }
 
 #[test]

@@ -9,12 +9,16 @@
 //! from its sockets: so it may say again and again that it runs
 //! ([`Guardian::pulse`]), and when it does not, its addresses are taken away
 //! as well. Why an address is held, and who has it next, is not known here.
+//!
+//! What the kernel holds back for the parent would be lost with it. The child shares
+//! the queue that it waits in ([`Guardian::spawn`]), and has it when the parent is
+//! gone ([`Outcome::Alone`]): what becomes of it is up to whoever calls [`run`].
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -71,14 +75,16 @@ const CLOSE_AT_EXEC: libc::c_uint = 1 << 2;
 
 impl Guardian {
     /// Starts the process, which has to call [`run`] with its standard input. It
-    /// has nothing of ours but that and its standard output, on which it answers,
-    /// and belongs to a session of its own.
+    /// has nothing of ours but that, its standard output, on which it answers, and in
+    /// the place of its standard error the queue of packets, if there is one; and
+    /// belongs to a session of its own.
     ///
     /// # Errors
     ///
     /// As [`Command::spawn`].
-    pub fn spawn(mut command: Command) -> io::Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    pub fn spawn(mut command: Command, queue: Option<OwnedFd>) -> io::Result<Self> {
+        let queue = queue.map_or_else(Stdio::null, Stdio::from);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(queue);
         // SAFETY: between fork and exec the closure makes a few system calls and
         // allocates nothing: its errors are plain numbers.
         unsafe { command.pre_exec(part) };
@@ -167,6 +173,15 @@ impl Guardian {
     }
 }
 
+/// How the parent has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It held nothing any more.
+    Orderly,
+    /// It held addresses, which were taken away.
+    Alone,
+}
+
 /// What the child does: it waits for the end of its orders, or of its parent's
 /// pulses, and then takes away what it holds.
 ///
@@ -174,7 +189,7 @@ impl Guardian {
 ///
 /// What could not be taken away last; the rest is all the same. Or that there
 /// are no files to read from and answer to.
-pub fn run(orders: impl AsFd, answers: impl AsFd) -> Result<(), CallError> {
+pub fn run(orders: impl AsFd, answers: impl AsFd) -> Result<Outcome, CallError> {
     // On a busy machine it would be done too late. Without the right it may be.
     let _ = process::prefer_this_thread();
     let own = |file: &dyn AsFd| file.as_fd().try_clone_to_owned().map(File::from).of("fcntl");
@@ -210,7 +225,8 @@ pub fn run(orders: impl AsFd, answers: impl AsFd) -> Result<(), CallError> {
             (_, _) => {}
         }
     }
-    remove(&all)
+    remove(&all)?;
+    Ok(if all.is_empty() { Outcome::Orderly } else { Outcome::Alone })
 }
 
 fn remove(all: &BTreeSet<Held>) -> Result<(), CallError> {

@@ -58,7 +58,7 @@ fn as_parent() {
         // As whoever started us may have left one.
         let stray = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         stray.set_cloexec(false).unwrap();
-        let mut guardian = Guardian::spawn(command("guardian")).unwrap();
+        let mut guardian = Guardian::spawn(command("guardian"), None).unwrap();
         for held in held() {
             guardian.hold(held).unwrap();
             add(held);
@@ -128,7 +128,7 @@ fn a_parent_that_stands_still_is_not_gone() {
 fn addresses_go_when_pulses_do_not_come_and_can_be_held_again() {
     let Some(street) = street(1) else { return };
     street.machine(0).within(|| {
-        let mut guardian = Guardian::spawn(command("guardian")).unwrap();
+        let mut guardian = Guardian::spawn(command("guardian"), None).unwrap();
         let held = held();
         for held in held {
             guardian.hold(held).unwrap();
@@ -148,7 +148,7 @@ fn addresses_go_when_pulses_do_not_come_and_can_be_held_again() {
 
 #[test]
 fn a_guardian_that_stands_still_holds_nobody_up() {
-    let mut guardian = Guardian::spawn(command("guardian")).unwrap();
+    let mut guardian = Guardian::spawn(command("guardian"), None).unwrap();
     process::halt(guardian.id()).unwrap();
     let held = Held { address: "10.1.0.100".parse().unwrap(), interface: u32::MAX };
     // On a busy machine it may still do an order that came before it stopped.
@@ -163,7 +163,7 @@ fn a_guardian_that_stands_still_holds_nobody_up() {
 fn what_is_released_stays() {
     let Some(street) = street(1) else { return };
     street.machine(0).within(|| {
-        let mut guardian = Guardian::spawn(command("guardian")).unwrap();
+        let mut guardian = Guardian::spawn(command("guardian"), None).unwrap();
         let held = held();
         for held in held {
             guardian.hold(held).unwrap();
@@ -180,7 +180,7 @@ fn what_is_released_stays() {
 
 #[test]
 fn a_guardian_that_is_gone_is_noticed() {
-    let mut guardian = Guardian::spawn(Command::new("true")).unwrap();
+    let mut guardian = Guardian::spawn(Command::new("true"), None).unwrap();
     until(|| guardian.is_gone().unwrap().then_some(()));
 }
 

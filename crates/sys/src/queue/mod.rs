@@ -9,7 +9,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
@@ -39,6 +39,11 @@ pub struct Queue {
     overruns: u64,
     unknown: u64,
 }
+
+/// What waits in a queue whose reader is gone, for a process that shares it. Dropping
+/// this drops the packets.
+#[derive(Debug)]
+pub struct Leftover(Queue);
 
 /// The kernel's number of a packet that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +97,10 @@ struct Place {
 /// Packets a batch takes at most.
 const BATCH_PACKETS: usize = 32;
 
+/// Batches that hold more than any queue has (65,536 packets are what the kernel takes
+/// by default, and twice what ours may have).
+const MOST_BATCHES: usize = 2_048;
+
 /// Room for one message: a packet of 64 KiB, as segments that were put
 /// together are, and a few attributes of 8 to 20 bytes.
 const MESSAGE_BYTES: usize = (64 << 10) + 512;
@@ -108,6 +117,12 @@ const BIND: u8 = 1;
 const COPY_PACKET: u8 = 2;
 const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
+/// The rules are gone through again, and the packet ends up in the queue again.
+const NF_REPEAT: u32 = 4;
+
+/// Numbers that between them are beyond those of all packets: the kernel compares by
+/// the sign of a difference of 32 bits.
+const ALL: [u32; 2] = [u32::MAX / 2, u32::MAX];
 const NF_INET_LOCAL_OUT: u8 = 3;
 
 /// `struct nfgenmsg` in front of attributes.
@@ -139,7 +154,11 @@ impl Queue {
             .attribute(libc::NFQA_CFG_MASK, &mask.to_be_bytes())
             .attribute(libc::NFQA_CFG_FLAGS, &wanted.to_be_bytes());
         netlink.request(rest, "netlink NFQNL_MSG_CONFIG", |_| ())?;
-        Ok(Self {
+        Ok(Self::over(netlink, number))
+    }
+
+    fn over(netlink: Netlink, number: u16) -> Self {
+        Self {
             netlink,
             number,
             buffer: vec![0; BATCH_PACKETS * MESSAGE_BYTES],
@@ -147,7 +166,7 @@ impl Queue {
             verdicts: Vec::with_capacity(MAX_VERDICTS_BYTES + 64),
             overruns: 0,
             unknown: 0,
-        })
+        }
     }
 
     /// Reads the next packets in place of the last ones; says whether there may
@@ -194,12 +213,9 @@ impl Queue {
             Verdict::Accept => NF_ACCEPT,
             Verdict::Drop => NF_DROP,
         };
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&verdict.to_be_bytes());
-        bytes[4..].copy_from_slice(&id.0.to_be_bytes());
         let kind = kind(libc::NFQNL_MSG_VERDICT);
         Message::append(&mut self.verdicts, kind, &fixed(self.number), |message| {
-            message.attribute(libc::NFQA_VERDICT_HDR, &bytes)
+            message.attribute(libc::NFQA_VERDICT_HDR, &verdict_of(verdict, id.0))
         });
         if self.verdicts.len() >= MAX_VERDICTS_BYTES { self.flush() } else { Ok(()) }
     }
@@ -215,6 +231,15 @@ impl Queue {
             self.verdicts.clear();
         }
         Ok(())
+    }
+
+    /// Decides about all packets up to that number.
+    fn decide_up_to(&mut self, last: u32, verdict: u32) -> Result<(), CallError> {
+        let kind = kind(libc::NFQNL_MSG_VERDICT_BATCH);
+        Message::append(&mut self.verdicts, kind, &fixed(self.number), |message| {
+            message.attribute(libc::NFQA_VERDICT_HDR, &verdict_of(verdict, last))
+        });
+        self.flush()
     }
 
     /// How often the socket's buffer was full, each time for one packet or
@@ -244,10 +269,54 @@ impl Queue {
     }
 }
 
+impl Leftover {
+    /// What is in the queue of that number and file ([`Queue`]'s), which nobody else
+    /// reads any more: all that has no verdict, whether it was read or not.
+    ///
+    /// # Errors
+    ///
+    /// `recv`'s and `send`'s: ENOTSOCK where no queue was shared.
+    pub fn of(number: u16, file: OwnedFd) -> Result<Self, CallError> {
+        let mut queue = Queue::over(Netlink::shared(file), number);
+        // What was not read comes again with the rest.
+        for _ in 0..MOST_BATCHES {
+            if !queue.receive()? {
+                break;
+            }
+        }
+        for all in ALL {
+            queue.decide_up_to(all, NF_REPEAT)?;
+        }
+        Ok(Self(queue))
+    }
+
+    /// As [`Queue::receive`].
+    ///
+    /// # Errors
+    ///
+    /// `recv`'s.
+    pub fn receive(&mut self) -> Result<bool, CallError> {
+        self.0.receive()
+    }
+
+    /// As [`Queue::packets`].
+    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
+        self.0.packets()
+    }
+}
+
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.netlink.as_fd()
     }
+}
+
+/// `struct nfqnl_msg_verdict_hdr`.
+fn verdict_of(verdict: u32, packet: u32) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&verdict.to_be_bytes());
+    bytes[4..].copy_from_slice(&packet.to_be_bytes());
+    bytes
 }
 
 /// Reads the attributes of a packet that stands in a buffer at that address.

@@ -2,6 +2,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
+
 use super::*;
 use crate::rules::{Connections, Guard, Rules};
 use crate::testing::{Street, readable, street};
@@ -164,7 +166,7 @@ fn a_full_queue_opens_or_shuts() {
         let limits = Limits { packets: 2, fail_open, ..LIMITS };
         let mut queue = street.machine(0).within(|| Queue::open(NUMBER, limits)).unwrap();
         let connect = || {
-            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None);
             let socket = socket.unwrap();
             socket.set_nonblocking(true).unwrap();
             let to: SocketAddr = "10.1.0.1:7000".parse().unwrap();
@@ -195,4 +197,43 @@ fn whatever_comes_is_no_harm() {
         let message = Received { kind: kind(libc::NFQNL_MSG_PACKET), body: &body };
         let _read = read(message, body.as_ptr().addr());
     }
+}
+
+/// Clients of several addresses knock; one's SYN is read, and one's is not.
+fn check_left(address: &str) {
+    let Some(street) = street(1) else { return };
+    let (_listener, _rules) = guarded(&street, address);
+    let mut queue = street.machine(0).within(|| Queue::open(NUMBER, LIMITS)).unwrap();
+    let to: SocketAddr = address.parse().unwrap();
+    let knock = || {
+        let knocking = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+        knocking.set_nonblocking(true).unwrap();
+        assert!(knocking.connect(&to.into()).is_err(), "nobody lets it in");
+        knocking
+    };
+    let read = street.outside().within(knock);
+    assert_eq!(wait(&mut queue).len(), 1);
+    let unread = street.outside().within(knock);
+    assert!(readable(&queue), "nothing waits");
+
+    let file = queue.as_fd().try_clone_to_owned().unwrap();
+    drop(queue);
+    let mut left = Leftover::of(NUMBER, file).unwrap();
+    left.receive().unwrap();
+    let ports: Vec<u16> = left
+        .packets()
+        .map(|packet| {
+            assert_eq!(flags(packet.bytes), SYN);
+            let header = if to.is_ipv4() { 20 } else { 40 };
+            u16::from_be_bytes([packet.bytes[header], packet.bytes[header + 1]])
+        })
+        .collect();
+    let port = |socket: &Socket| socket.local_addr().unwrap().as_socket().unwrap().port();
+    assert_eq!(ports, [port(&read), port(&unread)]);
+}
+
+#[test]
+fn what_has_no_verdict_is_there_for_who_shares_the_queue() {
+    check_left("10.1.0.1:7000");
+    check_left("[fd77::1]:7000");
 }

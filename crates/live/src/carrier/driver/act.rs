@@ -109,6 +109,7 @@ impl Driver {
     /// if it is that group's.
     fn fenced(&mut self, group: GroupId) {
         tracing::info!("another node has gone on with this one's connections");
+        self.strays.give_away();
         if let Some(hold) = &mut self.parts.hold
             && let Err(error) = hold.drop_of(group)
         {

@@ -82,6 +82,7 @@ impl Driver {
         if self.parts.place.is_here() || !may {
             return true;
         }
+        self.strays.arrive();
         let taken = self.parts.place.take();
         let is_here = taken.inspect_err(|error| tracing::error!(%error, "the virtual address"));
         self.beat();

@@ -50,6 +50,11 @@ impl Driver {
         studies.retain(|_, study| !study.machine.is_over() || lines.contains_key(&study.line));
     }
 
+    /// Whether another node has a connection of these ends, as far as this one knows.
+    pub(super) fn is_followed(&self, ends: Ends) -> bool {
+        self.studies.values().any(|study| study.machine.knows(ends))
+    }
+
     /// Whether this node is about to go on with a connection of these ends: then
     /// nothing of it may reach the kernel before.
     pub(super) fn is_about_to_have(&self, ends: Ends) -> bool {

@@ -46,6 +46,7 @@ impl Driver {
                 owned.owner.leave_understudy(self.now);
             }
         }
+        self.strays.give_away();
         self.leaving = Some(Leaving { to, drains: BTreeMap::new() });
     }
 

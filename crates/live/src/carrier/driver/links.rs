@@ -166,7 +166,7 @@ impl Driver {
                 && let Some(owned) = self.owners.get_mut(&group)
             {
                 owned.line = Some(token);
-                owned.owner.handle_stream_up();
+                owned.owner.handle_stream_up(self.now);
             }
         }
         for _ in 0..MOST_FRAMES {

@@ -61,6 +61,7 @@ use super::place::Place;
 use super::registers::Registers;
 use super::socket::Socket;
 use super::splice::{Ends, Link, Splice};
+use super::strays::Strays;
 use super::{Config, Service};
 use crate::stream;
 
@@ -133,6 +134,7 @@ pub(super) struct Driver {
     origin: std::time::Instant,
     now: Instant,
     greetings: Greetings,
+    strays: Strays,
     splices: BTreeMap<ConnectionId, Splice>,
     by_ends: HashMap<Ends, (ConnectionId, End)>,
     watched: BTreeMap<Token, Watched>,
@@ -195,6 +197,7 @@ impl Driver {
             origin: std::time::Instant::now(),
             now: Instant::from_micros(0),
             greetings: Greetings::default(),
+            strays: Strays::default(),
             splices: BTreeMap::new(),
             by_ends: HashMap::new(),
             watched,

@@ -89,9 +89,12 @@ impl Driver {
         }
     }
 
-    /// A SYN or SYN-ACK of our own.
+    /// A SYN or SYN-ACK of our own, or a reset that no close stands behind.
     fn take_leaving(&mut self, packet: PacketId, segment: &Segment<'_>) -> Fate {
         let ends = (segment.from, segment.to);
+        if segment.flags.rst() {
+            return self.take_reset(ends);
+        }
         let known = self.by_ends.get(&ends).copied();
         if !segment.flags.ack() {
             if let Some((id, end)) = known
@@ -113,6 +116,17 @@ impl Driver {
             Some(syn) => self.open(packet, ends, (Syn::of(segment), syn)),
             None => Fate::ACCEPT,
         }
+    }
+
+    /// The kernel knows nothing of a connection, or has given it up: its client hears
+    /// so only when no node could have it.
+    fn take_reset(&mut self, ends: Ends) -> Fate {
+        let is_ours = self.by_ends.contains_key(&ends) || !self.parts.place.is_here();
+        if is_ours || !self.strays.is_nobodys(self.now, ends) || self.is_followed(ends) {
+            return Fate::DROP;
+        }
+        self.counts.strays += 1;
+        Fate::ACCEPT
     }
 
     /// Whether a connection is the one that a SYN-ACK is of.

@@ -59,6 +59,7 @@ impl Driver {
         mut ledgers: Vec<Ledger>,
         before: Option<Before>,
     ) {
+        self.strays.begin_anew();
         if (!ledgers.is_empty() || group == self.candidate.group()) && !self.take_address() {
             // It is tried again with the next one; the connections are this
             // node's in any case.

@@ -5,10 +5,8 @@
 //! other at once. It knows nothing of packets, nor of who follows.
 
 mod answer;
-mod late;
 
 pub(super) use answer::{Input, Said, needed};
-pub(super) use late::Late;
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -23,6 +21,7 @@ use tls_rustls::records::Records;
 
 use super::greeting::Syn;
 use super::socket::Socket;
+use crate::late::Late;
 
 /// How many packets are held back for an end whose peer is being asked: more than
 /// are passed on to it. The peer sends what comes beyond again.

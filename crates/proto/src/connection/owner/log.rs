@@ -52,6 +52,11 @@ impl Log {
         self.bytes
     }
 
+    /// Whether there is a stream to the understudy.
+    pub(super) fn is_heard(&self) -> bool {
+        self.stream != Stream::Down
+    }
+
     /// Since when the understudy is waited for: with the oldest message, or with
     /// its stream. Without a stream an owner that has nothing to say would never
     /// hear that another has taken over.

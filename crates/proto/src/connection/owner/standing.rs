@@ -37,8 +37,9 @@ impl Owner {
     }
 
     /// A stream to the understudy of the present term is up.
-    pub const fn handle_stream_up(&mut self) {
+    pub fn handle_stream_up(&mut self, now: Instant) {
         self.log.begin();
+        self.seed_some(now);
     }
 
     /// It is broken, or was refused.
@@ -231,10 +232,16 @@ impl Owner {
         self.waiting = others;
     }
 
-    /// Tells of plain connections, as far as there is room.
+    /// Tells of plain connections, as far as there is room and somebody hears it: one
+    /// that is told of waits, and while a stream is made that is for tens of
+    /// milliseconds.
     fn seed_some(&mut self, now: Instant) {
         let share = self.config.max_unheld_bytes / SEED_SHARE;
-        while self.plain > 0 && self.follower_has_room() && self.log.bytes() <= share {
+        while self.plain > 0
+            && self.log.is_heard()
+            && self.follower_has_room()
+            && self.log.bytes() <= share
+        {
             let mut carried = self.connections.iter();
             let plain = carried.find(|(_, carried)| carried.keeping == Keeping::Plain);
             let Some((&id, _)) = plain else { return };

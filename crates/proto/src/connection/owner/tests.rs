@@ -45,7 +45,7 @@ fn begun() -> (Owner, Instant) {
     owner.choose_understudy(UNDERSTUDY);
     owner.handle_timeout(now);
     answer(&mut owner, now, Answer::Set);
-    owner.handle_stream_up();
+    owner.handle_stream_up(now);
     owner.open(now, header(), Token(1));
     (owner, now)
 }

@@ -103,7 +103,7 @@ pub fn fetch(
     let was_there = draft.item().is_some();
     let created = fetch.vivify.filter(|_| !draft.is_there());
     if let Some(expiry) = created {
-        let until = until(expiry, draft.now()).unwrap_or(Until::Never);
+        let until = until(expiry, draft.now()).unwrap_or_else(|| over(draft));
         draft.write_item(Vec::new(), Beside::default(), until);
     }
     let recached = created.is_none() && is_soon(draft, fetch.recache);
@@ -237,7 +237,8 @@ pub fn count(draft: &mut Draft, asked: &Arithmetic<'_>, writer: &mut Writer<'_, 
         }
     };
     let lasting = expiry.map(|expiry| until(expiry, draft.now()));
-    draft.write_item(text, beside, lasting.flatten().unwrap_or(Until::Kept));
+    let until = lasting.map_or(Until::Kept, |until| until.unwrap_or_else(|| over(draft)));
+    draft.write_item(text, beside, until);
     if let Some(item) = draft.item() {
         writer.number(number, &seen(draft, &item, Access::default()));
     }
@@ -272,7 +273,7 @@ fn seen<'i>(draft: &Draft, item: &Item<'i>, access: Access) -> Found<'i> {
 /// its number.
 fn put(draft: &mut Draft, text: Vec<u8>, beside: Beside, expiry: Option<Expiry>) -> u64 {
     let lasting = expiry.map_or(Some(Until::Kept), |expiry| until(expiry, draft.now()));
-    draft.write_item(text, beside, lasting.unwrap_or(Until::Never));
+    draft.write_item(text, beside, lasting.unwrap_or_else(|| over(draft)));
     let number = draft.item().map_or(0, |item| item.number());
     if lasting.is_none() {
         draft.delete();
@@ -304,6 +305,12 @@ fn until(expiry: Expiry, now: Wall) -> Option<Until> {
         Expiry::At(seconds) => Wall::from_millis(u64::from(seconds) * 1_000),
     };
     (end > now).then_some(Until::At(end))
+}
+
+/// What is written to be over at once is deleted, and remembered as a delete of
+/// what was there is: not as one of a value without an end.
+fn over(draft: &Draft) -> Until {
+    if draft.is_there() { Until::Kept } else { Until::At(draft.now()) }
 }
 
 const fn end(until: Until) -> Option<Wall> {

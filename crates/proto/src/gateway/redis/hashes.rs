@@ -174,15 +174,19 @@ pub(super) fn hvals(d: &mut Draft, _: &Request<'_>, reply: &mut Writer<'_>) -> R
 
 pub(super) fn hincrby(d: &mut Draft, r: &Request<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
     let by = integer(r, 3)?;
-    let name = argument(r, 2)?;
-    let held = field(d, name)?;
+    reply.integer(add_to_field(d, argument(r, 2)?, by)?);
+    Ok(())
+}
+
+/// Adds to the number in a field; nothing counts as 0.
+pub(super) fn add_to_field(draft: &mut Draft, name: &[u8], by: i64) -> Result<i64, Fail> {
+    let held = field(draft, name)?;
     if held.is_some_and(|held| parse_i64(held).is_none()) {
         return Err(Fail::Said("ERR hash value is not an integer"));
     }
     let sum = sum(held, by)?;
-    d.set_field(Shape::Hash, name, sum.to_string().as_bytes());
-    reply.integer(sum);
-    Ok(())
+    draft.set_field(Shape::Hash, name, sum.to_string().as_bytes());
+    Ok(sum)
 }
 
 pub(super) fn hincrbyfloat(

@@ -2,7 +2,7 @@ use super::*;
 use crate::gateway::resp::{Limits, Parser, Version as Resp};
 use crate::record::{Deadlines, Hlc, Version, Writer as By};
 use crate::time::Wall;
-use crate::web::draft::lasting;
+use crate::web::memory::lasting;
 use crate::web::{Stamp, State, text_payload};
 
 /// One value, and the commands that work on it one after another.

@@ -49,6 +49,9 @@ pub(crate) struct Connections {
     /// Those that began plain, as there were too many.
     #[serde(default)]
     pub(crate) unheld: u64,
+    /// Segments of connections that no node has, which were answered by a reset.
+    #[serde(default)]
+    pub(crate) strays: u64,
     /// How often packets were lost on their way to the node's process.
     #[serde(default)]
     pub(crate) overruns: u64,
@@ -83,6 +86,7 @@ impl Connections {
             alone: carried.alone,
             refused: carried.refused,
             unheld: carried.unheld,
+            strays: carried.strays,
             overruns: carried.overruns,
             link: carried.link.map(|link| named(link).to_owned()),
             doubts: carried.doubts,

@@ -71,8 +71,14 @@ pub(crate) struct Member {
     pub(crate) address: SocketAddr,
     /// "alive", "dead" or "left".
     pub(crate) state: String,
+    /// Whether its portion has arrived.
+    #[serde(default)]
+    pub(crate) ready: bool,
     /// Which of the farm's records it keeps.
     pub(crate) portion: String,
+    /// The tier that it is of; empty where it is of none.
+    #[serde(default)]
+    pub(crate) tier: String,
     /// How what is for all nodes goes to it: "multicast" or "unicast".
     pub(crate) by: String,
     /// How what it sends to all nodes comes from it.
@@ -198,7 +204,9 @@ impl From<segue::Member> for Member {
             name: member.name,
             address: member.address,
             state: member.state.name().to_owned(),
+            ready: member.ready,
             portion: member.portion,
+            tier: member.tier,
             by: member.by.name().to_owned(),
             heard_by: member.heard_by.name().to_owned(),
             lag_ms: member.lag.map(|lag| lag.as_secs_f64() * 1e3),

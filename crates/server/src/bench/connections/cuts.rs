@@ -8,6 +8,7 @@ use ground::load::{HUNG, Near};
 use ground::{Farm, FarmError};
 
 use super::super::report::{Report, progress};
+use super::exits::Load;
 use super::tally::{Tally, report_pauses};
 use super::turns::Turns;
 
@@ -24,7 +25,7 @@ pub(super) fn measure(times: u32, farm: &mut Option<Farm>, report: &mut Report) 
 /// Which one is the understudy cannot be seen from outside, so the owner is cut
 /// off from one server, and then from the other.
 fn once(farm: &Farm, tally: &mut Tally, pauses: &mut Vec<Duration>) -> Result<(), FarmError> {
-    let connections = farm.begin(&super::loaded(farm))?;
+    let connections = farm.begin(&Load::Full.plans(farm))?;
     let owner = farm.until_owner(|_| true)?;
     for other in (0..SERVERS).filter(|&other| other != owner) {
         let at = Instant::now();
@@ -33,7 +34,7 @@ fn once(farm: &Farm, tally: &mut Tally, pauses: &mut Vec<Duration>) -> Result<()
         for near in &connections {
             let wanted = near.account().received + GOING_ON_BYTES;
             near.until(HUNG, |account| account.received >= wanted);
-            pauses.extend(near.pause().map(|pause| pause.longest));
+            pauses.extend(near.pause());
         }
         farm.network.lose_nothing(owner)?;
         farm.network.lose_nothing(other)?;

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use ground::farm::{Exit, GOING_ON_BYTES, Trial};
-use ground::load::{HUNG, Near};
+use ground::load::{Amount, HUNG, Near, Plan};
 use ground::{Farm, FarmError};
+use rustls::CipherSuite;
 
 use super::super::report::{Report, progress};
 use super::tally::{Tally, report_pauses};
@@ -14,13 +15,30 @@ use super::turns::Turns;
 /// within them are many records, and several windows.
 const WITHIN_BYTES: u64 = 16 << 20;
 
+/// A request's bytes, and its answer's.
+const REQUEST_BYTES: u64 = 64;
+
+/// A server goes away within so many requests: some tenths of a second.
+const REQUESTS: u64 = 1_000;
+
+/// What connections have when their server goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// All that goes, both ways.
+    Full,
+    /// One request after the other, each once the answer to the last one is there.
+    Requests,
+}
+
 /// How servers go away.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) exit: Exit,
+    pub(super) load: Load,
     pub(super) loss: f64,
-    /// What the pauses' p50 and p99 should be, in milliseconds: a pause is the time
-    /// until the next byte, and of a server that hands over, the longest without one.
+    /// What the pauses' p50 and p99 should be, in milliseconds: a pause is the longest
+    /// time without a byte at the client, from when its server goes away.
     pub(super) goals: Option<[f64; 2]>,
 }
 
@@ -42,27 +60,21 @@ pub(super) fn measure(
         pauses.extend(trial.pauses);
         farm.restore(trial.server)
     });
-    let longest: Vec<_> = pauses.iter().map(|pause| pause.longest).collect();
-    if kind.exit == Exit::Drained {
-        return report_pauses(kind.name, &longest, kind.goals, report);
-    }
-    let next: Vec<_> = pauses.iter().filter_map(|pause| pause.next).collect();
-    report_pauses(kind.name, &next, kind.goals, report);
-    report_pauses(&format!("{}_longest", kind.name), &longest, None, report);
+    report_pauses(kind.name, &pauses, kind.goals, report);
 }
 
-/// The same load with nothing that happens to it: its own longest silences, beside
-/// which those of connections that move are to be seen.
+/// Full load with nothing that happens to it: its own longest silences, beside which
+/// those of connections that move are to be seen.
 pub(super) fn measure_undisturbed(times: u32, calm: &mut Option<Farm>, report: &mut Report) {
     let mut pauses = Vec::new();
     let mut tally = Tally::default();
     Turns { times, loss: 0.0 }.take(calm, &mut tally, |farm, _| {
-        let connections = farm.begin(&super::loaded(farm))?;
+        let connections = farm.begin(&Load::Full.plans(farm))?;
         for near in &connections {
             near.until(HUNG, |account| account.received >= WITHIN_BYTES);
             near.mark(Instant::now());
             near.until(HUNG, |account| account.received >= WITHIN_BYTES + GOING_ON_BYTES);
-            pauses.extend(near.pause().map(|pause| pause.longest));
+            pauses.extend(near.pause());
         }
         connections.iter().for_each(Near::end);
         connections.iter().for_each(|near| drop(near.outcome(&farm.backend)));
@@ -74,5 +86,23 @@ pub(super) fn measure_undisturbed(times: u32, calm: &mut Option<Farm>, report: &
 fn once(kind: &Kind, farm: &mut Farm) -> Result<Trial, FarmError> {
     let random = getrandom::u64()
         .map_err(|why| FarmError::System { what: "a random number".to_owned(), why: why.into() })?;
-    farm.try_exit(&super::loaded(farm), kind.exit, random % WITHIN_BYTES)
+    farm.try_exit(&kind.load.plans(farm), kind.exit, random % kind.load.within_bytes())
+}
+
+impl Load {
+    /// A connection without TLS and one with.
+    pub(super) fn plans(self, farm: &Farm) -> [Plan; 2] {
+        let (up, down) = match self {
+            Self::Full => (Amount::UntilEnd, Amount::UntilEnd),
+            Self::Requests => (Amount::Turns(REQUEST_BYTES), Amount::Echo),
+        };
+        [farm.plain(up, down), farm.tls(CipherSuite::TLS13_AES_256_GCM_SHA384, up, down)]
+    }
+
+    const fn within_bytes(self) -> u64 {
+        match self {
+            Self::Full => WITHIN_BYTES,
+            Self::Requests => REQUEST_BYTES * REQUESTS,
+        }
+    }
 }

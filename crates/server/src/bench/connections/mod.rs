@@ -17,13 +17,11 @@ mod turns;
 use std::time::Duration;
 
 use ground::farm::{Listeners, Settings};
-use ground::load::{Amount, Plan};
 use ground::{Farm, FarmError};
-use rustls::CipherSuite;
 
 use super::report::{Better, Figure, Report, progress};
 use crate::cli::{ConnectionsBench, ConnectionsPart};
-use exits::Kind;
+use exits::{Kind, Load};
 use ground::farm::Exit;
 use tally::Tally;
 
@@ -81,10 +79,17 @@ fn measure(
     match part {
         ConnectionsPart::TakeOvers => take_overs(given.take_overs, calm, report),
         ConnectionsPart::Planned => {
-            let planned =
-                Kind { name: "planned", exit: Exit::Drained, loss: 0.0, goals: Some([5.0, 50.0]) };
+            let full = Kind {
+                name: "planned",
+                exit: Exit::Drained,
+                load: Load::Full,
+                loss: 0.0,
+                goals: Some([5.0, 50.0]),
+            };
             let mut tally = Tally::default();
-            exits::measure(&planned, given.planned, calm, &mut tally, report);
+            for kind in [Kind { name: "planned_requests", load: Load::Requests, ..full }, full] {
+                exits::measure(&kind, given.planned, calm, &mut tally, report);
+            }
             tally.report("planned", report);
             exits::measure_undisturbed(given.planned, calm, report);
         }
@@ -102,20 +107,33 @@ fn measure(
     Ok(())
 }
 
-/// Halves of a half each: processes and hosts, without and with loss.
+/// Processes and hosts by turns: between requests, under full load with loss, and
+/// under full load without.
 fn take_overs(times: u32, calm: &mut Option<Farm>, report: &mut Report) {
-    let times = times.div_ceil(4);
+    let times = times.div_ceil(6);
     let mut tally = Tally::default();
+    let process = Kind {
+        name: "process_death",
+        exit: Exit::Process,
+        load: Load::Full,
+        loss: 0.0,
+        goals: Some([10.0, 250.0]),
+    };
+    let host = Kind {
+        name: "host_death",
+        exit: Exit::Host,
+        goals: Some([20.0, 250.0].map(|beyond| millis(DETECTION) + beyond)),
+        ..process
+    };
+    let requests = |name, kind: &Kind| Kind { name, load: Load::Requests, ..*kind };
+    let lossy = |name, kind: &Kind| Kind { name, loss: 0.01, goals: None, ..*kind };
     let kinds = [
-        Kind { name: "process_death", exit: Exit::Process, loss: 0.0, goals: Some([10.0, 250.0]) },
-        Kind {
-            name: "host_death",
-            exit: Exit::Host,
-            loss: 0.0,
-            goals: Some([20.0, 250.0].map(|beyond| millis(DETECTION) + beyond)),
-        },
-        Kind { name: "process_death_1_percent_loss", exit: Exit::Process, loss: 0.01, goals: None },
-        Kind { name: "host_death_1_percent_loss", exit: Exit::Host, loss: 0.01, goals: None },
+        requests("process_death_requests", &process),
+        requests("host_death_requests", &host),
+        lossy("process_death_1_percent_loss", &process),
+        lossy("host_death_1_percent_loss", &host),
+        process,
+        host,
     ];
     for kind in kinds {
         exits::measure(&kind, times, calm, &mut tally, report);
@@ -138,12 +156,6 @@ fn farm(listeners: Listeners, loss: f64) -> Result<Farm, FarmError> {
     }
     farm.start()?;
     Ok(farm)
-}
-
-/// A connection without TLS and one with, full in both directions.
-fn loaded(farm: &Farm) -> [Plan; 2] {
-    let (up, down) = (Amount::UntilEnd, Amount::UntilEnd);
-    [farm.plain(up, down), farm.tls(CipherSuite::TLS13_AES_256_GCM_SHA384, up, down)]
 }
 
 fn millis(duration: Duration) -> f64 {

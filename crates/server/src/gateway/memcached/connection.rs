@@ -2,6 +2,7 @@
 //! together and answered by one write, as long as replies are no longer than
 //! a bound.
 
+use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Shared;
-use crate::gateway::count;
+use crate::gateway::{Turn, count};
 
 /// How much is read at a time: a pipeline of sixteen sets of a kilobyte.
 const READ_BYTES: usize = 16 * 1024;
@@ -48,6 +49,9 @@ pub(super) struct Client<'s, S> {
     waiting: Vec<Waiting>,
     /// How many requests it has sent.
     requests: u64,
+    /// The last one of which the reply was sent in part before it was whole.
+    cut: Option<u64>,
+    turn: Turn,
 }
 
 /// A write that is not confirmed.
@@ -65,8 +69,15 @@ pub(super) async fn serve<S>(shared: &Shared, stream: S, mut open: watch::Receiv
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut client =
-        Client { shared, stream, output: Vec::new(), waiting: Vec::new(), requests: 0 };
+    let mut client = Client {
+        shared,
+        stream,
+        output: Vec::new(),
+        waiting: Vec::new(),
+        requests: 0,
+        cut: None,
+        turn: Turn::default(),
+    };
     let mut parser = Parser::new(Limits::default());
     let mut input: Vec<u8> = Vec::new();
     loop {
@@ -99,7 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
                 Ok(Some(Parsed::Request(request))) => {
                     count(&self.shared.counters.commands);
                     self.requests += 1;
-                    self.handle(&request).await?
+                    let then = self.handle(&request).await?;
+                    self.yield_in_turn().await;
+                    then
                 }
                 Ok(Some(Parsed::Refused(refusal))) => {
                     count(&self.shared.counters.errors);
@@ -135,18 +148,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
         its.for_each(|waiting| waiting.place = begin..end);
     }
 
+    /// Something is done; others have a turn after much of it.
+    pub(super) async fn yield_in_turn(&mut self) {
+        if self.turn.is_over() {
+            self.turn.end().await;
+        }
+    }
+
     /// Sends what is longer than a client should have to keep in mind here.
-    pub(super) async fn flush_what_is_long(&mut self) -> Result<(), Gone> {
-        if self.output.len() > FLUSH_BYTES || self.waiting.len() >= MOST_PENDING {
+    async fn flush_what_is_long(&mut self) -> Result<(), Gone> {
+        if self.is_long() { self.flush().await } else { Ok(()) }
+    }
+
+    /// The same while the reply to a request is being written, which has been sent
+    /// in part from then on.
+    pub(super) async fn flush_what_is_long_of_one(&mut self) -> Result<(), Gone> {
+        if self.is_long() {
+            self.cut = Some(self.requests);
             self.flush().await?;
         }
         Ok(())
     }
 
+    /// Whether a part of the reply to the present request was sent: what has to be
+    /// said of it as a whole cannot be said any more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut == Some(self.requests)
+    }
+
+    fn is_long(&self) -> bool {
+        self.output.len() > FLUSH_BYTES || self.waiting.len() >= MOST_PENDING
+    }
+
     /// Sends the replies, once what they tell of is where it is to be. A write
-    /// that is not gets an error in the place of its reply.
+    /// that is not gets an error in the place of its reply; where some of that
+    /// was sent already, or will be, it ends there and the connection with it:
+    /// whatever came behind would be read as a part of it.
     async fn flush(&mut self) -> Result<(), Gone> {
-        let (mut late, mut failed) = (None, None);
+        let (mut late, mut failed, mut ends) = (None, None, false);
         // From the last one on, so that the places of those before stay.
         while let Some(Waiting { request, place, answer, pending }) = self.waiting.pop() {
             let confirming = self.shared.store.cache.confirm(pending);
@@ -158,8 +197,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
                     .map_or_else(|_| Err(String::clone(why)), |it| it.map_err(|it| it.to_string())),
             };
             if let Err(why) = confirmed {
-                // A reply says it once.
-                if failed.replace(request) != Some(request) {
+                if self.cut == Some(request) {
+                    self.output.truncate(place.start);
+                    ends = true;
+                } else if failed.replace(request) != Some(request) {
+                    // A reply says it once.
                     count(&self.shared.counters.errors);
                     let mut error = Vec::new();
                     Writer::new(&mut error, answer).server_error(&why);
@@ -168,12 +210,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
                 late = Some(why);
             }
         }
-        let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.output)).await;
+        let written = timeout(WRITE_TIMEOUT, send(&mut self.stream, &self.output)).await;
         if written.is_err() {
             count(&self.shared.counters.slow_readers);
         }
         self.output.clear();
         self.output.shrink_to(KEPT_BYTES);
-        matches!(written, Ok(Ok(()))).then_some(()).ok_or(Gone)
+        if ends {
+            count(&self.shared.counters.errors);
+        }
+        (matches!(written, Ok(Ok(()))) && !ends).then_some(()).ok_or(Gone)
     }
+}
+
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    // What is encrypted may have stayed behind.
+    stream.flush().await
 }

@@ -27,6 +27,8 @@ pub(crate) struct Figures {
     pub(crate) stores: u64,
     /// How often all was to go.
     pub(crate) flushes: u64,
+    /// TLS handshakes that failed.
+    pub(crate) failed_handshakes: u64,
     /// Clients that did not read their replies.
     pub(crate) slow_readers: u64,
 }
@@ -56,6 +58,7 @@ impl Counters {
             misses: read(&self.misses),
             stores: read(&self.stores),
             flushes: read(&self.flushes),
+            failed_handshakes: read(&places.failed_handshakes),
             slow_readers: read(&self.slow_readers),
         }
     }

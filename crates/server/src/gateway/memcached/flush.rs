@@ -111,7 +111,7 @@ impl Shared {
     async fn delete(&self, key: &[u8], asked: Version) -> Result<Option<Pending>, Fail> {
         let Some(name) = name(DATABASE, key) else { return Ok(None) };
         let mut work = |draft: &mut Draft, _: &mut Vec<u8>| {
-            if draft.rank().written < asked {
+            if draft.is_older_than(asked) {
                 draft.delete();
             }
             Ok(())

@@ -25,13 +25,17 @@ use accesses::Accesses;
 use figures::Counters;
 pub(crate) use figures::Figures;
 
-use super::listener::{self, Host, Listen, Listener, Places, StartError};
+use super::encrypted::Encryption;
+use super::listener::{Door, Host, Listen, Places, StartError};
+use super::running::Service;
 use super::store::Store;
 
 /// What a gateway is told, resolved.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: Vec<Listen>,
+    /// None: what is said there is not encrypted.
+    pub(crate) tls: Option<Encryption>,
     /// This node's name.
     pub(crate) node: String,
     /// Which keys clients may name.
@@ -39,18 +43,12 @@ pub(crate) struct Config {
     pub(crate) max_connections: u32,
 }
 
-/// A running gateway. Dropped, it closes its connections.
-#[derive(Debug)]
-pub(crate) struct Gateway {
-    shared: Arc<Shared>,
-    /// False once connections are to end.
-    open: watch::Sender<bool>,
-    addresses: Vec<String>,
-}
+/// A running gateway of memcached's protocols.
+pub(crate) type Gateway = super::running::Gateway<Shared>;
 
 /// What all connections share.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     store: Arc<Store>,
     node: String,
     prefix: Vec<u8>,
@@ -65,56 +63,37 @@ struct Shared {
     counted_from: Mutex<Figures>,
 }
 
-impl Gateway {
-    /// Listens on every address of `config`, and serves from then on.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`] when an address cannot be listened on.
-    pub(crate) fn start(config: Config, store: Arc<Store>) -> Result<Self, StartError> {
-        let Config { listen, node, prefix, max_connections } = config;
-        let listeners = listener::open(listen)?;
-        let addresses = listeners.iter().map(Listener::name).collect();
-        let shared = Arc::new(Shared {
-            store,
-            node,
-            prefix,
-            max_connections,
-            places: Places::new(max_connections),
-            counters: Counters::default(),
-            accesses: Accesses::default(),
-            flush_at: watch::Sender::new(None),
-            began: Instant::now(),
-            counted_from: Mutex::default(),
-        });
-        let (open, is_open) = watch::channel(true);
-        tokio::spawn(flush::when_due(Arc::clone(&shared), is_open.clone()));
-        for listener in listeners {
-            tokio::spawn(listener.serve(Arc::clone(&shared), is_open.clone()));
-        }
-        Ok(Self { shared, open, addresses })
-    }
+impl Service for Shared {
+    type Figures = Figures;
 
-    /// Where it listens, with the ports that the kernel chose.
-    pub(crate) fn addresses(&self) -> &[String] {
-        &self.addresses
-    }
-
-    /// What it has done so far.
-    pub(crate) fn figures(&self) -> Figures {
-        self.shared.figures()
-    }
-
-    /// Ends all connections, each after the commands that it is at.
-    pub(crate) fn shut_down(&self) {
-        self.open.send_replace(false);
-    }
-}
-
-impl Shared {
     fn figures(&self) -> Figures {
         self.counters.read(&self.places)
     }
+}
+
+/// Listens on every address of `config`, and serves from then on.
+///
+/// # Errors
+///
+/// [`StartError`] when an address cannot be listened on.
+pub(crate) fn start(config: Config, store: Arc<Store>) -> Result<Gateway, StartError> {
+    let Config { listen, tls, node, prefix, max_connections } = config;
+    let shared = Arc::new(Shared {
+        store,
+        node,
+        prefix,
+        max_connections,
+        places: Places::new(max_connections),
+        counters: Counters::default(),
+        accesses: Accesses::default(),
+        flush_at: watch::Sender::new(None),
+        began: Instant::now(),
+        counted_from: Mutex::default(),
+    });
+    let door = Door { listen, tls, host: Arc::clone(&shared) };
+    let gateway = Gateway::open(Arc::clone(&shared), vec![door])?;
+    tokio::spawn(flush::when_due(shared, gateway.is_open()));
+    Ok(gateway)
 }
 
 impl Host for Shared {
@@ -130,7 +109,7 @@ impl Host for Shared {
 
     async fn serve<S>(&self, stream: S, open: watch::Receiver<bool>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         connection::serve(self, stream, open).await;
     }

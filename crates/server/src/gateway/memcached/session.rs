@@ -18,8 +18,6 @@ use crate::gateway::keys::{Name, name};
 
 /// Clients' keys are those of this database of Redis' clients.
 pub(super) const DATABASE: u8 = 0;
-/// After so many keys of one request others have a turn: some 50 microseconds.
-const KEYS_A_TURN: usize = 256;
 
 const NO_KEY: &str = "this listener serves keys with another prefix";
 
@@ -124,11 +122,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
             shared.store.look_up(keys.filter_map(|key| name(DATABASE, key))).await;
         }
         let mut begin = self.output.len();
-        for (index, key) in keys.enumerate() {
-            if index % KEYS_A_TURN == KEYS_A_TURN - 1 {
-                tokio::task::yield_now().await;
-            }
-            self.flush_what_is_long().await?;
+        for key in keys {
+            self.yield_in_turn().await;
+            self.flush_what_is_long_of_one().await?;
             // What was sent already cannot be taken back.
             begin = begin.min(self.output.len());
             let Some(name) = self.name(key) else { continue };
@@ -140,6 +136,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Client<'_, S> {
                     was_there = values::get(draft, key, touch, writer);
                 };
                 if let Err(why) = self.work_untold(&name, need, answer, get).await {
+                    if self.is_cut() {
+                        // What it was told so far it would take for all.
+                        count(&shared.counters.errors);
+                        return Err(Gone);
+                    }
                     self.output.truncate(begin);
                     self.fail(&why, answer);
                     self.close(begin);

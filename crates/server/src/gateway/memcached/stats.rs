@@ -8,6 +8,7 @@ use std::time::Instant;
 use proto::gateway::memcached::{MAX_VALUE_BYTES, Writer};
 
 use super::{Figures, Shared};
+use crate::gateway::running::Service as _;
 
 /// The version of memcached whose commands these are.
 pub(super) const VERSION: &str = "1.6.18";

@@ -1,13 +1,10 @@
 //! Who may come in where: listeners, each with the keys that are behind it,
 //! and users with what they have to know.
 
-use std::sync::Arc;
-
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use rustls::ServerConfig;
 
-use crate::gateway::Listen;
+use crate::gateway::{Encryption, Listen};
 
 /// Addresses that clients come in at, and what holds for those who do.
 #[derive(Debug, Clone)]
@@ -15,7 +12,7 @@ pub(crate) struct Entrance {
     /// Where clients connect.
     pub(crate) listen: Vec<Listen>,
     /// None: what is said there is not encrypted.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<Encryption>,
     pub(crate) access: Access,
 }
 

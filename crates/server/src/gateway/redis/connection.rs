@@ -19,7 +19,7 @@ use super::input::Input;
 use super::quick::FETCHED_AHEAD;
 use super::session::{Session, Then};
 use super::{Access, Shared};
-use crate::gateway::count;
+use crate::gateway::{Turn, count};
 
 /// Replies are sent once they are that long, though more is to be done: a
 /// value of the largest size and then some.
@@ -91,6 +91,7 @@ pub(super) async fn serve<S>(
     let mut output = Output::default();
     // Registered once: to do that anew for each read costs more than the look.
     let mut closed = pin!(open.wait_for(|open| !open));
+    let mut turn = Turn::default();
     let log_in_by = Instant::now() + LOG_IN_TIMEOUT;
     loop {
         let read = tokio::select! {
@@ -111,7 +112,8 @@ pub(super) async fn serve<S>(
         if !matches!(read, Ok(1..)) {
             return;
         }
-        let (done, then) = batch(shared, &mut session, &mut parser, (&input, &mut output)).await;
+        let room = (&mut parser, &mut turn);
+        let (done, then) = batch(&mut session, room, (&input, &mut output)).await;
         input.done(done);
         if flush(&session, stream, &mut output).await.is_err() || then == Then::Close {
             return;
@@ -119,8 +121,8 @@ pub(super) async fn serve<S>(
         if !input.is_empty() && then == Then::GoOn {
             // Replies grew too long: the rest is done without reading first.
             loop {
-                let (done, then) =
-                    batch(shared, &mut session, &mut parser, (&input, &mut output)).await;
+                let room = (&mut parser, &mut turn);
+                let (done, then) = batch(&mut session, room, (&input, &mut output)).await;
                 input.done(done);
                 if flush(&session, stream, &mut output).await.is_err() || then == Then::Close {
                     return;
@@ -135,11 +137,11 @@ pub(super) async fn serve<S>(
 
 /// Does what is there; gives how much of the input is done with.
 async fn batch(
-    shared: &Shared,
     session: &mut Session<'_>,
-    parser: &mut Parser,
+    (parser, turn): (&mut Parser, &mut Turn),
     (input, output): (&[u8], &mut Output),
 ) -> (usize, Then) {
+    let shared = session.shared;
     let (mut rest, mut commands) = (input, 0_usize);
     session.now = shared.store.cache.now();
     let then = loop {
@@ -154,6 +156,12 @@ async fn batch(
                 commands += 1;
                 if session.handle(&request, output).await == Then::Close {
                     break Then::Close;
+                }
+                if turn.is_over() {
+                    // Nor do those who wait for what was written.
+                    output.send_gathered(&shared.store.cache);
+                    turn.end().await;
+                    session.now = shared.store.cache.now();
                 }
             }
             Ok(None) => break Then::GoOn,

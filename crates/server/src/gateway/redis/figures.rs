@@ -38,7 +38,6 @@ pub(super) struct Counters {
     pub(super) commands: AtomicU64,
     pub(super) errors: AtomicU64,
     pub(super) failed_logins: AtomicU64,
-    pub(super) failed_handshakes: AtomicU64,
     pub(super) slow_readers: AtomicU64,
 }
 
@@ -53,7 +52,7 @@ impl Counters {
             commands: read(&self.commands),
             errors: read(&self.errors),
             failed_logins: read(&self.failed_logins),
-            failed_handshakes: read(&self.failed_handshakes),
+            failed_handshakes: read(&places.failed_handshakes),
             slow_readers: read(&self.slow_readers),
             messages: channels.messages(),
             slow_subscribers: channels.slow(),

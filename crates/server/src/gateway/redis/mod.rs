@@ -1,28 +1,30 @@
 //! Redis' protocol: a task for each connection.
 //!
 //! In reading order: [`config`] what it is told; [`access`] who may come in;
-//! [`connection`] the bytes of one client, with its [`input`], [`encrypted`] or
-//! not; [`session`] what that client has said of itself; [`quick`] what is done at
-//! once; [`words`] commands about the connection, and [`tuning`] about the
-//! configuration; [`several`] commands on several keys or all; [`transaction`]
+//! [`connection`] the bytes of one client, with its [`input`]; [`session`] what
+//! that client has said of itself; [`quick`] what is done at once; [`words`]
+//! commands about the connection, and [`tuning`] about the configuration;
+//! [`several`] commands on several keys, and [`listing`] on all; [`transaction`]
 //! those that are queued; [`scripted`] those in scripts, [`aspnet`] those of
-//! ASP.NET's sessions; [`channels`] who listens to what, with a [`mailbox`] each,
-//! and [`listening`] the commands for it; [`figures`] what is counted.
+//! ASP.NET's sessions, [`slots`] those of Laravel's limiter; [`channels`] who
+//! listens to what, with a [`mailbox`] each, and [`listening`] the commands for it;
+//! [`figures`] what is counted.
 
 mod access;
 mod aspnet;
 mod channels;
 mod config;
 mod connection;
-mod encrypted;
 mod figures;
 mod input;
 mod listening;
+mod listing;
 mod mailbox;
 mod quick;
 mod scripted;
 mod session;
 mod several;
+mod slots;
 mod transaction;
 mod tuning;
 mod words;
@@ -39,21 +41,16 @@ pub(crate) use config::Config;
 use figures::Counters;
 pub(crate) use figures::Figures;
 
-use super::listener::{self, Host, Places, StartError};
+use super::listener::{Door, Host, Places, StartError};
+use super::running::Service;
 use super::store::Store;
 
-/// A running gateway. Dropped, it closes its connections.
-#[derive(Debug)]
-pub(crate) struct Gateway {
-    shared: Arc<Shared>,
-    /// False once connections are to end.
-    open: watch::Sender<bool>,
-    addresses: Vec<String>,
-}
+/// A running gateway of Redis' protocol.
+pub(crate) type Gateway = super::running::Gateway<Shared>;
 
 /// What all connections share.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     store: Arc<Store>,
     channels: Arc<Channels>,
     scripts: scripted::Names,
@@ -65,72 +62,51 @@ struct Shared {
     failing: AtomicU32,
 }
 
-impl Shared {
+impl Service for Shared {
+    type Figures = Figures;
+
     fn figures(&self) -> Figures {
         self.counters.read(&self.places, &self.channels)
     }
 }
 
-impl Gateway {
-    /// Listens on every address of `config`, and serves from then on.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`] when an address cannot be listened on.
-    pub(crate) fn start(config: Config, store: Arc<Store>) -> Result<Self, StartError> {
-        let Config { entrances, node, max_connections, channels } = config;
-        let shared = Arc::new(Shared {
-            store,
-            channels,
-            scripts: scripted::Names::default(),
-            node,
-            places: Places::new(max_connections),
-            counters: Counters::default(),
-            next_id: AtomicU64::new(1),
-            failing: AtomicU32::new(0),
-        });
-        let mut doors = Vec::new();
-        for entrance in entrances {
-            let listeners = listener::open(entrance.listen.clone())?;
-            let door = Arc::new(Door { shared: Arc::clone(&shared), entrance });
-            doors.extend(listeners.into_iter().map(|listener| (listener, Arc::clone(&door))));
-        }
-        let addresses = doors.iter().map(|(listener, _)| listener.name()).collect();
-        let (open, is_open) = watch::channel(true);
-        for (listener, door) in doors {
-            tokio::spawn(listener.serve(door, is_open.clone()));
-        }
-        Ok(Self { shared, open, addresses })
-    }
-
-    /// Where it listens, with the ports that the kernel chose.
-    pub(crate) fn addresses(&self) -> &[String] {
-        &self.addresses
-    }
-
-    /// What it has done so far.
-    pub(crate) fn figures(&self) -> Figures {
-        self.shared.figures()
-    }
-
-    /// Ends all connections, each after the commands that it is at.
-    pub(crate) fn shut_down(&self) {
-        self.open.send_replace(false);
-    }
+/// Listens on every address of `config`, and serves from then on.
+///
+/// # Errors
+///
+/// [`StartError`] when an address cannot be listened on.
+pub(crate) fn start(config: Config, store: Arc<Store>) -> Result<Gateway, StartError> {
+    let Config { entrances, node, max_connections, channels } = config;
+    let shared = Arc::new(Shared {
+        store,
+        channels,
+        scripts: scripted::Names::default(),
+        node,
+        places: Places::new(max_connections),
+        counters: Counters::default(),
+        next_id: AtomicU64::new(1),
+        failing: AtomicU32::new(0),
+    });
+    let door = |Entrance { listen, tls, access }| {
+        let host = Arc::new(Clients { shared: Arc::clone(&shared), access });
+        Door { listen, tls, host }
+    };
+    let doors = entrances.into_iter().map(door).collect();
+    Gateway::open(shared, doors)
 }
 
-/// Where clients come in: what holds for them, and what all share.
-struct Door {
+/// Those who come in by one entrance: what holds for them, and what all share.
+#[derive(Debug)]
+struct Clients {
     shared: Arc<Shared>,
-    entrance: Entrance,
+    access: Access,
 }
 
-impl Host for Door {
+impl Host for Clients {
     const CLIENTS: &'static str = "Redis";
 
     fn full(&self) -> &'static [u8] {
-        // Who speaks TLS could not read it.
-        if self.entrance.tls.is_some() { b"" } else { b"-ERR max number of clients reached\r\n" }
+        b"-ERR max number of clients reached\r\n"
     }
 
     fn places(&self) -> &Places {
@@ -139,12 +115,8 @@ impl Host for Door {
 
     async fn serve<S>(&self, mut stream: S, open: watch::Receiver<bool>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let Self { shared, entrance } = self;
-        match &entrance.tls {
-            None => connection::serve(shared, &entrance.access, &mut stream, open).await,
-            Some(tls) => encrypted::serve(shared, &entrance.access, (stream, tls), open).await,
-        }
+        connection::serve(&self.shared, &self.access, &mut stream, open).await;
     }
 }

@@ -10,6 +10,7 @@ use proto::gateway::resp::{Request, Writer};
 use super::aspnet;
 use super::connection::Output;
 use super::session::{Deed, Session};
+use super::slots::{self, Slots};
 use super::words::{is, subcommand};
 
 pub(super) const UNKNOWN: Fail = Fail::Said(
@@ -18,7 +19,7 @@ pub(super) const UNKNOWN: Fail = Fail::Said(
 );
 const NO_SCRIPT: Fail = Fail::Said("NOSCRIPT No matching script. Please use EVAL.");
 /// The most arguments behind the key that a known script looks at.
-const MOST_ARGUMENTS: usize = 3;
+const MOST_ARGUMENTS: usize = 4;
 
 /// How many names of scripts are remembered. Clients have their texts, and
 /// send them again where a name is not known.
@@ -30,6 +31,8 @@ pub(super) enum Known {
     /// On one key.
     One(Script),
     AspNet(aspnet::Known),
+    /// On any number of keys.
+    Slots(Slots),
 }
 
 /// The names of scripts that clients have sent: the SHA-1 of each text.
@@ -39,8 +42,10 @@ pub(super) struct Names(RwLock<HashMap<String, Known>>);
 impl Names {
     /// The script that a text is, and its name, which is remembered.
     pub(super) fn learn(&self, text: &[u8]) -> Option<(Known, String)> {
-        let one = scripts::by_text(text).map(Known::One);
-        let script = one.or_else(|| aspnet::by_text(text).map(Known::AspNet))?;
+        let script = scripts::by_text(text)
+            .map(Known::One)
+            .or_else(|| aspnet::by_text(text).map(Known::AspNet))
+            .or_else(|| slots::by_text(text).map(Known::Slots))?;
         let name = scripts::sha1(text);
         if self.script(name.as_bytes()).is_none() {
             let mut names = self.0.write();
@@ -95,7 +100,10 @@ impl Session<'_> {
             Known::AspNet(known) if keys == known.keys() => {
                 return self.asp_net(known, request, output).await;
             }
-            Known::One(_) | Known::AspNet(_) => return Err(UNKNOWN),
+            Known::Slots(slots) if keys > 0 => {
+                return self.slots(slots, keys, request, output).await;
+            }
+            Known::One(_) | Known::AspNet(_) | Known::Slots(_) => return Err(UNKNOWN),
         };
         let key = self.name(redis::argument(request, 3)?)?;
         let arguments: Vec<&[u8]> = request.arguments().skip(4).take(MOST_ARGUMENTS).collect();

@@ -233,10 +233,15 @@ impl<'s> Session<'s> {
 
     /// The record of a key that the client may name.
     pub(super) fn name<'k>(&self, key: &'k [u8]) -> Result<Name<'k>, Fail> {
+        self.name_in(self.database, key)
+    }
+
+    /// The same in another database.
+    pub(super) fn name_in<'k>(&self, database: u8, key: &'k [u8]) -> Result<Name<'k>, Fail> {
         if !key.starts_with(self.prefix()) {
             return Err(NO_KEY);
         }
-        name(self.database, key).ok_or_else(|| {
+        name(database, key).ok_or_else(|| {
             let found = key.len();
             Fail::Told(format!("ERR a key of {found} bytes; at most {MAX_KEY_BYTES} are allowed"))
         })

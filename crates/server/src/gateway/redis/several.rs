@@ -1,28 +1,20 @@
-//! Commands on several keys, or on all.
+//! Commands on several keys.
 //!
-//! Each key is done by itself, one after the other: of these commands no two
-//! keys change together.
+//! Each key is done by itself, one after the other, but for those that `MSETNX`
+//! writes together.
 
-use proto::gateway::redis::{self, Fail, Need, SYNTAX, type_of};
+use std::collections::BTreeMap;
+
+use proto::gateway::redis::{self, Fail, Need, SYNTAX, events};
 use proto::gateway::resp::{Request, Writer};
-use proto::record::{Body, Record};
-use proto::table::Cursor;
 use proto::web::draft::Until;
 use proto::web::{Draft, Stamp, State};
 
 use super::connection::Output;
 use super::session::{Deed, Session};
-use crate::gateway::keys::key_of;
-
-/// How much of the table a scan walks at a time, with its shard locked.
-const SCAN_BYTES: usize = 256 * 1024;
-/// The most keys that are listed: `KEYS` of more would be a reply of hundreds
-/// of megabytes. `SCAN` lists all.
-const MOST_KEYS: usize = 1 << 20;
-
-fn is(word: &[u8], name: &str) -> bool {
-    word.eq_ignore_ascii_case(name.as_bytes())
-}
+use super::words::is;
+use crate::gateway::claims::MOST_TOGETHER;
+use crate::gateway::keys::DATABASES;
 
 /// Something that only reads.
 const fn read<'r>(request: &Request<'r>) -> Deed<'r> {
@@ -119,9 +111,7 @@ impl Session<'_> {
             return Err(redis::wrong_arguments("msetnx"));
         }
         if request.count() > 3 {
-            return Err(Fail::Said(
-                "ERR MSETNX of several keys is not served: no two keys change together in a farm",
-            ));
+            return self.msetnx_of_several(request, output).await;
         }
         let name = self.name(redis::argument(request, 1)?)?;
         let value = redis::argument(request, 2)?;
@@ -137,6 +127,36 @@ impl Session<'_> {
         .await
     }
 
+    async fn msetnx_of_several(
+        &self,
+        request: &Request<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fail> {
+        // In one order for all; of one key that is named twice the last text counts.
+        let mut texts = BTreeMap::new();
+        for at in (1..request.count()).step_by(2) {
+            texts.insert(redis::argument(request, at)?, redis::argument(request, at + 1)?);
+        }
+        if texts.len() > MOST_TOGETHER {
+            let found = texts.len();
+            let most = format!("at most {MOST_TOGETHER} are written together");
+            return Err(Fail::Told(format!("ERR MSETNX of {found} keys; {most}")));
+        }
+        let mut pairs = Vec::with_capacity(texts.len());
+        for (key, text) in texts {
+            pairs.push((self.name(key)?, text));
+        }
+        let store = &self.shared.store;
+        store.look_up(pairs.iter().map(|(name, _)| name)).await;
+        let done = store.set_all_absent(&pairs).await?;
+        if done && self.shared.channels.wanted().any() {
+            let events = events::of_change("mset", request, false, true);
+            pairs.iter().for_each(|(name, _)| self.tell_of(name, &events));
+        }
+        self.reply(output).integer(done.into());
+        Ok(())
+    }
+
     /// Gives a value another key: first it is there, then the old one goes.
     async fn copy(
         &self,
@@ -145,16 +165,17 @@ impl Session<'_> {
         output: &mut Output,
     ) -> Result<(), Fail> {
         let is_copy = command == "copy";
-        let replaces = match request.get(3) {
-            None => command == "rename",
-            Some(word) if is_copy && is(word, "REPLACE") && request.count() == 4 => true,
-            Some(_) => return Err(SYNTAX),
+        let (replaces, database) = if is_copy {
+            self.copy_options(request)?
+        } else {
+            (command == "rename", self.database)
         };
         let (from, to) = (redis::argument(request, 1)?, redis::argument(request, 2)?);
-        if is_copy && from == to {
+        let is_same = from == to && database == self.database;
+        if is_copy && is_same {
             return Err(Fail::Said("ERR source and destination objects are the same"));
         }
-        let (from_name, to_name) = (self.name(from)?, self.name(to)?);
+        let (from_name, to_name) = (self.name(from)?, self.name_in(database, to)?);
         let mut source = None;
         self.work(&from_name, read(request), output, |draft, _| {
             let now = draft.now();
@@ -171,8 +192,8 @@ impl Session<'_> {
             self.reply(output).integer(0);
             return Ok(());
         };
-        let mut refused = from == to && !replaces;
-        if from != to {
+        let mut refused = is_same && !replaces;
+        if !is_same {
             let need = if replaces { Need::Write } else { Need::OneAnswer };
             let name = if is_copy { "copy_to" } else { "rename_to" };
             let deed = Deed { need, command: name, request: *request };
@@ -203,6 +224,25 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whether `COPY` replaces what is there, and in which database.
+    fn copy_options(&self, request: &Request<'_>) -> Result<(bool, u8), Fail> {
+        let (mut replaces, mut database, mut at) = (false, self.database, 3);
+        while let Some(word) = request.get(at) {
+            if is(word, "REPLACE") {
+                replaces = true;
+            } else if is(word, "DB") && request.get(at + 1).is_some() {
+                at += 1;
+                let named = u8::try_from(redis::integer(request, at)?).ok();
+                let named = named.filter(|named| *named < DATABASES);
+                database = named.ok_or(Fail::Said("ERR DB index is out of range"))?;
+            } else {
+                return Err(SYNTAX);
+            }
+            at += 1;
+        }
+        Ok((replaces, database))
+    }
+
     async fn object(&self, request: &Request<'_>, output: &mut Output) -> Result<(), Fail> {
         const WORDS: [&str; 4] = ["ENCODING", "FREQ", "IDLETIME", "REFCOUNT"];
         let word = redis::argument(request, 1)?;
@@ -216,142 +256,6 @@ impl Session<'_> {
         let name = self.name(redis::argument(request, 2)?)?;
         let deed = read(request);
         self.work(&name, deed, output, |draft, reply| redis::OBJECT(draft, request, reply)).await
-    }
-
-    async fn flush(
-        &self,
-        command: &str,
-        request: &Request<'_>,
-        output: &mut Output,
-    ) -> Result<(), Fail> {
-        let deed = Deed { need: Need::Write, command: "del", request: *request };
-        let databases = match command {
-            "flushdb" => self.database..=self.database,
-            _ => 0..=crate::gateway::keys::DATABASES - 1,
-        };
-        for database in databases {
-            let mut keys = Vec::new();
-            self.visit(Cursor::START, usize::MAX, |record| {
-                if let Some(key) = key_of(record, database) {
-                    keys.push(key.to_vec());
-                }
-                true
-            });
-            for key in keys.iter().filter(|key| key.starts_with(self.prefix())) {
-                if let Some(name) = crate::gateway::keys::name(database, key) {
-                    self.work(&name, deed, output, |draft, _| {
-                        draft.delete();
-                        Ok(())
-                    })
-                    .await?;
-                }
-            }
-        }
-        self.reply(output).ok();
-        output.close_last();
-        Ok(())
-    }
-
-    /// `SCAN`, `KEYS`, `DBSIZE` and `RANDOMKEY`: of what this node holds.
-    fn list(&self, name: &str, request: &Request<'_>, output: &mut Output) -> Result<(), Fail> {
-        if name == "scan" {
-            return self.scan(request, output);
-        }
-        let pattern = if name == "keys" { redis::argument(request, 1)? } else { b"*" };
-        let most = if name == "randomkey" { 1 } else { MOST_KEYS };
-        let mut found: Vec<Vec<u8>> = Vec::new();
-        let mut count = 0;
-        self.visit(Cursor::START, usize::MAX, |record| {
-            if let Some(key) = self.listed(record, pattern, None) {
-                count += 1;
-                if name != "dbsize" {
-                    found.push(key.to_vec());
-                }
-            }
-            found.len() < most
-        });
-        found.sort_unstable();
-        found.dedup();
-        let mut reply = self.reply(output);
-        match (name, found.first()) {
-            ("dbsize", _) => reply.integer(count),
-            ("randomkey", Some(key)) => reply.bulk(key),
-            ("randomkey", None) => reply.null(),
-            _ => {
-                reply.array(found.len());
-                found.iter().for_each(|key| reply.bulk(key));
-            }
-        }
-        Ok(())
-    }
-
-    fn scan(&self, request: &Request<'_>, output: &mut Output) -> Result<(), Fail> {
-        let cursor = std::str::from_utf8(redis::argument(request, 1)?).ok();
-        let cursor = cursor.and_then(|text| text.parse::<u64>().ok());
-        let cursor = cursor.ok_or(Fail::Said("ERR invalid cursor"))?;
-        let (mut pattern, mut kind, mut at): (&[u8], _, _) = (b"*", None, 2);
-        while let Some(word) = request.get(at) {
-            let value = redis::argument(request, at + 1)?;
-            if is(word, "MATCH") {
-                pattern = value;
-            } else if is(word, "TYPE") {
-                kind = Some(value);
-            } else if !is(word, "COUNT") || redis::integer(request, at + 1)? < 1 {
-                return Err(SYNTAX);
-            }
-            at += 2;
-        }
-        let mut found: Vec<Vec<u8>> = Vec::new();
-        let next = self.visit(Cursor::from_u64(cursor), 1, |record| {
-            found.extend(self.listed(record, pattern, kind).map(<[u8]>::to_vec));
-            true
-        });
-        let mut reply = self.reply(output);
-        reply.array(2);
-        reply.bulk(next.map_or(0, Cursor::to_u64).to_string().as_bytes());
-        reply.array(found.len());
-        found.iter().for_each(|key| reply.bulk(key));
-        Ok(())
-    }
-
-    /// The client's key of a record that is there and is asked for.
-    fn listed<'r>(
-        &self,
-        record: &'r Record<'_>,
-        pattern: &[u8],
-        kind: Option<&[u8]>,
-    ) -> Option<&'r [u8]> {
-        let now = self.shared.store.cache.now();
-        if record.body == Body::Deleted || record.deadlines.passed(now) {
-            return None;
-        }
-        let key = key_of(record, self.database)?;
-        if !key.starts_with(self.prefix()) || !redis::glob::matches(pattern, key) {
-            return None;
-        }
-        let draft = Draft::new(State::of(record).into_owned(), Stamp::Agreed, now);
-        let is_kind = kind.is_none_or(|kind| is(kind, type_of(&draft)));
-        (draft.is_there() && is_kind).then_some(key)
-    }
-
-    /// Visits records while `visit` wants more, at most `turns` pieces of the
-    /// table; gives where to go on.
-    fn visit(
-        &self,
-        mut cursor: Cursor,
-        turns: usize,
-        mut visit: impl FnMut(&Record<'_>) -> bool,
-    ) -> Option<Cursor> {
-        let mut more = true;
-        for _ in 0..turns {
-            cursor = self.shared.store.cache.scan(cursor, SCAN_BYTES, |record| {
-                more = more && visit(record);
-            })?;
-            if !more {
-                break;
-            }
-        }
-        Some(cursor)
     }
 
     pub(super) fn reply<'o>(&self, output: &'o mut Output) -> Writer<'o> {

@@ -7,6 +7,7 @@ use proto::gateway::resp::{Request, Version, Writer};
 use super::connection::Output;
 use super::session::{NO_AUTH, Session, Then};
 use crate::gateway::keys::DATABASES;
+use crate::gateway::running::Service as _;
 
 /// The version of Redis whose commands these are.
 const REDIS_VERSION: &str = "7.2.0";

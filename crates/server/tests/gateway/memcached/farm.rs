@@ -151,3 +151,49 @@ fn all_goes_at_every_node() {
     assert_eq!(talks[1].say("set k1 0 0 1|y"), "STORED");
     assert_eq!(talks[0].say("get k1"), "VALUE k1 0 1 y END");
 }
+
+#[test]
+fn a_reply_that_cannot_be_ended_ends_with_its_connection() {
+    let directory = directory();
+    let nodes = farm(directory.path(), &["a", "b"]);
+    let mut talk = Talk::tcp(&nodes[0].memcached);
+    let value = "v".repeat(1_000_000);
+    for key in ["k1", "k2", "k3"] {
+        assert_eq!(talk.say(&format!("set {key} 0 100 {}|{value}", value.len())), "STORED");
+    }
+    assert_eq!(talk.say("add k4 0 100 1|x"), "STORED");
+    nodes[1].process.halt();
+    // Both would have to agree on when this one ends.
+    let said = talk.say("gat 150 k4");
+    assert!(said.starts_with("SERVER_ERROR "), "{said}");
+    // Behind others, a part of the reply is on its way before that is known.
+    talk.send(b"gat 150 k1 k2 k3 k4\r\nversion\r\n");
+    let rest = String::from_utf8(talk.rest()).expect("text");
+    assert_eq!(rest.matches("VALUE k").count(), 3, "{} bytes", rest.len());
+    for word in ["SERVER_ERROR", "END", "VERSION"] {
+        assert!(!rest.contains(word), "{} bytes with {word}", rest.len());
+    }
+    let status = nodes[0].status();
+    assert!(status.pointer("/memcached/errors").is_some_and(|it| *it == 2), "{status:#}");
+}
+
+#[test]
+fn sessions_that_are_only_touched_take_no_voters_memory() {
+    let directory = directory();
+    let nodes = farm(directory.path(), &["a", "b"]);
+    let mut talks = talks(&nodes);
+    for end in [10, 100, 1_000, 50] {
+        let wanted = if end == 10 { "STORED" } else { "TOUCHED" };
+        let asked = if end == 10 { "set k 0 10 1|x".to_owned() } else { format!("touch k {end}") };
+        assert_eq!(talks[0].say(&asked), wanted);
+        let left: u64 = talks[1].say("mg k t").trim_start_matches("HD t").parse().expect("a time");
+        assert!(left <= end && left + 5 > end, "{left} of {end}");
+    }
+    let number = talks[0].say("mg k c");
+    assert_eq!(talks[1].say("gat 2000 k"), "VALUE k 0 1 x END");
+    assert_eq!(talks[0].say("mg k c"), number);
+    for node in &nodes {
+        let status = node.status();
+        assert!(status.pointer("/one_answer/registers").is_some_and(|it| *it == 0), "{status:#}");
+    }
+}

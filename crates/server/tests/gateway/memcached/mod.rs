@@ -8,7 +8,7 @@
 mod alone;
 mod differential;
 mod farm;
-mod talk;
+pub(crate) mod talk;
 
 /// Every key that the generators of requests name.
 pub(crate) fn keys() -> Vec<String> {

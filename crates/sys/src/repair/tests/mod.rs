@@ -194,18 +194,22 @@ fn two_ends_made_of_records() {
         Thawed::Going(socket) => socket,
         Thawed::Asking(_) => panic!("nothing was sent that could be asked about"),
     });
-    let copies = sockets.each_ref().map(|socket| {
-        socket.set_nonblocking(false).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        socket.try_clone().unwrap()
+    // The sockets themselves stay until both ends have everything: a carried one
+    // that is closed discards what its peer has not acknowledged.
+    let [writing, reading] = [(); 2].map(|()| {
+        sockets.each_ref().map(|socket| {
+            socket.set_nonblocking(false).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            socket.try_clone().unwrap()
+        })
     });
     let mut expected = vec![0; BYTES];
     fill(&mut expected, 0);
-    let writers = copies.map(|mut socket| {
+    let writers = writing.map(|mut socket| {
         let bytes = expected.clone();
         thread::spawn(move || socket.write_all(&bytes).unwrap())
     });
-    let readers = sockets.map(|mut socket| {
+    let readers = reading.map(|mut socket| {
         thread::spawn(move || {
             let mut bytes = vec![0; BYTES];
             socket.read_exact(&mut bytes).map(|()| bytes).unwrap()

@@ -96,6 +96,26 @@ fn values_are_stored_as_asked() {
 }
 
 #[test]
+fn what_is_over_at_once_is_remembered_as_a_delete_is() {
+    let remembered_s = |lines: &[&str]| {
+        let mut bench = Bench::new();
+        lines.iter().for_each(|line| drop(bench.run(line)));
+        assert_eq!(bench.run("get k"), "END");
+        (bench.state.ends.deadlines.absolute.as_millis() - bench.now).div_ceil(1_000)
+    };
+    let (day, month) = (24 * 60 * 60, 30 * 24 * 60 * 60);
+    for over in ["set k 0 -1 1|a", "ma k N-1", "mg k N-1"] {
+        // For as long as a write is on its way, where nothing was there.
+        assert_eq!(remembered_s(&[over]), 10, "{over}");
+    }
+    for over in ["delete k", "set k 0 -1 1|a", "touch k -1", "ma k T-1"] {
+        // As long as what was there could have been.
+        assert_eq!(remembered_s(&["set k 0 43200 1|1", over]), day, "{over}");
+        assert_eq!(remembered_s(&["set k 0 0 1|1", over]), month, "{over}");
+    }
+}
+
+#[test]
 fn numbers_are_counted() {
     check(&[
         ("incr k 1", "NOT_FOUND"),

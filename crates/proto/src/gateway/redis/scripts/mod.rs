@@ -2,8 +2,9 @@
 //! interpreter: each is recognised by its words ([`words`]), or by the SHA-1
 //! of a text that is known byte by byte.
 //!
-//! All of them work on one key. Another script is answered by an error.
+//! All of these work on one key. Another script is answered by an error.
 
+mod limits;
 mod normal;
 
 use std::sync::LazyLock;
@@ -46,6 +47,14 @@ pub enum Script {
     /// Increments, and has a counter that is new end after the first argument,
     /// in seconds.
     Count,
+    /// Writes the first argument, to end in so many seconds (second argument),
+    /// unless the key is there (Laravel's cache).
+    Add,
+    /// Counts how often something is done within a time (Laravel's
+    /// `DurationLimiter`).
+    Limit,
+    /// Says how often it may yet be done (the same).
+    LookAtLimit,
 }
 
 impl Script {
@@ -55,9 +64,11 @@ impl Script {
         match self {
             Self::DeleteIfEqual | Self::FreeIfEqual => "del",
             // Without options behind them.
-            Self::Take | Self::Renew | Self::HoldOrTake => "setex",
+            Self::Take | Self::Renew | Self::HoldOrTake | Self::Add => "setex",
             Self::ExpireIfEqual | Self::ExtendIfEqual => "pexpire",
             Self::Count => "incr",
+            Self::Limit => "hincrby",
+            Self::LookAtLimit => "hget",
         }
     }
 }
@@ -142,7 +153,15 @@ const MEANT: [(&str, Script); 6] = [
     ),
 ];
 
-/// The words of all of them.
+/// What is recognised by the SHA-1 of its words: Laravel's, the same from 5.5
+/// on (those that look, from 8).
+const LARAVEL: [(&str, Script); 3] = [
+    ("8b64e514a958adffb2013946c36c6a8935f374d8", Script::Add),
+    ("d52913364fc54c7f605090c342dead14a6b2b700", Script::Limit),
+    ("021ea243799feb64019dd43de8873a2912bbcf61", Script::LookAtLimit),
+];
+
+/// The words of all that stand here.
 static WORDS: LazyLock<Vec<(Vec<u8>, Script)>> = LazyLock::new(|| {
     let all = KNOWN.iter().chain(&MEANT);
     let words = |text: &str| normal(text.as_bytes()).expect("the ones above can be read");
@@ -160,7 +179,14 @@ pub fn sha1(text: &[u8]) -> String {
 #[must_use]
 pub fn by_text(text: &[u8]) -> Option<Script> {
     let words = normal(text)?;
-    WORDS.iter().find(|(known, _)| *known == words).map(|(_, script)| *script)
+    let known = WORDS.iter().find(|(known, _)| *known == words).map(|(_, script)| *script);
+    known.or_else(|| by_name(&sha1(&words), &LARAVEL))
+}
+
+/// What has this name, of some.
+#[must_use]
+pub fn by_name<T: Copy>(name: &str, some: &[(&str, T)]) -> Option<T> {
+    some.iter().find(|(known, _)| *known == name).map(|(_, script)| *script)
 }
 
 /// The script whose text has this SHA-1, in any case.
@@ -181,76 +207,116 @@ pub fn run(
     arguments: &[&[u8]],
     reply: &mut Writer<'_>,
 ) -> Result<(), Fail> {
-    let argument = |index: usize| arguments.get(index).copied().unwrap_or_default();
-    let number = |index: usize| parse_i64(argument(index)).ok_or(NO_INTEGER);
-    let in_millis = |draft: &Draft, millis: i64| {
-        let end = draft.now().as_millis().saturating_add_signed(millis);
-        Some(Wall::from_millis(end))
-    };
-    if script == Script::Count {
-        let is_new = !draft.is_there();
-        add(draft, 1, reply)?;
-        if is_new {
-            let end = in_millis(draft, number(0)?.saturating_mul(1_000));
-            draft.set_end(end);
-        }
-        return Ok(());
+    let arguments = Arguments(arguments);
+    match script {
+        Script::Count => count(draft, arguments, reply),
+        Script::Take | Script::Add => claim(script, draft, arguments, reply),
+        Script::Limit => limits::count(draft, &limits::Asked::of(arguments.0)?, reply),
+        Script::LookAtLimit => limits::look(draft, &limits::Asked::of(arguments.0)?, reply),
+        Script::DeleteIfEqual
+        | Script::ExpireIfEqual
+        | Script::ExtendIfEqual
+        | Script::FreeIfEqual
+        | Script::Renew
+        | Script::HoldOrTake => if_equal(script, draft, arguments, reply),
     }
-    if script == Script::Take {
-        let taken = !draft.is_there();
-        if taken {
-            take(draft, argument(0), number(1)?)?;
-        }
-        reply.integer(taken.into());
-        return Ok(());
+}
+
+/// What stands behind a script's key.
+#[derive(Clone, Copy)]
+struct Arguments<'a>(&'a [&'a [u8]]);
+
+impl<'a> Arguments<'a> {
+    fn text(self, index: usize) -> &'a [u8] {
+        self.0.get(index).copied().unwrap_or_default()
     }
-    let equal = text(draft)? == Some(argument(0));
+
+    fn number(self, index: usize) -> Result<i64, Fail> {
+        parse_i64(self.text(index)).ok_or(NO_INTEGER)
+    }
+}
+
+fn count(draft: &mut Draft, arguments: Arguments<'_>, reply: &mut Writer<'_>) -> Result<(), Fail> {
+    let is_new = !draft.is_there();
+    add(draft, 1, reply)?;
+    if is_new {
+        let end = in_millis(draft, arguments.number(0)?.saturating_mul(1_000));
+        draft.set_end(Some(end));
+    }
+    Ok(())
+}
+
+/// Writes a text where nothing is.
+fn claim(
+    script: Script,
+    draft: &mut Draft,
+    arguments: Arguments<'_>,
+    reply: &mut Writer<'_>,
+) -> Result<(), Fail> {
+    let is_taken = draft.is_there();
+    if !is_taken {
+        let (unit, command) = if script == Script::Add { (1_000, "setex") } else { (1, "set") };
+        let millis = arguments.number(1)?.saturating_mul(unit);
+        take(draft, arguments.text(0), millis, command)?;
+    }
+    match (script, is_taken) {
+        (Script::Add, true) => reply.null(),
+        (Script::Add, false) => reply.ok(),
+        (_, is_taken) => reply.integer((!is_taken).into()),
+    }
+    Ok(())
+}
+
+/// Changes what is there if it is the first argument.
+fn if_equal(
+    script: Script,
+    draft: &mut Draft,
+    arguments: Arguments<'_>,
+    reply: &mut Writer<'_>,
+) -> Result<(), Fail> {
+    let equal = text(draft)? == Some(arguments.text(0));
     let left = draft.end().map(|end| end.saturating_since(draft.now()));
-    let done = match script {
-        Script::FreeIfEqual => {
-            if equal {
-                draft.delete();
-            }
-            true
+    if !equal && script == Script::HoldOrTake {
+        if draft.is_there() {
+            reply.null();
+        } else {
+            take(draft, arguments.text(0), arguments.number(1)?, "set")?;
+            reply.ok();
         }
-        Script::HoldOrTake if !equal => {
-            if draft.is_there() {
-                reply.null();
-            } else {
-                take(draft, argument(0), number(1)?)?;
-                reply.ok();
-            }
-            return Ok(());
-        }
-        _ if !equal => false,
-        Script::DeleteIfEqual => draft.delete(),
-        Script::Renew => {
-            take(draft, argument(0), number(1)?)?;
-            true
-        }
-        Script::ExtendIfEqual if left.is_none() => false,
-        Script::ExpireIfEqual | Script::ExtendIfEqual | Script::HoldOrTake => {
-            let mut millis = number(1)?;
-            if script == Script::ExtendIfEqual && argument(2) == b"0" {
+        return Ok(());
+    }
+    let without_end = script == Script::ExtendIfEqual && left.is_none();
+    let does = equal && !without_end;
+    if does {
+        if matches!(script, Script::DeleteIfEqual | Script::FreeIfEqual) {
+            draft.delete();
+        } else if script == Script::Renew {
+            take(draft, arguments.text(0), arguments.number(1)?, "set")?;
+        } else {
+            let mut millis = arguments.number(1)?;
+            if script == Script::ExtendIfEqual && arguments.text(2) == b"0" {
                 let left = left.map_or(0, |left| i64::try_from(left.as_millis()).unwrap_or(0));
                 millis = millis.saturating_add(left);
             }
             let end = in_millis(draft, millis);
-            draft.set_end(end);
-            true
+            draft.set_end(Some(end));
         }
-        Script::Count | Script::Take => unreachable!("done above"),
-    };
-    reply.integer(done.into());
+    }
+    reply.integer((does || script == Script::FreeIfEqual).into());
     Ok(())
 }
 
+/// The time in so many milliseconds.
+fn in_millis(draft: &Draft, millis: i64) -> Wall {
+    Wall::from_millis(draft.now().as_millis().saturating_add_signed(millis))
+}
+
 /// Writes a text that ends in so many milliseconds.
-fn take(draft: &mut Draft, text: &[u8], millis: i64) -> Result<(), Fail> {
+fn take(draft: &mut Draft, text: &[u8], millis: i64, command: &str) -> Result<(), Fail> {
     if millis <= 0 {
-        return Err(Fail::Said("ERR invalid expire time in 'set' command"));
+        return Err(Fail::Told(format!("ERR invalid expire time in '{command}' command")));
     }
-    let end = Wall::from_millis(draft.now().as_millis().saturating_add_signed(millis));
+    let end = in_millis(draft, millis);
     draft.set_text(text.to_vec(), Until::At(end));
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What a peer says while its connection moves: segments that come to where the
-//! connection was, and are passed on to where it is.
+//! What peers say while connections move: segments that come to where a connection
+//! was, and are passed on to where it is.
 //!
 //! Were they dropped, their sender would wait for an acknowledgement before it sent
 //! them again: for two round trips and 8 ms where TCP probes the tail of what it
@@ -13,8 +13,8 @@ use proto::secret::secret;
 use sys::call::CallError;
 use sys::repair::{Flags, Forge, Forged, MAX_DATA_BYTES};
 
-/// How much is kept of an end: what a LAN has on its way. 64 connections of two
-/// ends, and two batches of them for a group, are 32 MiB.
+/// How much is kept of an end, or of a queue: what a LAN has on its way.
+/// 64 connections of two ends, and two batches of them for a group, are 32 MiB.
 const MOST_BYTES: usize = 128 << 10;
 /// How many segments are passed on: as many small ones as large ones would be.
 const MOST: usize = MOST_BYTES / MAX_DATA_BYTES;
@@ -25,7 +25,7 @@ const STAMPS_BYTES: usize = 12;
 
 /// Segments that came while their connection stood still.
 #[derive(Debug, Default)]
-pub(in crate::carrier) struct Late {
+pub(crate) struct Late {
     segments: Vec<Kept>,
     bytes: usize,
     /// How many segments they are when they are passed on.
@@ -47,7 +47,7 @@ struct Kept {
 impl Late {
     /// Keeps a segment. What begins or breaks off a connection, is urgent, or has no
     /// room any more is lost instead, and comes again.
-    pub(in crate::carrier) fn keep(&mut self, segment: &Segment<'_>) {
+    pub(crate) fn keep(&mut self, segment: &Segment<'_>) {
         let flags = segment.flags;
         let ordinary = flags.ack() && !flags.syn() && !flags.rst() && !flags.urg();
         let bytes = self.bytes + segment.data.len();
@@ -74,7 +74,7 @@ impl Late {
     /// # Errors
     ///
     /// The first that could not be sent; those behind it are not.
-    pub(in crate::carrier) fn pass_on(self, forge: &Forge) -> Result<(), CallError> {
+    pub(crate) fn pass_on(self, forge: &Forge) -> Result<(), CallError> {
         self.segments.iter().try_for_each(|kept| kept.pass_on(forge))
     }
 }
