@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (http, peers) = (http?, addresses.collect::<Result<_, _>>()?);
 
     let keys = Keyring::new(vec![FarmKey::new(FARM_KEY)])?;
-    let mut config = Config::new(&http.to_string(), keys);
+    let mut config = Config::new(http.to_string(), keys);
     (config.listen, config.peers, config.transport) = (farm?, peers, Transport::Unicast);
     let node = Node::start(config)?;
     node.ready().await;

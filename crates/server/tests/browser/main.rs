@@ -5,7 +5,8 @@
 //! - [`window`]: a browser's window, and what is done and seen in it;
 //! - [`chromium`]: the browser's processes, from their start to their end;
 //! - [`itself`]: that these two do what they are told;
-//! - [`admin`]: the page of a node's operators.
+//! - [`admin`]: the page of a node's operators;
+//! - [`shop`]: the built-in shop.
 //!
 //! Nodes are those of the tests of the whole (`tests/farm`).
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it, there and then")]
@@ -26,6 +27,7 @@ mod patience;
 #[expect(dead_code, reason = "it is shared with the tests of live connections")]
 #[path = "../connections/clients/process.rs"]
 mod process;
+mod shop;
 mod window;
 #[expect(dead_code, reason = "it is shared with the tests of the whole")]
 #[path = "../farm/writer.rs"]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod contract;
-#[path = "../../segue/tests/state/nodes.rs"]
+#[path = "../../../segue/tests/state/nodes.rs"]
 mod nodes;
 mod shop;
 
