@@ -27,10 +27,10 @@ const TROUBLE_LINES: u16 = 4;
 const KEYS: &str = "q quit   \u{2190}\u{2192} view   p pause   ? help";
 
 const HELP: [&str; 9] = [
-    "q, Esc        quit",
+    "q, Esc         quit",
     "\u{2190} \u{2192}, Tab, 1-4  another view",
-    "p             hold what is shown, or go on",
-    "?             this",
+    "p              hold what is shown, or go on",
+    "?              this",
     "",
     "Rates are for the last second, plots for the",
     "last five minutes, the latest on the right.",
@@ -123,9 +123,12 @@ fn heads(view: View, status: &Status) -> Vec<Line<'static>> {
         }
         View::Cache => {
             let kinds = status.cache.by_kind.pairs().map(|(kind, count)| format!("{count} {kind}"));
+            let (all, shares) = lookups(&status.cache);
+            // Together they are wider than 80 columns.
             vec![
                 Line::from(format!("records   {}", kinds.join(", "))),
-                Line::from(format!("look-ups  {}", lookups(&status.cache))),
+                Line::from(format!("look-ups  {all}")),
+                Line::from(shares),
             ]
         }
         View::Multicast => Vec::new(),

@@ -79,9 +79,9 @@ fn each_view_shows_its_figures() {
     };
     check(&model, &["Node a is ready, with 2 other nodes", "alive", "dead", "not ready", "0.3 ms"]);
     press(&mut model, KeyCode::Tab);
-    check(&model, &["1 KiB of 256 MiB", "3 tls", "80.0 % here", "found here"]);
+    check(&model, &["1.0 KiB of 256.0 MiB", "3 tls", "look-ups  10\n80.0 % here", "found here"]);
     press(&mut model, KeyCode::Tab);
-    check(&model, &["NAKs sent              6/s          15 in all"]);
+    check(&model, &["NAKs sent            6.0/s          15 in all"]);
     press(&mut model, KeyCode::Tab);
     check(&model, &["from elsewhere       0.5/s", "redis: 2 connections", "followed by b"]);
 }
