@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_step_reads_well_and_is_one_line_of_json() {
-        let detail = json!({ "node": "b", "naks_sent": 3 });
+        let detail = json!({ "naks_sent": 3, "node": "b" });
         let step = Step { row: "S2", step: "resume at b", ms: 1.94, ok: true, detail };
         let line = step.line(|_, text| text.to_owned());
         let mut lines = line.lines();
