@@ -88,6 +88,9 @@ pub(crate) enum Command {
     /// Show a node, its members, its portion and its cache
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Watch a node, its members, its cache and its clients in the terminal
+    #[command(after_help = TOP_EXAMPLES)]
+    Top(Top),
     /// Have a node hand over its live connections, leave the farm, and exit
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Drain),
@@ -283,6 +286,16 @@ pub(crate) struct Status {
     pub(crate) token: TokenFile,
 }
 
+/// Options of `segue top`.
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// The node's admin address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9700", value_parser = http_url)]
+    pub(crate) admin: Uri,
+    #[command(flatten)]
+    pub(crate) token: TokenFile,
+}
+
 /// Options of `segue drain`.
 #[derive(Debug, Args)]
 pub(crate) struct Drain {
@@ -430,6 +443,15 @@ Progress goes to standard output. Exit status
 0: the node is gone, and every connection that could be carried goes on
 elsewhere, or has ended; 1: some could not be moved, and are served until the
 node's time is up. SIGTERM does the same, without a choice of the node.";
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  segue top
+  segue top --admin http://127.0.0.1:9701
+  segue top --admin http://10.0.0.11:9700 --token-file /etc/segue/admin.token
+
+Keys: q quits, the arrows and Tab change the view, p holds it, ? says more. A
+node that does not answer is asked on, once a second.";
 
 const STATUS_EXAMPLES: &str = "\
 Examples:

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`cli`] what can be asked; [`config`] and [`keyfile`]
 //! what a node is told; [`serve`] the node itself, with its [`front`], its [`gateway`],
-//! [`admin`] page, [`metrics`] and live [`connections`]; [`status`], [`sessions`], [`drain`], [`check`] and
-//! [`keygen`] for its operators; [`demo`] and [`bench`] to see it work and measure it.
+//! [`admin`] page, [`metrics`] and live [`connections`]; [`status`], [`top`], [`sessions`],
+//! [`drain`], [`check`] and [`keygen`] for its operators; [`demo`] and [`bench`] to see it work and measure it.
 
 mod admin;
 mod bench;
@@ -26,6 +26,7 @@ mod serve;
 mod sessions;
 mod status;
 mod token_file;
+mod top;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -79,5 +80,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Drain(given) => drain::run(&given),
         Command::Sessions(options) => sessions::run(&options),
         Command::Status(given) => status::run(&given),
+        Command::Top(given) => top::run(given),
     }
 }

@@ -32,11 +32,25 @@ pub(crate) fn run(options: &cli::Status) -> anyhow::Result<()> {
     let token = token.read()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = runtime.block_on(ask(admin, token.as_ref().map(|token| token.as_str())))?;
-    let status: Status = serde_json::from_slice(&body)
-        .with_context(|| format!("{admin} answers, but not as a node of this version does"))?;
+    let status = read(admin, &body)?;
     let text =
         if *json { String::from_utf8_lossy(&body).into_owned() + "\n" } else { table(&status) };
     std::io::stdout().write_all(text.as_bytes()).context("standard output")
+}
+
+/// The status of the node whose admin server is at `admin`, which is shown the
+/// token.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) async fn fetch(admin: &Uri, token: Option<&str>) -> anyhow::Result<Status> {
+    read(admin, &ask(admin, token).await?)
+}
+
+fn read(admin: &Uri, body: &[u8]) -> anyhow::Result<Status> {
+    serde_json::from_slice(body)
+        .with_context(|| format!("{admin} answers, but not as a node of this version does"))
 }
 
 /// The answer of the node's admin server.

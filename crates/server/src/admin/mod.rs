@@ -48,8 +48,8 @@ pub(crate) use access::Access;
 pub(crate) use drain::{Order, Progress};
 pub(crate) use picture::Own;
 pub(crate) use sessions::{End, Ended, Session, Sessions, Wanted};
-pub(crate) use status::{Connections, Status, Upstream};
-pub(crate) use summary::{headline, sections};
+pub(crate) use status::{Cache, Connections, Member, Status, Upstream};
+pub(crate) use summary::{headline, lookups, sections};
 pub(crate) use token::Token;
 
 /// Connections served at once; more wait in the kernel. Operators and their

@@ -107,17 +107,18 @@ fn cache(cache: &Cache) -> Section {
         .collect();
     let records = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
     let bytes = |bytes| ByteSize(bytes).display().iec().to_string();
+    let (looked, shares) = lookups(cache);
     let rows = [
         ("records", records),
         ("memory", format!("{} of {}", bytes(cache.bytes), bytes(cache.capacity_bytes))),
-        ("look-ups", lookups(cache)),
+        ("look-ups", format!("{looked}: {shares}")),
         ("dropped", format!("{} for room, {} at their end", cache.evicted, cache.expired)),
     ];
     section("Cache", rows)
 }
 
 /// How many there were, and what share of them was answered by whom.
-fn lookups(cache: &Cache) -> String {
+pub(crate) fn lookups(cache: &Cache) -> (u64, String) {
     let results = [
         ("here", cache.hits_local),
         ("near", cache.hits_near),
@@ -130,7 +131,7 @@ fn lookups(cache: &Cache) -> String {
         format!("{:.1} % {result}", count as f64 * 100.0 / all.max(1) as f64)
     };
     let shares: Vec<_> = results.iter().map(share).collect();
-    format!("{all}: {}", shares.join(", "))
+    (all, shares.join(", "))
 }
 
 fn upstream(upstream: &Upstream) -> String {

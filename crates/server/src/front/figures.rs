@@ -188,3 +188,11 @@ pub(crate) struct Figures {
     /// Those of them that a carrier has.
     pub(crate) handed: usize,
 }
+
+#[cfg(test)]
+impl Figures {
+    /// Those of a front that has done nothing yet.
+    pub(crate) fn of_nothing() -> Self {
+        Counters::default().read(0)
+    }
+}

@@ -28,7 +28,9 @@ fn every_command_explains_itself_with_examples() {
     check(place.path(), &["--version"], 0, concat!("segue ", env!("CARGO_PKG_VERSION")));
     check(place.path(), &["man", "--configuration"], 0, "lookup_timeout");
     check(place.path(), &["check", "--help"], 0, "segue man --configuration");
-    for command in ["serve", "demo", "keygen", "check", "status", "drain", "completions", "man"] {
+    for command in
+        ["serve", "demo", "keygen", "check", "status", "top", "drain", "completions", "man"]
+    {
         let expected = format!("segue {command}");
         check(place.path(), &[command, "--help"], 0, &expected);
     }
@@ -43,6 +45,7 @@ fn wrong_options_exit_with_2() {
     check(place.path(), &["demo", "--nodes", "2"], 2, "2 is not in 3..=16");
     check(place.path(), &["completions", "tcsh"], 2, "possible values: bash");
     check(place.path(), &["status", "--admin", "here"], 2, "http://127.0.0.1:9700");
+    check(place.path(), &["top", "--admin", "here"], 2, "http://127.0.0.1:9700");
 }
 
 #[test]
