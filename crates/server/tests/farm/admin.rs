@@ -169,7 +169,8 @@ fn the_status_has_the_documented_shape() {
         ],
     );
     let connections = "live handed_over taken_over last_pause_ms carried address understudy \
-                       protected plain followed lost left alone refused unheld overruns link doubts";
+                       protected plain followed lost left alone refused unheld strays overruns link \
+                       doubts";
     check("/connections", &connections.split_whitespace().collect::<Vec<_>>());
 }
 
