@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use form_urlencoded::Serializer;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use hyper::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use serde_json::json;
 
 use super::client::{Client, Version};
@@ -199,9 +199,12 @@ impl Page {
     }
 }
 
+/// How often it is asked again. Each time has taken seconds.
+const MOST_AGAIN: usize = 3;
+
 impl Customer {
     async fn get(&mut self, node: &Node, path: &str) -> anyhow::Result<Page> {
-        let answer = self.ask(node, Request::get(path), Bytes::new()).await?;
+        let answer = self.ask_again(node, || Request::get(path), &Bytes::new()).await?;
         ensure!(answer.status.is_success(), "{path} at {}: {}", node.name, answer.status);
         self.keep_cookie(&answer)?;
         Ok(Page { text: String::from_utf8(answer.body.to_vec())? })
@@ -240,11 +243,37 @@ impl Customer {
             .append_pair("form", page.field("form")?)
             .extend_pairs(fields)
             .finish();
-        let request = Request::post(path)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(ORIGIN, format!("https://{SERVER_NAME}"));
-        let answer = self.ask(node, request, form.into()).await?;
+        let request = || {
+            Request::post(path)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header(ORIGIN, format!("https://{SERVER_NAME}"))
+        };
+        let form = Bytes::from(form);
+        // An order is made once however often it is sent; what goes into the cart is
+        // counted each time.
+        let answer = match path {
+            "/checkout" => self.ask_again(node, request, &form).await?,
+            _ => self.ask(node, request(), form).await?,
+        };
         self.keep_cookie(&answer)?;
+        Ok(answer)
+    }
+
+    /// Asks, and again as often as the shop says that the farm has not answered yet:
+    /// what needs one answer may wait for a node that has just died.
+    async fn ask_again(
+        &self,
+        node: &Node,
+        request: impl Fn() -> hyper::http::request::Builder,
+        body: &Bytes,
+    ) -> anyhow::Result<Answer> {
+        let mut answer = self.ask(node, request(), body.clone()).await?;
+        for _ in 0..MOST_AGAIN {
+            if !answer.headers.contains_key(RETRY_AFTER) {
+                break;
+            }
+            answer = self.ask(node, request(), body.clone()).await?;
+        }
         Ok(answer)
     }
 

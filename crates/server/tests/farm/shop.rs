@@ -25,7 +25,7 @@ impl Browser {
     }
 
     fn get(&mut self, node: SocketAddr, path: &str) -> Answer {
-        self.ask(node, &format!("GET {path} HTTP/1.1\r\n"), "")
+        self.ask_again(node, &format!("GET {path} HTTP/1.1\r\n"), "")
     }
 
     /// Sends a form that a page of the node has.
@@ -37,10 +37,28 @@ impl Browser {
             "POST {path} HTTP/1.1\r\nOrigin: https://{SERVER_NAME}\r\n\
              Content-Type: application/x-www-form-urlencoded\r\n"
         );
-        self.ask(node, &head, &body)
+        // An order is made once however often it is sent; what goes into the cart is
+        // counted each time.
+        match path {
+            "/checkout" => self.ask_again(node, &head, &body),
+            _ => self.ask(node, &head, &body),
+        }
     }
 
-    /// The same, and follows where that leads.
+    /// Asks, and again as often as the shop says that the farm has not answered yet:
+    /// what needs one answer may wait for a node that has just died.
+    fn ask_again(&mut self, node: SocketAddr, head: &str, body: &str) -> Answer {
+        let mut answer = self.ask(node, head, body);
+        for _ in 0..3 {
+            if header(&answer, "retry-after").is_none() {
+                break;
+            }
+            answer = self.ask(node, head, body);
+        }
+        answer
+    }
+
+    /// Sends a form, and follows where that leads.
     fn send(&mut self, node: SocketAddr, path: &str, fields: &[(&str, &str)]) -> String {
         let answer = self.post(node, path, fields);
         let location = header(&answer, "location").map(str::to_owned);
