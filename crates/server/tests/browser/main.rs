@@ -5,8 +5,7 @@
 //! - [`window`]: a browser's window, and what is done and seen in it;
 //! - [`chromium`]: the browser's processes, from their start to their end;
 //! - [`itself`]: that these two do what they are told;
-//! - [`admin`]: the page of a node's operators;
-//! - [`shop`]: the built-in shop.
+//! - [`admin`]: the page of a node's operators.
 //!
 //! Nodes are those of the tests of the whole (`tests/farm`).
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it, there and then")]
@@ -27,7 +26,6 @@ mod patience;
 #[expect(dead_code, reason = "it is shared with the tests of live connections")]
 #[path = "../connections/clients/process.rs"]
 mod process;
-mod shop;
 mod window;
 #[expect(dead_code, reason = "it is shared with the tests of the whole")]
 #[path = "../farm/writer.rs"]
