@@ -8,13 +8,13 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
-use proto::connection::segment::{Checksum, Segment};
 use sys::call::CallError;
 use sys::guardian::{self, Outcome};
-use sys::queue::{self, Leftover};
+use sys::queue::Leftover;
 use sys::repair::{Forge, MAX_DATA_BYTES};
 use sys::rules::MARK;
 
+use crate::arrived;
 use crate::late::Late;
 
 /// How much is passed on. Until the kernel hears who has the address it keeps 212,992
@@ -46,17 +46,13 @@ fn pass_on(queue: u16) -> Result<(), CallError> {
     let mut room = MOST_BYTES;
     loop {
         let more = leftover.receive()?;
-        for packet in leftover.packets().filter(|packet| packet.whole && !packet.leaves) {
+        for packet in leftover.packets().filter(|packet| !packet.leaves) {
             let pieces = packet.bytes.len().div_ceil(MAX_DATA_BYTES);
             match room.checked_sub(packet.bytes.len() + pieces * PACKET_BYTES) {
                 Some(left) => room = left,
                 None => return late.pass_on(&Forge::open(MARK)?),
             }
-            let checksum = match packet.checksum {
-                queue::Checksum::Right => Checksum::Trust,
-                queue::Checksum::Unknown => Checksum::Verify,
-            };
-            if let Ok(segment) = Segment::decode(packet.bytes, checksum) {
+            if let Some(segment) = arrived::segment(&packet) {
                 late.keep(&segment);
             }
         }

@@ -9,6 +9,7 @@
 //! - [`stream`]: what two nodes tell each other, in order and encrypted.
 //! - [`guard`]: what a process does that stands by for when that one is killed.
 
+mod arrived;
 pub mod carrier;
 mod guard;
 mod late;

@@ -110,7 +110,8 @@ pub(crate) async fn start(config: &Config, node: &Node) -> anyhow::Result<Option
     let started = if missing.is_empty() {
         let backend = backend(config.sections.tls.backend.as_ref(), given.address.address).await;
         let told = told(config, given, backend, node);
-        Carrier::start(told, node, &Handle::current())
+        // It starts commands, and may wait for the queue of a process that was killed.
+        tokio::task::block_in_place(|| Carrier::start(told, node, &Handle::current()))
             .inspect_err(|error| tracing::warn!("connections: {error}"))
             .ok()
             .map(|carrier| (carrier, backend))

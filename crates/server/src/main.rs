@@ -21,6 +21,7 @@ mod keygen;
 mod log;
 mod manual;
 mod metrics;
+mod password;
 mod ready;
 mod serve;
 mod sessions;

@@ -160,7 +160,8 @@ pub struct Carrier {
 }
 
 impl Carrier {
-    /// Opens what is needed, and begins. Blocks for some ten milliseconds.
+    /// Opens what is needed, and begins. Blocks for some ten milliseconds, and for half
+    /// a second where another process has the queue.
     ///
     /// # Errors
     ///

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
+
+use crate::password::Password;
 
 /// How long a browser stays logged in: a shift of work.
 const LOGGED_IN: Duration = Duration::from_secs(12 * 60 * 60);
@@ -14,10 +14,10 @@ const LOGGED_IN: Duration = Duration::from_secs(12 * 60 * 60);
 /// same.
 const PURPOSE: &[u8] = b"segue admin cookie, until ";
 
-/// A token. Comparing tells nothing by its time, not even how long it is.
+/// A token.
 #[derive(Clone)]
 pub(crate) struct Token {
-    hash: [u8; 32],
+    told: Password,
     /// Seals cookies. It comes from the token, so that nodes that share one take
     /// each other's cookies, and so that they end with it.
     seal: hmac::Key,
@@ -25,12 +25,12 @@ pub(crate) struct Token {
 
 impl Token {
     pub(crate) fn new(token: &[u8]) -> Self {
-        Self { hash: hash(token), seal: hmac::Key::new(hmac::HMAC_SHA256, token) }
+        Self { told: Password::new(token), seal: hmac::Key::new(hmac::HMAC_SHA256, token) }
     }
 
     /// Whether it is this one.
     pub(super) fn is(&self, given: &[u8]) -> bool {
-        verify_slices_are_equal(&self.hash, &hash(given)).is_ok()
+        self.told.is(&Password::new(given))
     }
 
     /// What a browser shows from `now` on, and for how long that holds.
@@ -69,10 +69,6 @@ fn bytes(hexadecimal: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&hexadecimal[2 * at..2 * at + 2], 16).ok()?;
     }
     Some(bytes)
-}
-
-fn hash(token: &[u8]) -> [u8; 32] {
-    digest(&SHA256, token).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 impl std::fmt::Debug for Token {

@@ -14,7 +14,8 @@ use super::judge::Judge;
 use super::sections::Certificate;
 use super::units::{GatewayAddress, List};
 use crate::gateway::Listen;
-use crate::gateway::redis::{Access, Entrance, Password, User};
+use crate::gateway::redis::{Access, Entrance, User};
+use crate::password::Password;
 
 /// The most connections that may be asked for: each is a file descriptor.
 pub(super) const MOST_CONNECTIONS: u32 = 1_000_000;

@@ -32,8 +32,8 @@ const HELP: [&str; 9] = [
     "p              hold what is shown, or go on",
     "?              this",
     "",
-    "Rates are for the last second, plots for the",
-    "last five minutes, the latest on the right.",
+    "Rates are for the last second. A plot has a",
+    "second a column, the latest on the right.",
     "",
     "Any key goes back.",
 ];

@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 
 use proto::connection::ledger::Ledger;
 use proto::connection::owner::Segment as Told;
-use proto::connection::segment::{Checksum, Segment};
+use proto::connection::segment::Segment;
 use proto::connection::{ConnectionId, End};
-use sys::queue::{self, Packet, PacketId, Verdict};
+use sys::queue::{Packet, PacketId, Verdict};
 use sys::repair::{Asking, Forge, Overheard};
 
 use super::Driver;
+use crate::arrived;
 use crate::carrier::ROOM;
 use crate::carrier::greeting::{Syn, end_header};
 use crate::carrier::hold::{Hold, Of, token};
@@ -70,15 +71,7 @@ impl Driver {
     }
 
     fn take_packet(&mut self, packet: &Packet<'_>) -> Fate {
-        let checksum = match packet.checksum {
-            queue::Checksum::Right => Checksum::Trust,
-            queue::Checksum::Unknown => Checksum::Verify,
-        };
-        // The kernel would take it for no segment either.
-        let Ok(segment) = Segment::decode(packet.bytes, checksum) else { return Fate::DROP };
-        if !packet.whole {
-            return Fate::DROP;
-        }
+        let Some(segment) = arrived::segment(packet) else { return Fate::DROP };
         if packet.leaves {
             return self.take_leaving(packet.id, &segment);
         }

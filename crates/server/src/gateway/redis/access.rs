@@ -1,10 +1,8 @@
 //! Who may come in where: listeners, each with the keys that are behind it,
 //! and users with what they have to know.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
-
 use crate::gateway::{Encryption, Listen};
+use crate::password::Password;
 
 /// Addresses that clients come in at, and what holds for those who do.
 #[derive(Debug, Clone)]
@@ -52,7 +50,7 @@ impl Access {
     /// Nothing where the password is another; and that takes as long whoever
     /// was named.
     pub(super) fn log_in(&self, name: &[u8], password: &[u8]) -> Option<Option<&User>> {
-        let given = hash(password);
+        let given = Password::new(password);
         let mut shown = None;
         for user in &self.users {
             let is_right = user.password.is(&given);
@@ -67,31 +65,6 @@ impl Access {
             shown = Some(None);
         }
         shown
-    }
-}
-
-/// A password, as its hash: comparing tells nothing by its time, not even how
-/// long it is.
-#[derive(Clone)]
-pub(crate) struct Password([u8; 32]);
-
-impl Password {
-    pub(crate) fn new(password: &[u8]) -> Self {
-        Self(hash(password))
-    }
-
-    fn is(&self, given: &[u8; 32]) -> bool {
-        verify_slices_are_equal(&self.0, given).is_ok()
-    }
-}
-
-fn hash(password: &[u8]) -> [u8; 32] {
-    digest(&SHA256, password).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password")
     }
 }
 

@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-pub(crate) use access::{Access, Entrance, Password, User};
+pub(crate) use access::{Access, Entrance, User};
 pub(crate) use channels::Channels;
 pub(crate) use config::Config;
 use figures::Counters;
